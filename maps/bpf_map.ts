@@ -1,0 +1,132 @@
+// The face that every keyed map shows to programs (words and slots, no allocation) and to user space (bytes).
+//
+//   key:    keySize bytes, padded with zeros to whole 32-bit words; programs build it in an Int32Array
+//   value:  valueSize bytes in a row of `valueStride` bytes (a multiple of 8) inside one backing buffer;
+//           slot s begins at byte s * valueStride, word s * valueWords
+//
+// Programs address a value by its slot: `const s = map.lookup(key.words); if (s !== NONE) map.words[s * map.valueWords + 2]`.
+// The backing buffer is replaced when a table grows, so `view` and `words` are read from the map each time and
+// never kept across an update.
+
+import { PodpathError } from "../src/base/errors.js";
+import type { MapSpec } from "./spec.js";
+
+/** One entry as user space sees it: copies, not views. */
+export interface MapEntry {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+export abstract class BpfMap {
+  /** Words of a key, padding included. */
+  readonly keyWords: number;
+  /** Words of a value row. */
+  readonly valueWords: number;
+  /** Bytes of a value row, a multiple of 8. */
+  readonly valueStride: number;
+  /** All values as 32-bit words; replaced when the table grows. */
+  words: Int32Array;
+  /** The same bytes as `words`. */
+  view: DataView;
+  /** The same bytes as `words`. */
+  bytes: Uint8Array;
+
+  protected constructor(
+    readonly spec: MapSpec,
+    initialSlots: number,
+  ) {
+    if (spec.keySize < 0 || spec.valueSize < 0 || spec.maxEntries < 1) {
+      throw new PodpathError("MAP_SPEC", `map ${spec.name}: sizes and max_entries must be positive`);
+    }
+    this.keyWords = (spec.keySize + 3) >> 2;
+    this.valueStride = (spec.valueSize + 7) & ~7;
+    this.valueWords = this.valueStride >> 2;
+    const buf = new ArrayBuffer(initialSlots * this.valueStride);
+    this.words = new Int32Array(buf);
+    this.view = new DataView(buf);
+    this.bytes = new Uint8Array(buf);
+  }
+
+  /** Number of entries. */
+  abstract get size(): number;
+
+  /** A program's look-up: slot of the entry or NONE; counts as a use for LRU. */
+  abstract lookup(key: Int32Array): number;
+
+  /** User space's look-up: like `lookup` but does not count as a use. */
+  abstract peek(key: Int32Array): number;
+
+  /** Inserts or overwrites; `flags` is BPF_ANY, BPF_NOEXIST or BPF_EXIST. 0 or a negative errno. */
+  abstract update(key: Int32Array, value: Int32Array, flags: number): number;
+
+  /** Removes; 0, -ENOENT, or -EINVAL where the type has no removal. */
+  abstract remove(key: Int32Array): number;
+
+  /** Removes every entry. */
+  abstract clear(): void;
+
+  /** Calls `visit` with each slot and the first word of its key inside `keys`; order is unspecified but repeatable. */
+  abstract forEachSlot(visit: (slot: number, keys: Int32Array, keyWord: number) => void): void;
+
+  /** Copy of the value of `slot`; per-CPU types override it with the sum or the list of CPUs. */
+  valueBytes(slot: number): Uint8Array {
+    const at = slot * this.valueStride;
+    return this.bytes.slice(at, at + this.spec.valueSize);
+  }
+
+  /** User space's read by bytes. Throws MAP_LAYOUT if the key has not keySize bytes. */
+  get(key: Uint8Array): Uint8Array | undefined {
+    const slot = this.peek(this.keyFromBytes(key));
+    return slot < 0 ? undefined : this.valueBytes(slot);
+  }
+
+  /** User space's write by bytes; 0 or a negative errno. Throws MAP_LAYOUT on a wrong size. */
+  set(key: Uint8Array, value: Uint8Array, flags = 0): number {
+    if (value.length !== this.spec.valueSize) {
+      throw new PodpathError(
+        "MAP_LAYOUT",
+        `map ${this.spec.name}: value has ${value.length} bytes, not ${this.spec.valueSize}`,
+      );
+    }
+    const words = new Int32Array(this.valueWords);
+    new Uint8Array(words.buffer).set(value);
+    return this.update(this.keyFromBytes(key), words, flags);
+  }
+
+  /** User space's removal by bytes. */
+  delete(key: Uint8Array): number {
+    return this.remove(this.keyFromBytes(key));
+  }
+
+  /** Every entry, copied, sorted by key bytes (a batch dump whose order does not depend on the table). */
+  dump(): MapEntry[] {
+    const out: MapEntry[] = [];
+    this.forEachSlot((slot, keys, at) => {
+      const key = new Uint8Array(keys.buffer, keys.byteOffset + at * 4, this.spec.keySize).slice();
+      out.push({ key, value: this.valueBytes(slot) });
+    });
+    return out.sort((a, b) => compareBytes(a.key, b.key));
+  }
+
+  protected keyFromBytes(key: Uint8Array): Int32Array {
+    if (key.length !== this.spec.keySize) {
+      throw new PodpathError(
+        "MAP_LAYOUT",
+        `map ${this.spec.name}: key has ${key.length} bytes, not ${this.spec.keySize}`,
+      );
+    }
+    const words = new Int32Array(this.keyWords);
+    new Uint8Array(words.buffer).set(key);
+    return words;
+  }
+}
+
+/** Lexicographic order of byte strings. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const n = Math.min(a.length, b.length);
+  for (let i = 0; i < n; i++) {
+    const d = a[i]! - b[i]!;
+    if (d !== 0) return d;
+  }
+  return a.length - b.length;
+}

@@ -1,0 +1,16 @@
+// What programs return (linux/pkt_cls.h, linux/bpf.h).
+
+export const TC_ACT_UNSPEC = -1;
+export const TC_ACT_OK = 0;
+export const TC_ACT_SHOT = 2;
+export const TC_ACT_STOLEN = 4;
+export const TC_ACT_REDIRECT = 7;
+
+export const XDP_ABORTED = 0;
+export const XDP_DROP = 1;
+export const XDP_PASS = 2;
+export const XDP_TX = 3;
+export const XDP_REDIRECT = 4;
+
+/** Tail calls that one packet may make before the kernel refuses (MAX_TAIL_CALL_CNT). */
+export const MAX_TAIL_CALL_CNT = 33;
