@@ -1,0 +1,269 @@
+// What a scenario file may say: podpath's own kinds strictly, Kubernetes kinds by the fields that matter (the rest
+// of a `kubectl get -o yaml` is accepted and ignored).
+
+import * as z from "zod/mini";
+import { DATAPATHS } from "../cluster/model.js";
+
+const name = z.string().check(z.minLength(1));
+const stringMap = z.record(z.string(), z.string());
+/** ConfigMap values are strings, but people write true and 5. */
+const looseStringMap = z.pipe(
+  z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  z.transform((o) => Object.fromEntries(Object.entries(o).map(([k, v]) => [k, String(v)]))),
+);
+const u16 = z.number().check(z.int(), z.gte(0), z.lte(65535));
+const port = z.number().check(z.int(), z.gte(1), z.lte(65535));
+const u32 = z.number().check(z.int(), z.gte(0), z.lte(0xffffffff));
+const mac = z
+  .string()
+  .check(z.regex(/^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$/, "must be a MAC address like 0a:58:0a:00:00:01"));
+const mtu = z.number().check(z.int(), z.gte(68), z.lte(65535));
+
+export const metaSchema = z.looseObject({
+  name,
+  namespace: z.optional(z.string()),
+  labels: z.optional(z.nullable(stringMap)),
+  annotations: z.optional(z.nullable(stringMap)),
+});
+
+// --- Kubernetes ---
+
+export const nodeSchema = z.looseObject({
+  metadata: metaSchema,
+  spec: z.optional(
+    z.looseObject({ podCIDR: z.optional(z.string()), podCIDRs: z.optional(z.array(z.string())) }),
+  ),
+  status: z.optional(
+    z.looseObject({
+      addresses: z.optional(z.array(z.looseObject({ type: z.string(), address: z.string() }))),
+    }),
+  ),
+});
+
+export const podSchema = z.looseObject({
+  metadata: metaSchema,
+  spec: z.optional(
+    z.looseObject({
+      nodeName: z.optional(z.string()),
+      hostNetwork: z.optional(z.boolean()),
+      serviceAccountName: z.optional(z.string()),
+      containers: z.optional(
+        z.array(
+          z.looseObject({
+            ports: z.optional(
+              z.array(
+                z.looseObject({
+                  name: z.optional(z.string()),
+                  containerPort: port,
+                  hostPort: z.optional(port),
+                  hostIP: z.optional(z.string()),
+                  protocol: z.optional(z.enum(["TCP", "UDP", "SCTP"])),
+                }),
+              ),
+            ),
+          }),
+        ),
+      ),
+    }),
+  ),
+  status: z.optional(
+    z.looseObject({
+      phase: z.optional(z.string()),
+      podIP: z.optional(z.string()),
+      podIPs: z.optional(z.array(z.looseObject({ ip: z.string() }))),
+      conditions: z.optional(z.array(z.looseObject({ type: z.string(), status: z.string() }))),
+    }),
+  ),
+});
+
+export const ciliumEndpointSchema = z.looseObject({
+  metadata: metaSchema,
+  status: z.optional(
+    z.looseObject({ id: z.optional(u16), identity: z.optional(z.looseObject({ id: z.optional(u32) })) }),
+  ),
+});
+
+export const ciliumIdentitySchema = z.looseObject({
+  metadata: metaSchema,
+  "security-labels": stringMap,
+});
+
+export const configMapSchema = z.looseObject({
+  metadata: metaSchema,
+  data: z.optional(z.nullable(looseStringMap)),
+});
+
+// --- podpath's own ---
+
+const nicSchema = z.strictObject({
+  name,
+  mac: z.optional(mac),
+  addresses: z.optional(z.array(z.string())),
+  network: z.optional(z.string()),
+  mtu: z.optional(mtu),
+  rxCpu: z.optional(z.number().check(z.int(), z.gte(0), z.lte(255))),
+  ifindex: z.optional(z.number().check(z.int(), z.gte(1))),
+});
+
+export const datapathSchema = z.strictObject({
+  apiVersion: z.string(),
+  kind: z.string(),
+  metadata: z.optional(metaSchema),
+  spec: z.strictObject({
+    name: z.optional(z.enum(DATAPATHS)),
+    profile: z.optional(z.enum(["1.19", "1.11"])),
+    kubeProxy: z.optional(z.enum(["iptables", "ipvs", "none"])),
+    options: z.optional(looseStringMap),
+  }),
+});
+
+export const networkSchema = z.strictObject({
+  apiVersion: z.string(),
+  kind: z.string(),
+  metadata: metaSchema,
+  spec: z.strictObject({
+    cidr: z.optional(z.string()),
+    gateway: z.optional(z.string()),
+    dropProtocols: z.optional(z.array(z.number().check(z.int(), z.gte(0), z.lte(255)))),
+  }),
+});
+
+export const nodeWiringSchema = z.strictObject({
+  apiVersion: z.string(),
+  kind: z.string(),
+  metadata: metaSchema,
+  spec: z.strictObject({
+    nics: z.optional(z.array(nicSchema)),
+    gateway: z.optional(z.string()),
+    cpus: z.optional(z.number().check(z.int(), z.gte(1), z.lte(256))),
+    hostEndpointId: z.optional(u16),
+    routerIP: z.optional(z.string()),
+    routerIPv6: z.optional(z.string()),
+    ciliumHostMac: z.optional(mac),
+    ciliumNetMac: z.optional(mac),
+    sysctls: z.optional(z.record(z.string(), z.union([z.string(), z.number()]))),
+    iptables: z.optional(z.string()),
+  }),
+});
+
+export const podWiringSchema = z.strictObject({
+  apiVersion: z.string(),
+  kind: z.string(),
+  metadata: metaSchema,
+  spec: z.strictObject({
+    mac: z.optional(mac),
+    hostMac: z.optional(mac),
+    hostInterface: z.optional(z.string().check(z.minLength(1), z.maxLength(15))),
+    hostIfindex: z.optional(z.number().check(z.int(), z.gte(1))),
+    podIfindex: z.optional(z.number().check(z.int(), z.gte(1))),
+    mtu: z.optional(mtu),
+    endpointId: z.optional(u16),
+    firstIpId: z.optional(u16),
+  }),
+});
+
+export const hostSchema = z.strictObject({
+  apiVersion: z.string(),
+  kind: z.string(),
+  metadata: metaSchema,
+  spec: z.strictObject({
+    nics: z.optional(z.array(nicSchema)),
+    addresses: z.optional(z.array(z.string())),
+    mac: z.optional(mac),
+    network: z.optional(z.string()),
+    gateway: z.optional(z.string()),
+    routes: z.optional(z.array(z.strictObject({ to: z.string(), via: z.string() }))),
+    router: z.optional(z.boolean()),
+  }),
+});
+
+export const labSchema = z.strictObject({
+  apiVersion: z.string(),
+  kind: z.string(),
+  metadata: metaSchema,
+  spec: z.optional(
+    z.strictObject({
+      description: z.optional(z.string()),
+      seed: z.optional(u32),
+      /** Age of the nodes at the start, e.g. `16h`: conntrack lifetimes count from boot. */
+      uptime: z.optional(z.union([z.string(), z.number()])),
+    }),
+  ),
+});
+
+const endpoint = z.string().check(z.minLength(1));
+const duration = z.union([z.string(), z.number()]);
+const count = z.optional(z.number().check(z.int(), z.gte(1), z.lte(1_000_000)));
+
+export const stepSchemas = {
+  ping: z.strictObject({
+    from: endpoint,
+    to: endpoint,
+    count,
+    interval: z.optional(duration),
+    size: z.optional(z.number().check(z.int(), z.gte(0), z.lte(65507))),
+    id: z.optional(u16),
+    seq: z.optional(u16),
+    ttl: z.optional(z.number().check(z.int(), z.gte(1), z.lte(255))),
+    ipId: z.optional(u16),
+    dontFragment: z.optional(z.boolean()),
+  }),
+  udp: z.strictObject({
+    from: endpoint,
+    to: endpoint,
+    port,
+    sourcePort: z.optional(port),
+    size: z.optional(z.number().check(z.int(), z.gte(0), z.lte(65507))),
+    count,
+    interval: z.optional(duration),
+    ttl: z.optional(z.number().check(z.int(), z.gte(1), z.lte(255))),
+  }),
+  tcp: z.strictObject({
+    from: endpoint,
+    to: endpoint,
+    port,
+    sourcePort: z.optional(port),
+    send: z.optional(z.number().check(z.int(), z.gte(0), z.lte(100_000_000))),
+    receive: z.optional(z.number().check(z.int(), z.gte(0), z.lte(100_000_000))),
+    close: z.optional(z.enum(["fin", "rst", "none"])),
+  }),
+  listen: z.strictObject({ on: endpoint, port, protocol: z.optional(z.enum(["tcp", "udp"])) }),
+  wait: duration,
+} as const;
+
+export const trafficSchema = z.strictObject({
+  apiVersion: z.string(),
+  kind: z.string(),
+  metadata: z.optional(metaSchema),
+  spec: z.strictObject({
+    steps: z.array(
+      z
+        .strictObject({
+          ping: z.optional(stepSchemas.ping),
+          udp: z.optional(stepSchemas.udp),
+          tcp: z.optional(stepSchemas.tcp),
+          listen: z.optional(stepSchemas.listen),
+          wait: z.optional(stepSchemas.wait),
+        })
+        .check(
+          z.refine(
+            (o) => Object.keys(o).length === 1,
+            "a step has exactly one of ping, udp, tcp, listen, wait",
+          ),
+        ),
+    ),
+  }),
+});
+
+export type PingStep = z.infer<typeof stepSchemas.ping>;
+export type UdpStep = z.infer<typeof stepSchemas.udp>;
+export type TcpStep = z.infer<typeof stepSchemas.tcp>;
+export type ListenStep = z.infer<typeof stepSchemas.listen>;
+
+/** One thing to do, in order. */
+export type TrafficStep =
+  | { readonly kind: "ping"; readonly spec: PingStep }
+  | { readonly kind: "udp"; readonly spec: UdpStep }
+  | { readonly kind: "tcp"; readonly spec: TcpStep }
+  | { readonly kind: "listen"; readonly spec: ListenStep }
+  | { readonly kind: "wait"; readonly ns: number };
