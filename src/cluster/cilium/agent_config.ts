@@ -1,0 +1,350 @@
+// cilium-config keys to what the agent decides from them: routing mode, host routing and why, masquerading, debug,
+// aggregation. Defaults and fallbacks follow the agent of 1.19 (pkg/option, daemon's host-routing check) and, for
+// profile 1.11, the stricter conditions of that release.
+
+import { parseDuration } from "../../base/duration.js";
+import { PodpathError } from "../../base/errors.js";
+import type { DatapathModel, DatapathName, Profile } from "../model.js";
+
+/** monitor-aggregation levels by name (pkg/option/monitor.go). */
+const AGGREGATION: Readonly<Record<string, number>> = {
+  none: 0,
+  disabled: 0,
+  "": 0,
+  lowest: 1,
+  low: 2,
+  medium: 3,
+  max: 4,
+  maximum: 4,
+};
+
+/** What the options of a datapath name say before the scenario's own; "native routing" and "host routing" are two axes. */
+const PRESETS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "cilium-host-routing": {
+    "routing-mode": "native",
+    "auto-direct-node-routes": "true",
+    "kube-proxy-replacement": "true",
+    "enable-bpf-masquerade": "true",
+    "enable-host-legacy-routing": "false",
+  },
+  // One axis apart from the above, so that a comparison of the two shows host routing and nothing else.
+  "cilium-legacy": {
+    "routing-mode": "native",
+    "auto-direct-node-routes": "true",
+    "kube-proxy-replacement": "true",
+    "enable-bpf-masquerade": "true",
+    "enable-host-legacy-routing": "true",
+  },
+  "cilium-vxlan": {
+    "routing-mode": "tunnel",
+    "tunnel-protocol": "vxlan",
+    "auto-direct-node-routes": "false",
+    "kube-proxy-replacement": "true",
+    "enable-bpf-masquerade": "true",
+    "enable-host-legacy-routing": "false",
+  },
+  "cilium-geneve": {
+    "routing-mode": "tunnel",
+    "tunnel-protocol": "geneve",
+    "auto-direct-node-routes": "false",
+    "kube-proxy-replacement": "true",
+    "enable-bpf-masquerade": "true",
+    "enable-host-legacy-routing": "false",
+  },
+};
+
+/** True for the datapaths that this control plane builds. */
+export function isCiliumDatapath(name: DatapathName): boolean {
+  return PRESETS[name] !== undefined;
+}
+
+export type HostRouting = "bpf" | "legacy";
+
+/** The agent's decisions. */
+export interface AgentConfig {
+  readonly profile: Profile;
+  readonly routingMode: "native" | "tunnel";
+  readonly tunnelProtocol: "vxlan" | "geneve";
+  readonly tunnelPort: number;
+  readonly hostRouting: HostRouting;
+  /** Why host routing is as it is, one sentence for a person. */
+  readonly hostRoutingReason: string;
+  readonly kubeProxyReplacement: boolean;
+  readonly endpointRoutes: boolean;
+  readonly masquerade4: boolean;
+  readonly masquerade6: boolean;
+  readonly bpfMasquerade: boolean;
+  readonly nativeRoutingCidr4: string | undefined;
+  readonly nativeRoutingCidr6: string | undefined;
+  readonly autoDirectNodeRoutes: boolean;
+  readonly socketLb: boolean;
+  readonly socketLbHostOnly: boolean;
+  readonly ipv4: boolean;
+  readonly ipv6: boolean;
+  readonly debug: boolean;
+  readonly debugLb: boolean;
+  /** 0 none .. 4 maximum. */
+  readonly monitorAggregation: number;
+  readonly monitorIntervalSec: number;
+  /** TCP flag bits that force a report. */
+  readonly monitorFlags: number;
+  readonly tracePayloadLen: number;
+  readonly ctAccounting: boolean;
+  readonly hostFirewall: boolean;
+  readonly egressGateway: boolean;
+  readonly lbMode: "snat" | "dsr" | "hybrid";
+  readonly lbDsrDispatch: "opt" | "ipip" | "geneve";
+  readonly lbAlgorithm: "random" | "maglev";
+  readonly lbAcceleration: boolean;
+  readonly lbExternalClusterIp: boolean;
+  readonly maglevTableSize: number;
+  readonly nodePortMin: number;
+  readonly nodePortMax: number;
+  readonly bandwidthManager: boolean;
+  readonly fragmentTracking: boolean;
+  readonly sctp: boolean;
+  /** jiffies instead of seconds as the unit of conntrack lifetimes. */
+  readonly jiffies: boolean;
+  readonly policyEnforcement: "default" | "always" | "never";
+  readonly policyAuditMode: boolean;
+  readonly mtu: number | undefined;
+  readonly ctTcpMax: number;
+  readonly ctAnyMax: number;
+  readonly natMax: number;
+  readonly neighMax: number;
+  readonly policyMapMax: number;
+  readonly lbMapMax: number;
+  readonly mapBackend: "table" | "lru-cache";
+  readonly installNoConntrackRules: boolean;
+  readonly clusterName: string;
+  readonly clusterId: number;
+  /** Every option as resolved, for `cilium config` and explanations. */
+  readonly options: Readonly<Record<string, string>>;
+}
+
+/**
+ * The agent's decisions for a datapath. `forced`: the datapath was chosen on the command line, so that its own
+ * options win over the scenario's. Throws SCENARIO_INVALID for a value that the agent would refuse.
+ */
+export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConfig {
+  const preset = PRESETS[datapath.name];
+  if (preset === undefined)
+    throw new PodpathError("SCENARIO_INVALID", `${datapath.name} is not a Cilium datapath`);
+  const options: Record<string, string> = forced
+    ? { ...datapath.options, ...preset }
+    : { ...preset, ...datapath.options };
+  if (datapath.profile === "1.11" || options.tunnel !== undefined) oldNames(options, forced ? preset : {});
+  const o = new Options(options);
+  const kpr = o.kubeProxyReplacement();
+  const bpfMasquerade = o.bool("enable-bpf-masquerade", false);
+  const masquerade4 = o.bool("enable-ipv4-masquerade", o.bool("masquerade", true));
+  const endpointRoutes = o.bool("enable-endpoint-routes", false);
+  const routing = hostRouting(datapath.profile, {
+    forcedLegacy: o.bool("enable-host-legacy-routing", false),
+    kpr,
+    iptablesMasquerade: masquerade4 && !bpfMasquerade,
+    endpointRoutes,
+    encryption: o.bool("enable-wireguard", false) || o.bool("enable-ipsec", false),
+  });
+  const routingMode = o.oneOf("routing-mode", ["native", "tunnel"] as const, "tunnel");
+  const range = o.text("node-port-range", "30000,32767").split(",").map(Number);
+  if (
+    range.length !== 2 ||
+    !range.every((p) => Number.isInteger(p) && p > 0 && p < 65536) ||
+    range[0]! > range[1]!
+  ) {
+    throw o.bad("node-port-range", "two ports like 30000,32767");
+  }
+  const debug = o.bool("debug", false) && o.text("debug-verbose", "").split(/[ ,]/).includes("datapath");
+  return {
+    profile: datapath.profile,
+    routingMode,
+    tunnelProtocol: o.oneOf("tunnel-protocol", ["vxlan", "geneve"] as const, "vxlan"),
+    tunnelPort: o.number("tunnel-port", options["tunnel-protocol"] === "geneve" ? 6081 : 8472, 1, 65535),
+    hostRouting: routing.mode,
+    hostRoutingReason: routing.reason,
+    kubeProxyReplacement: kpr,
+    endpointRoutes,
+    masquerade4,
+    masquerade6: o.bool("enable-ipv6-masquerade", true),
+    bpfMasquerade,
+    nativeRoutingCidr4: o.optional("ipv4-native-routing-cidr"),
+    nativeRoutingCidr6: o.optional("ipv6-native-routing-cidr"),
+    autoDirectNodeRoutes: o.bool("auto-direct-node-routes", false),
+    // With kube-proxy replacement the agent switches socket load balancing on by itself.
+    socketLb: o.bool("bpf-lb-sock", kpr),
+    socketLbHostOnly: o.bool("bpf-lb-sock-hostns-only", false),
+    ipv4: o.bool("enable-ipv4", true),
+    ipv6: o.bool("enable-ipv6", false),
+    debug,
+    debugLb: debug,
+    monitorAggregation: o.aggregation(),
+    monitorIntervalSec: o.seconds("monitor-aggregation-interval", 5),
+    monitorFlags: o.tcpFlags("monitor-aggregation-flags", "syn,fin,rst"),
+    tracePayloadLen: o.number("trace-payloadlen", 128, 0, 65535),
+    ctAccounting: o.bool("bpf-conntrack-accounting", datapath.profile === "1.11"),
+    hostFirewall: o.bool("enable-host-firewall", false),
+    egressGateway: o.bool("enable-ipv4-egress-gateway", o.bool("enable-egress-gateway", false)),
+    lbMode: o.oneOf("bpf-lb-mode", ["snat", "dsr", "hybrid"] as const, "snat"),
+    lbDsrDispatch: o.oneOf("bpf-lb-dsr-dispatch", ["opt", "ipip", "geneve"] as const, "opt"),
+    lbAlgorithm: o.oneOf("bpf-lb-algorithm", ["random", "maglev"] as const, "random"),
+    lbAcceleration:
+      o.oneOf(
+        "bpf-lb-acceleration",
+        ["disabled", "native", "best-effort", "generic"] as const,
+        "disabled",
+      ) !== "disabled",
+    lbExternalClusterIp: o.bool("bpf-lb-external-clusterip", false),
+    maglevTableSize: o.number("bpf-lb-maglev-table-size", 16381, 251, 131071),
+    nodePortMin: range[0]!,
+    nodePortMax: range[1]!,
+    bandwidthManager: o.bool("enable-bandwidth-manager", false),
+    fragmentTracking: o.bool("enable-ipv4-fragment-tracking", true),
+    sctp: o.bool("enable-sctp", false),
+    jiffies: o.bool("enable-bpf-clock-probe", false),
+    policyEnforcement: o.oneOf("enable-policy", ["default", "always", "never"] as const, "default"),
+    policyAuditMode: o.bool("policy-audit-mode", false),
+    mtu: options.mtu === undefined || options.mtu === "0" ? undefined : o.number("mtu", 1500, 68, 65535),
+    ctTcpMax: o.number("bpf-ct-global-tcp-max", 524288, 1, 1 << 24),
+    ctAnyMax: o.number("bpf-ct-global-any-max", 262144, 1, 1 << 24),
+    natMax: o.number("bpf-nat-global-max", 524288, 1, 1 << 24),
+    neighMax: o.number("bpf-neigh-global-max", 524288, 1, 1 << 24),
+    policyMapMax: o.number("bpf-policy-map-max", 16384, 256, 65536),
+    lbMapMax: o.number("bpf-lb-map-max", 65536, 1, 1 << 24),
+    mapBackend: o.oneOf("map-backend", ["table", "lru-cache"] as const, "table"),
+    installNoConntrackRules: o.bool("install-no-conntrack-iptables-rules", false),
+    clusterName: o.text("cluster-name", "default"),
+    clusterId: o.number("cluster-id", 0, 0, 511),
+    options,
+  };
+}
+
+interface RoutingInputs {
+  readonly forcedLegacy: boolean;
+  readonly kpr: boolean;
+  readonly iptablesMasquerade: boolean;
+  readonly endpointRoutes: boolean;
+  readonly encryption: boolean;
+}
+
+/** Host routing and the reason for it: datapath facts, section 5.5. */
+function hostRouting(profile: Profile, i: RoutingInputs): { mode: HostRouting; reason: string } {
+  const legacy = (reason: string) => ({ mode: "legacy" as const, reason });
+  if (i.forcedLegacy) return legacy("enable-host-legacy-routing is true");
+  if (!i.kpr) return legacy("kube-proxy-replacement is off, and BPF host routing needs it");
+  if (i.iptablesMasquerade) {
+    return legacy(
+      "masquerading is done by iptables (enable-bpf-masquerade is off), and BPF host routing needs BPF masquerading",
+    );
+  }
+  if (profile === "1.11" && i.endpointRoutes)
+    return legacy("enable-endpoint-routes is true, which 1.11 cannot combine with BPF host routing");
+  if (profile === "1.11" && i.encryption)
+    return legacy("encryption is on, which 1.11 cannot combine with BPF host routing");
+  return {
+    mode: "bpf",
+    reason: "kube-proxy replacement and BPF masquerading are on and enable-host-legacy-routing is false",
+  };
+}
+
+/** Spellings of the 1.11 time (`tunnel`, `native-routing-cidr`, `kube-proxy-replacement: strict`). */
+function oldNames(o: Record<string, string>, fixed: Readonly<Record<string, string>>): void {
+  if (o.tunnel !== undefined && fixed["routing-mode"] === undefined) {
+    if (o.tunnel === "disabled") o["routing-mode"] = "native";
+    else {
+      o["routing-mode"] = "tunnel";
+      o["tunnel-protocol"] = o.tunnel;
+    }
+  }
+  if (o["native-routing-cidr"] !== undefined) o["ipv4-native-routing-cidr"] ??= o["native-routing-cidr"];
+}
+
+class Options {
+  constructor(private readonly o: Readonly<Record<string, string>>) {}
+
+  bad(key: string, wanted: string): PodpathError {
+    return new PodpathError(
+      "SCENARIO_INVALID",
+      `cilium-config: ${key} is ${JSON.stringify(this.o[key])}, but must be ${wanted}`,
+    );
+  }
+
+  optional(key: string): string | undefined {
+    const v = this.o[key];
+    return v === undefined || v === "" ? undefined : v;
+  }
+
+  text(key: string, fallback: string): string {
+    return this.o[key] ?? fallback;
+  }
+
+  bool(key: string, fallback: boolean): boolean {
+    const v = this.o[key];
+    if (v === undefined || v === "") return fallback;
+    if (v === "true" || v === "1") return true;
+    if (v === "false" || v === "0") return false;
+    throw this.bad(key, "true or false");
+  }
+
+  number(key: string, fallback: number, min: number, max: number): number {
+    const v = this.o[key];
+    if (v === undefined || v === "") return fallback;
+    const n = Number(v);
+    if (!Number.isInteger(n) || n < min || n > max)
+      throw this.bad(key, `a whole number from ${min} to ${max}`);
+    return n;
+  }
+
+  oneOf<T extends string>(key: string, values: readonly T[], fallback: T): T {
+    const v = this.o[key];
+    if (v === undefined || v === "") return fallback;
+    const found = values.find((x) => x === v);
+    if (found === undefined) throw this.bad(key, `one of ${values.join(", ")}`);
+    return found;
+  }
+
+  seconds(key: string, fallback: number): number {
+    const v = this.o[key];
+    if (v === undefined || v === "") return fallback;
+    const ns = parseDuration(v);
+    if (ns === undefined) throw this.bad(key, "a duration like 5s");
+    return Math.floor(ns / 1e9);
+  }
+
+  aggregation(): number {
+    const v = this.text("monitor-aggregation", "none").toLowerCase();
+    const n = /^[0-4]$/.test(v) ? Number(v) : AGGREGATION[v];
+    if (n === undefined) throw this.bad("monitor-aggregation", "one of none, lowest, low, medium, maximum");
+    return n;
+  }
+
+  tcpFlags(key: string, fallback: string): number {
+    const bits: Readonly<Record<string, number>> = {
+      fin: 1,
+      syn: 2,
+      rst: 4,
+      psh: 8,
+      ack: 16,
+      urg: 32,
+      ece: 64,
+      cwr: 128,
+      all: 255,
+    };
+    let n = 0;
+    for (const f of this.text(key, fallback).toLowerCase().split(/[ ,]+/)) {
+      if (f === "") continue;
+      const b = bits[f];
+      if (b === undefined) throw this.bad(key, "TCP flags like syn,fin,rst");
+      n |= b;
+    }
+    return n;
+  }
+
+  /** true/false since 1.14; strict, probe, partial, disabled before. */
+  kubeProxyReplacement(): boolean {
+    const v = this.o["kube-proxy-replacement"];
+    if (v === "strict" || v === "probe" || v === "partial") return true;
+    if (v === "disabled") return false;
+    return this.bool("kube-proxy-replacement", false);
+  }
+}
