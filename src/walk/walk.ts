@@ -1,0 +1,258 @@
+// A packet's walk: the records that a StepRecorder kept, cut by packet, with the names that a person knows.
+// Tests ask it questions (`walk.has(...)`), renderings print it, comparisons align two of them.
+
+import { Step, type StepRecord } from "../bpf/steps.js";
+
+/** Netfilter hooks in the order of their numbers. */
+export const NF_HOOK_NAMES = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"] as const;
+export type NfHookName = (typeof NF_HOOK_NAMES)[number];
+
+const KIND_NAMES: Readonly<Record<number, string>> = {
+  [Step.ORIGIN]: "origin",
+  [Step.DEV_XMIT]: "xmit",
+  [Step.DEV_RX]: "receive",
+  [Step.BACKLOG]: "backlog",
+  [Step.PROG]: "program",
+  [Step.PROG_END]: "verdict",
+  [Step.TAIL_CALL]: "tail call",
+  [Step.MAP_LOOKUP]: "map lookup",
+  [Step.MAP_UPDATE]: "map update",
+  [Step.CT]: "conntrack (BPF)",
+  [Step.POLICY]: "policy",
+  [Step.SERVICE]: "service",
+  [Step.REDIRECT]: "redirect",
+  [Step.NF_HOOK]: "netfilter hook",
+  [Step.NF_CHAIN]: "chain",
+  [Step.NF_RULE]: "rule",
+  [Step.NF_CT]: "conntrack (netfilter)",
+  [Step.NF_NAT]: "NAT (netfilter)",
+  [Step.FIB]: "FIB lookup",
+  [Step.NEIGH]: "neighbour",
+  [Step.FORWARD]: "ip_forward",
+  [Step.LOCAL_IN]: "local in",
+  [Step.LOCAL_OUT]: "local out",
+  [Step.ENCAP]: "encapsulate",
+  [Step.DECAP]: "decapsulate",
+  [Step.IPVS]: "IPVS",
+  [Step.BRIDGE]: "bridge",
+  [Step.DROP]: "drop",
+  [Step.DELIVER]: "deliver",
+  [Step.ICMP_ERROR]: "ICMP error",
+  [Step.FRAGMENT]: "fragment",
+  [Step.ARP]: "ARP",
+};
+
+/** Who can tell names: the lab. */
+export interface WalkNames {
+  /** Name of a namespace by number: `node-1`, `pod/default/a`. */
+  netns(id: number): string;
+  /** Name of a device. */
+  device(netns: number, ifindex: number): string;
+  /** Text of a kernel drop reason (`b` 0) or a BPF drop code (`b` 1). */
+  dropReason(code: number, bpf: boolean): string;
+}
+
+/** One step with its names. */
+export interface WalkStep {
+  readonly kind: Step;
+  readonly what: string;
+  /** Namespace: a node, a pod, a host. */
+  readonly where: string;
+  readonly device: string;
+  /** What decided or was met: program, map, chain, rule, route ... as one word or phrase. */
+  readonly name: string;
+  /** The rest in words. */
+  readonly detail: string;
+  readonly record: StepRecord;
+}
+
+/** The walk of one packet. */
+export class Walk {
+  readonly steps: readonly WalkStep[];
+
+  constructor(
+    /** skb id. */
+    readonly id: number,
+    records: readonly StepRecord[],
+    names: WalkNames,
+  ) {
+    this.steps = records.map((r) => describe(r, names));
+  }
+
+  /** Steps of a kind, optionally in a namespace only. */
+  of(kind: Step, where?: string): WalkStep[] {
+    return this.steps.filter((s) => s.kind === kind && (where === undefined || s.where === where));
+  }
+
+  /** Netfilter hooks met, in order, optionally in a namespace only. */
+  hooks(where?: string): NfHookName[] {
+    return this.of(Step.NF_HOOK, where).map((s) => NF_HOOK_NAMES[s.record.a]!);
+  }
+
+  /** Programs run, in order. */
+  programs(where?: string): string[] {
+    return this.of(Step.PROG, where).map((s) => s.name);
+  }
+
+  /** Devices that the packet was received on or transmitted through, in order, as `where:device`. */
+  devices(): string[] {
+    const out: string[] = [];
+    for (const s of this.steps) {
+      if (s.kind !== Step.DEV_RX && s.kind !== Step.DEV_XMIT) continue;
+      const d = `${s.where}:${s.device}`;
+      if (out[out.length - 1] !== d) out.push(d);
+    }
+    return out;
+  }
+
+  /** The drop that ended it, if one did. */
+  get drop(): WalkStep | undefined {
+    return this.steps.findLast((s) => s.kind === Step.DROP);
+  }
+
+  /** True if a socket got it. */
+  get delivered(): boolean {
+    return this.steps.some((s) => s.kind === Step.DELIVER);
+  }
+
+  /** TTL or hop limit in the last snapshot that holds an IP header; undefined if none does. */
+  get ttl(): number | undefined {
+    for (let i = this.steps.length - 1; i >= 0; i--) {
+      const t = ttlOf(this.steps[i]!.record.frame);
+      if (t !== undefined) return t;
+    }
+    return undefined;
+  }
+
+  /** One line a step. */
+  toString(): string {
+    let out = "";
+    let where = "";
+    for (const s of this.steps) {
+      if (s.where !== where) {
+        where = s.where;
+        out += `${where}\n`;
+      }
+      const ttl = ttlOf(s.record.frame);
+      const cols = [s.device.padEnd(16), s.what.padEnd(22), s.name, s.detail]
+        .filter((c) => c !== "")
+        .join(" ");
+      out += `  ${cols.trimEnd()}${ttl === undefined ? "" : `  ttl ${ttl}`}\n`;
+    }
+    return out;
+  }
+}
+
+/** Walks of all packets in the records, in order of first appearance. Records of packets that nobody follows (id 0) are left out. */
+export function walksOf(records: readonly StepRecord[], names: WalkNames): Walk[] {
+  const byId = new Map<number, StepRecord[]>();
+  for (const r of records) {
+    if (r.id === 0) continue;
+    const list = byId.get(r.id);
+    if (list === undefined) byId.set(r.id, [r]);
+    else list.push(r);
+  }
+  return [...byId].map(([id, list]) => new Walk(id, list, names));
+}
+
+const REDIRECTS = ["egress", "ingress", "peer", "neigh"] as const;
+const CT_RESULTS = ["New", "Established", "Reply", "Related"] as const;
+const TC_VERDICTS: Readonly<Record<number, string>> = {
+  [-1]: "TC_ACT_UNSPEC",
+  0: "TC_ACT_OK",
+  2: "TC_ACT_SHOT",
+  4: "TC_ACT_STOLEN",
+  7: "TC_ACT_REDIRECT",
+};
+const ATTACH = ["tc ingress", "tc egress", "xdp"] as const;
+const FIB_ASKERS = ["input", "output", "bpf_fib_lookup", "rp_filter"] as const;
+
+function describe(r: StepRecord, names: WalkNames): WalkStep {
+  let detail = "";
+  let name = refName(r.ref);
+  switch (r.kind) {
+    case Step.PROG:
+      detail = ATTACH[r.a] ?? "";
+      break;
+    case Step.PROG_END:
+      detail = TC_VERDICTS[r.a] ?? String(r.a);
+      break;
+    case Step.TAIL_CALL:
+      detail = r.b === 1 ? `index ${r.a}` : `index ${r.a} (missed)`;
+      break;
+    case Step.MAP_LOOKUP:
+      detail = r.a < 0 ? "miss" : "hit";
+      break;
+    case Step.MAP_UPDATE:
+      detail = r.b === 1 ? "delete" : r.a === 0 ? "update" : `failed (${r.a})`;
+      break;
+    case Step.CT:
+      detail = CT_RESULTS[r.a] ?? String(r.a);
+      break;
+    case Step.POLICY:
+      detail =
+        r.a === 0
+          ? "allow"
+          : r.a > 0
+            ? `redirect to proxy port ${r.a}`
+            : `deny (${names.dropReason(-r.a, true)})`;
+      break;
+    case Step.SERVICE:
+      detail = `backend ${r.a}, rev NAT ${r.b}`;
+      break;
+    case Step.REDIRECT:
+      detail = REDIRECTS[r.a] ?? "";
+      break;
+    case Step.NF_HOOK:
+      name = NF_HOOK_NAMES[r.a] ?? String(r.a);
+      break;
+    case Step.FIB:
+      detail = `${FIB_ASKERS[r.b] ?? ""}${r.a === 0 ? "" : ` error ${r.a}`}`;
+      break;
+    case Step.DROP:
+      detail = names.dropReason(r.a, r.b === 1);
+      break;
+    case Step.ICMP_ERROR:
+      detail = `type ${r.a} code ${r.b}`;
+      break;
+    default:
+      break;
+  }
+  return {
+    kind: r.kind,
+    what: KIND_NAMES[r.kind] ?? `step ${r.kind}`,
+    where: names.netns(r.netns),
+    device: r.ifindex === 0 ? "-" : names.device(r.netns, r.ifindex),
+    name,
+    detail,
+    record: r,
+  };
+}
+
+/** The name of what a record refers to: programs and maps keep it in their spec, the kernel's objects in `name`. */
+function refName(ref: object | null): string {
+  if (ref === null) return "";
+  const o = ref as { name?: unknown; spec?: { name?: unknown }; toString(): string };
+  if (typeof o.spec?.name === "string") return o.spec.name;
+  if (typeof o.name === "string") return o.name;
+  const text = o.toString();
+  return text.startsWith("[object") ? "" : text;
+}
+
+/** TTL or hop limit of the IP header in a snapshot, behind an Ethernet header or at its start. */
+export function ttlOf(frame: Uint8Array): number | undefined {
+  const at = ipOffset(frame);
+  if (at < 0) return undefined;
+  return frame[at]! >> 4 === 4 ? frame[at + 8] : frame[at + 7];
+}
+
+function ipOffset(f: Uint8Array): number {
+  if (f.length >= 34) {
+    const type = (f[12]! << 8) | f[13]!;
+    if (type === 0x0800 && f[14]! >> 4 === 4) return 14;
+    if (type === 0x86dd && f[14]! >> 4 === 6 && f.length >= 54) return 14;
+  }
+  if (f.length >= 20 && f[0]! >> 4 === 4 && (f[0]! & 15) >= 5) return 0;
+  if (f.length >= 40 && f[0]! >> 4 === 6) return 0;
+  return -1;
+}
