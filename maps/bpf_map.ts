@@ -1,8 +1,12 @@
 // The face that every keyed map shows to programs (words and slots, no allocation) and to user space (bytes).
 //
 //   key:    keySize bytes, padded with zeros to whole 32-bit words; programs build it in an Int32Array
-//   value:  valueSize bytes in a row of `valueStride` bytes (a multiple of 8) inside one backing buffer;
-//           slot s begins at byte s * valueStride, word s * valueWords
+//   value:  valueSize bytes at the front of a row of `valueStride` bytes (a multiple of 4) inside one backing
+//           buffer; slot s begins at byte s * valueStride, word s * valueWords
+//   row:    some types keep more in it than the value (hash tables put the key behind it, so that both share a
+//           cache line), so the stride is the map's and never computed from the size of the value
+//
+// The words are the host's: all this assumes a little-endian machine, as x86-64 and arm64 are.
 //
 // Programs address a value by its slot: `const s = map.lookup(key.words); if (s !== NONE) map.words[s * map.valueWords + 2]`.
 // The backing buffer is replaced when a table grows, so `view` and `words` are read from the map each time and
@@ -11,18 +15,33 @@
 import { PodpathError } from "../src/base/errors.js";
 import type { MapSpec } from "./spec.js";
 
+if (new Uint8Array(new Int32Array([1]).buffer)[0] !== 1) {
+  throw new PodpathError("UNSUPPORTED", "podpath needs a little-endian machine");
+}
+
 /** One entry as user space sees it: copies, not views. */
 export interface MapEntry {
   readonly key: Uint8Array;
   readonly value: Uint8Array;
 }
 
+/** State of a map that `restore` takes back; opaque, and independent of the map it came from. */
+export interface MapSnapshot {
+  /** Name of the map it belongs to. */
+  readonly name: string;
+  /** Entries at the time of the snapshot. */
+  readonly size: number;
+  readonly state: unknown;
+}
+
 export abstract class BpfMap {
   /** Words of a key, padding included. */
   readonly keyWords: number;
-  /** Words of a value row. */
+  /** Words of a value, without what else its row holds. */
+  readonly dataWords: number;
+  /** Words from one slot to the next. */
   readonly valueWords: number;
-  /** Bytes of a value row, a multiple of 8. */
+  /** Bytes from one slot to the next, a multiple of 4. */
   readonly valueStride: number;
   /** All values as 32-bit words; replaced when the table grows. */
   words: Int32Array;
@@ -34,13 +53,15 @@ export abstract class BpfMap {
   protected constructor(
     readonly spec: MapSpec,
     initialSlots: number,
+    rowWords: number = ((spec.valueSize + 7) & ~7) >> 2,
   ) {
     if (spec.keySize < 0 || spec.valueSize < 0 || spec.maxEntries < 1) {
       throw new PodpathError("MAP_SPEC", `map ${spec.name}: sizes and max_entries must be positive`);
     }
     this.keyWords = (spec.keySize + 3) >> 2;
-    this.valueStride = (spec.valueSize + 7) & ~7;
-    this.valueWords = this.valueStride >> 2;
+    this.dataWords = (spec.valueSize + 3) >> 2;
+    this.valueWords = rowWords;
+    this.valueStride = rowWords * 4;
     const buf = new ArrayBuffer(initialSlots * this.valueStride);
     this.words = new Int32Array(buf);
     this.view = new DataView(buf);
@@ -68,6 +89,12 @@ export abstract class BpfMap {
   /** Calls `visit` with each slot and the first word of its key inside `keys`; order is unspecified but repeatable. */
   abstract forEachSlot(visit: (slot: number, keys: Int32Array, keyWord: number) => void): void;
 
+  /** Copy of the whole state, for `restore`. */
+  abstract save(): MapSnapshot;
+
+  /** Returns to a state that `save` of a map of the same spec gave. Slot numbers are those of the snapshot. */
+  abstract restore(snapshot: MapSnapshot): void;
+
   /** Copy of the value of `slot`; per-CPU types override it with the sum or the list of CPUs. */
   valueBytes(slot: number): Uint8Array {
     const at = slot * this.valueStride;
@@ -88,7 +115,7 @@ export abstract class BpfMap {
         `map ${this.spec.name}: value has ${value.length} bytes, not ${this.spec.valueSize}`,
       );
     }
-    const words = new Int32Array(this.valueWords);
+    const words = new Int32Array(this.dataWords);
     new Uint8Array(words.buffer).set(value);
     return this.update(this.keyFromBytes(key), words, flags);
   }
@@ -106,6 +133,13 @@ export abstract class BpfMap {
       out.push({ key, value: this.valueBytes(slot) });
     });
     return out.sort((a, b) => compareBytes(a.key, b.key));
+  }
+
+  /** Replaces the backing buffer by a larger (or another) one. */
+  protected setBuffer(buf: ArrayBuffer): void {
+    this.words = new Int32Array(buf);
+    this.view = new DataView(buf);
+    this.bytes = new Uint8Array(buf);
   }
 
   protected keyFromBytes(key: Uint8Array): Int32Array {

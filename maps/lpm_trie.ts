@@ -1,0 +1,187 @@
+// BPF_MAP_TYPE_LPM_TRIE, after kernel/bpf/lpm_trie.c: longest-prefix match.
+//
+//   key: u32 prefixlen (host order) | data bytes, most significant bit of the first byte first
+//
+// Differs from the kernel: no trie. One hash table holds all entries under (prefix length, masked data), and a
+// look-up tries the prefix lengths in use, longest first. Cilium's tries use few lengths (policy: 40, 48, 64 and
+// the port ranges between; ipcache: 64 for nearly everything) and look up full-length keys, so this touches one or
+// two cache lines a length where a trie walks a pointer for every differing bit. Results are the same.
+
+import { EEXIST, EINVAL, ENOENT, ENOSPC } from "../src/base/errno.js";
+import { PodpathError } from "../src/base/errors.js";
+import { HASH_SEED, hashEnd, hashStep } from "./key_hash.js";
+import { BPF_EXIST, BPF_NOEXIST, type MapSpec, NONE } from "./spec.js";
+import { TableMap } from "./table_map.js";
+
+/** BPF's limit of LPM data: 256 bytes. */
+const MAX_DATA_BYTES = 256;
+
+/** For r = 0..31 the bits of a little-endian word that the first r prefix bits cover. */
+const PARTIAL = new Int32Array(32);
+for (let r = 0; r < 32; r++) {
+  for (let bit = 0; bit < r; bit++) PARTIAL[r] |= 1 << ((bit & ~7) | (7 - (bit & 7)));
+}
+
+export class LpmTrie extends TableMap {
+  /** Bits of data: the longest prefix. */
+  readonly maxPrefixlen: number;
+  /** Entries of each prefix length. */
+  readonly #perLength: Int32Array;
+  /** The lengths in use, longest first. */
+  #lengths = new Int32Array(0);
+  /** Hash states after 0, 1, 2 ... whole words of the key being looked up. */
+  readonly #states: Int32Array;
+
+  constructor(spec: MapSpec) {
+    if (spec.keySize < 5 || spec.keySize > 4 + MAX_DATA_BYTES) {
+      throw new PodpathError("MAP_SPEC", `map ${spec.name}: an LPM key has 1 to 256 bytes behind its u32 prefixlen`);
+    }
+    super(spec);
+    this.maxPrefixlen = (spec.keySize - 4) * 8;
+    this.#perLength = new Int32Array(this.maxPrefixlen + 1);
+    this.#states = new Int32Array(this.keyWords + 1);
+  }
+
+  /** Slot of the longest prefix that covers the key and is not longer than the key's own prefixlen, or NONE. */
+  override lookup(key: Int32Array): number {
+    const limit = key[0] >>> 0;
+    if (limit > this.maxPrefixlen) return NONE;
+    const lengths = this.#lengths;
+    const states = this.#states;
+    const index = this.index;
+    const mask = this.mask;
+    const rows = this.words;
+    const stride = this.valueWords;
+    const keyAt = this.keyAt;
+    let have = 0;
+    let state = HASH_SEED;
+    states[0] = HASH_SEED;
+    for (let l = 0; l < lengths.length; l++) {
+      const len = lengths[l];
+      if (len > limit) continue;
+      const whole = len >>> 5;
+      const part = PARTIAL[len & 31];
+      // The states of the first (longest) length serve all shorter ones.
+      while (have < whole) {
+        state = hashStep(state, key[++have]);
+        states[have] = state;
+      }
+      let h = states[whole];
+      let last = 0;
+      if (part !== 0) {
+        last = key[whole + 1] & part;
+        h = hashStep(h, last);
+      }
+      h = hashEnd(h ^ len);
+      let i = (h << 1) & mask;
+      for (;;) {
+        const t = index[i];
+        if (t === 0) break;
+        if (t === h) {
+          const slot = index[i + 1];
+          const at = Math.imul(slot, stride) + keyAt;
+          if (rows[at] === len && (part === 0 || (rows[at + whole + 1] & part) === last)) {
+            let k = 1;
+            while (k <= whole && rows[at + k] === key[k]) k++;
+            if (k > whole) return slot;
+          }
+        }
+        i = (i + 2) & mask;
+      }
+    }
+    return NONE;
+  }
+
+  override peek(key: Int32Array): number {
+    return this.lookup(key);
+  }
+
+  /** Slot of the entry with exactly this prefix, or NONE. */
+  exact(key: Int32Array): number {
+    const len = key[0] >>> 0;
+    if (len > this.maxPrefixlen || this.#perLength[len] === 0) return NONE;
+    const whole = len >>> 5;
+    const part = PARTIAL[len & 31];
+    const h = this.#hashPrefix(key, 0);
+    const { index, mask, words: rows } = this;
+    for (let i = (h << 1) & mask; index[i] !== 0; i = (i + 2) & mask) {
+      if (index[i] !== h) continue;
+      const slot = index[i + 1];
+      const at = slot * this.valueWords + this.keyAt;
+      if (rows[at] !== len || ((rows[at + whole + 1] ^ key[whole + 1]) & part) !== 0) continue;
+      let k = 1;
+      while (k <= whole && rows[at + k] === key[k]) k++;
+      if (k > whole) return slot;
+    }
+    return NONE;
+  }
+
+  override update(key: Int32Array, value: Int32Array, flags: number): number {
+    if (flags > BPF_EXIST || flags < 0) return -EINVAL;
+    const len = key[0] >>> 0;
+    if (len > this.maxPrefixlen) return -EINVAL;
+    const slot = this.exact(key);
+    if (slot !== NONE) {
+      if (flags === BPF_NOEXIST) return -EEXIST;
+      this.writeValue(slot, value);
+      // Bits behind the prefix are stored as given, and a new node brings its own.
+      const at = slot * this.valueWords + this.keyAt;
+      for (let k = 1; k < this.keyWords; k++) this.words[at + k] = key[k];
+      return 0;
+    }
+    if (flags === BPF_EXIST) return -ENOENT;
+    if (this.count >= this.spec.maxEntries) return -ENOSPC;
+    this.fill(this.takeSlot(), key, value);
+    if (this.#perLength[len]++ === 0) this.#listLengths();
+    return 0;
+  }
+
+  override remove(key: Int32Array): number {
+    const len = key[0] >>> 0;
+    if (len > this.maxPrefixlen) return -EINVAL;
+    const slot = this.exact(key);
+    if (slot === NONE) return -ENOENT;
+    this.unlink(slot);
+    this.freeSlot(slot);
+    if (--this.#perLength[len] === 0) this.#listLengths();
+    return 0;
+  }
+
+  override clear(): void {
+    super.clear();
+    this.#perLength.fill(0);
+    this.#listLengths();
+  }
+
+  protected override hashKey(key: Int32Array): number {
+    return this.#hashPrefix(key, 0);
+  }
+
+  protected override hashOfSlot(slot: number): number {
+    return this.#hashPrefix(this.words, slot * this.valueWords + this.keyAt);
+  }
+
+  protected override restoreExtra(_extra: unknown): void {
+    this.#perLength.fill(0);
+    this.forEachSlot((_slot, keys, at) => {
+      this.#perLength[keys[at]]++;
+    });
+    this.#listLengths();
+  }
+
+  #hashPrefix(words: Int32Array, at: number): number {
+    const len = words[at];
+    const whole = len >>> 5;
+    const part = PARTIAL[len & 31];
+    let h = HASH_SEED;
+    for (let k = 1; k <= whole; k++) h = hashStep(h, words[at + k]);
+    if (part !== 0) h = hashStep(h, words[at + whole + 1] & part);
+    return hashEnd(h ^ len);
+  }
+
+  #listLengths(): void {
+    const lengths: number[] = [];
+    for (let len = this.maxPrefixlen; len >= 0; len--) if (this.#perLength[len] > 0) lengths.push(len);
+    this.#lengths = Int32Array.from(lengths);
+  }
+}
