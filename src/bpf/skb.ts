@@ -81,6 +81,16 @@ export class Skb {
   tail = SKB_HEADROOM;
   /** Offset of the network header, valid once the kernel has parsed the frame. */
   network = 0;
+  /** Offset of the link-layer header (skb->mac_header), -1 = none; kept by the kernel model. */
+  mac = -1;
+  /** IPCB(skb)->flags of the kernel model. */
+  ipcb = 0;
+  /** IPCB(skb)->frag_max_size: the largest fragment this packet was put together from; 0 = it arrived whole. */
+  fragMaxSize = 0;
+  /** Sizes of the fragments it was put together from (skb_shinfo->frag_list), or null. */
+  frags: Opaque = null;
+  /** True while the skb lies in a pool of free ones. */
+  free = false;
   /** EtherType, host order. */
   protocol = 0;
 
@@ -146,6 +156,10 @@ export class Skb {
     this.data = SKB_HEADROOM;
     this.tail = SKB_HEADROOM;
     this.network = 0;
+    this.mac = -1;
+    this.ipcb = 0;
+    this.fragMaxSize = 0;
+    this.frags = null;
     this.protocol = 0;
     this.ifindex = 0;
     this.ingressIfindex = 0;

@@ -1,0 +1,94 @@
+// A network namespace (struct net): devices, sysctls, routing, neighbours, sockets, netfilter state and counters.
+
+import type { StepRecorder } from "../bpf/steps.js";
+import { NeighParms, type NetDevice } from "./device.js";
+import { Fib } from "./fib.js";
+import type { InetPeer } from "./inetpeer.js";
+import type { IpFragQueues } from "./ip_fragment.js";
+import type { Kernel } from "./kernel.js";
+import { LoopbackDevice } from "./loopback.js";
+import type { NfState } from "./netfilter/hooks.js";
+import { Mib } from "./snmp.js";
+import { SocketTable } from "./sock.js";
+import { IpConf, Sysctl } from "./sysctl.js";
+
+/** Handles every use of a packet that leaves in a namespace of its own. */
+export class Netns {
+  /** Devices by ifindex; holes are null. Index 1 is lo. */
+  readonly devs: (NetDevice | null)[] = [null];
+  readonly #byName = new Map<string, NetDevice>();
+  /** Devices in the order in which they came into the namespace (decides source addresses). */
+  readonly devOrder: NetDevice[] = [];
+  readonly sysctl = new Sysctl();
+  /** net.ipv4.conf.all and .default. */
+  readonly confAll = new IpConf();
+  readonly confDefault = new IpConf();
+  /** net.ipv4.neigh.default, net.ipv6.neigh.default. */
+  readonly neighDefault = new NeighParms();
+  readonly neigh6Default = new NeighParms();
+  readonly fib: Fib;
+  readonly sockets: SocketTable;
+  /** Counters, by Mib. */
+  readonly mib = new Float64Array(Mib.Count);
+  /** Dropped packets, by reason (drop_reason.ts). */
+  readonly drops = new Float64Array(64);
+  /** Rules, conntrack, NAT, IPVS: owned by netfilter/; null until something needs it. */
+  nf: NfState | null = null;
+  /** Where walks are recorded, or null. */
+  recorder: StepRecorder | null = null;
+  /** Per-destination state of ICMP limits (inetpeer), by Be32. */
+  readonly peers = new Map<number, InetPeer>();
+  /** Reassembly queues; made with the first fragment. */
+  frags: IpFragQueues | null = null;
+  /** net_cookie of helpers. */
+  readonly cookie: number;
+  readonly lo: LoopbackDevice;
+  /** Changes whenever a cached route may have become wrong. */
+  rtGenid = 0;
+  /** Secret of IP id generation and hashes. */
+  readonly hashSecret: number;
+
+  constructor(
+    readonly kernel: Kernel,
+    readonly id: number,
+    readonly name: string,
+  ) {
+    this.cookie = id;
+    this.hashSecret = kernel.prng.nextInt32();
+    this.fib = new Fib(this);
+    this.sockets = new SocketTable(this);
+    this.lo = new LoopbackDevice(this);
+  }
+
+  /** Puts a device into the namespace; ifindex is the next free one, or the one asked for. */
+  register(dev: NetDevice, ifindex = 0): number {
+    let i = ifindex;
+    if (i === 0) {
+      i = 1;
+      while (this.devs[i] != null) i++;
+    }
+    while (this.devs.length <= i) this.devs.push(null);
+    this.devs[i] = dev;
+    this.#byName.set(dev.name, dev);
+    this.devOrder.push(dev);
+    return i;
+  }
+
+  /** Takes a device out. */
+  unregister(dev: NetDevice): void {
+    this.devs[dev.ifindex] = null;
+    this.#byName.delete(dev.name);
+    const at = this.devOrder.indexOf(dev);
+    if (at >= 0) this.devOrder.splice(at, 1);
+  }
+
+  /** dev_get_by_index. */
+  dev(ifindex: number): NetDevice | null {
+    return ifindex > 0 && ifindex < this.devs.length ? this.devs[ifindex]! : null;
+  }
+
+  /** dev_get_by_name. */
+  devByName(name: string): NetDevice | null {
+    return this.#byName.get(name) ?? null;
+  }
+}
