@@ -34,7 +34,10 @@ export class LpmTrie extends TableMap {
 
   constructor(spec: MapSpec) {
     if (spec.keySize < 5 || spec.keySize > 4 + MAX_DATA_BYTES) {
-      throw new PodpathError("MAP_SPEC", `map ${spec.name}: an LPM key has 1 to 256 bytes behind its u32 prefixlen`);
+      throw new PodpathError(
+        "MAP_SPEC",
+        `map ${spec.name}: an LPM key has 1 to 256 bytes behind its u32 prefixlen`,
+      );
     }
     super(spec);
     this.maxPrefixlen = (spec.keySize - 4) * 8;

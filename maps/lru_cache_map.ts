@@ -69,13 +69,13 @@ export class LruCacheMap extends BpfMap {
   }
 
   override forEachSlot(visit: (slot: number, keys: Int32Array, keyWord: number) => void): void {
-    const slots = [...this.#cache.rvalues()].sort((a, b) => a - b);
+    const slots = ([...this.#cache.rvalues()] as number[]).sort((a, b) => a - b);
     for (const slot of slots) visit(slot, this.#keys, slot * this.keyWords);
   }
 
   override save(): MapSnapshot {
     // Oldest first, so that putting them back in order restores the order of use.
-    const slots = [...this.#cache.rvalues()];
+    const slots = [...this.#cache.rvalues()] as number[];
     const entries = slots.map((slot) => ({
       key: this.#keys.slice(slot * this.keyWords, (slot + 1) * this.keyWords),
       value: this.words.slice(slot * this.valueWords, slot * this.valueWords + this.dataWords),

@@ -68,7 +68,10 @@ export class LruLists {
     private readonly cpus: number,
   ) {
     this.#first = 3 + 2 * cpus;
-    this.#targetFree = Math.max(1, Math.min(LOCAL_FREE_TARGET, Math.floor(Math.floor(maxEntries / cpus) / 2)));
+    this.#targetFree = Math.max(
+      1,
+      Math.min(LOCAL_FREE_TARGET, Math.floor(Math.floor(maxEntries / cpus) / 2)),
+    );
     this.#marks = marks;
     this.#links = new Int32Array(2 * (this.#first + marks.length));
     this.#cpuOf = new Uint8Array(marks.length);

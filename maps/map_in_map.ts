@@ -28,7 +28,10 @@ export class MapOfMaps<M extends BpfMap> {
 
   constructor(readonly spec: MapSpec) {
     if (spec.inner === undefined || spec.valueSize !== 4) {
-      throw new PodpathError("MAP_SPEC", `map ${spec.name}: a map of maps needs an inner spec and 4-byte values`);
+      throw new PodpathError(
+        "MAP_SPEC",
+        `map ${spec.name}: a map of maps needs an inner spec and 4-byte values`,
+      );
     }
     this.innerSpec = spec.inner;
     this.#outer = spec.type === "array_of_maps" ? new ArrayMap(spec) : new HashMap(spec);
