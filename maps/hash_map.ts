@@ -7,7 +7,6 @@ import { BPF_EXIST, BPF_NOEXIST, type MapSpec, NONE } from "./spec.js";
 import { TableMap } from "./table_map.js";
 
 export class HashMap extends TableMap {
-  // biome-ignore lint/complexity/noUselessConstructor: opens the protected constructor
   constructor(spec: MapSpec) {
     super(spec);
   }
