@@ -144,6 +144,9 @@ export class Ctx {
   xdp_verdict = 0;
   /** XDP: what ctx_set_xfer and ctx_snat_done_set have noted for tc. */
   xdp_xfer = 0;
+  /** load_ip_trace_id(): the IP option's trace id, 0 when not traced. */
+  ip_trace_id_lo = 0;
+  ip_trace_id_hi = 0;
   recorder: StepRecorder | null = null;
   readonly ct_buffer4: CtBuffer4 = new CtBuffer4();
   readonly ct_buffer6: CtBuffer6 = new CtBuffer6();

@@ -1,0 +1,42 @@
+// cilium_metrics, after bpf/lib/metrics.h: packets and bytes by reason, direction and place in the sources.
+// The hot keys of a node are few, so a look-up nearly always hits; a full map is silently ignored, as in C.
+
+import { NONE } from "../../maps/spec.js";
+import type { Ctx } from "./ctx.js";
+
+// struct metrics_key: reason u8, dir u8, line u16, file u8, 3 reserved.
+const key = new Int32Array(2);
+// struct metrics_value: count u64, bytes u64.
+const value = new Int32Array(4);
+
+/** update_metrics(): one packet of `bytes` bytes; `site` is one of source_lines.ts. */
+export function update_metrics(
+  ctx: Ctx,
+  bytes: number,
+  direction: number,
+  reason: number,
+  site: number,
+): void {
+  const map = ctx.maps.cilium_metrics;
+  key[0] = (reason & 0xff) | (direction << 8) | ((site >>> 8) << 16);
+  key[1] = site & 0xff;
+  const slot = map.lookup(key);
+  if (slot === NONE) {
+    value[0] = 1;
+    value[2] = bytes;
+    map.update(key, value, 0);
+    return;
+  }
+  const words = map.words;
+  const at = map.cpuWord(slot);
+  if ((words[at] = (words[at]! + 1) | 0) === 0) words[at + 1]!++;
+  const before = words[at + 2]!;
+  const sum = (before + bytes) | 0;
+  words[at + 2] = sum;
+  if (sum >>> 0 < before >>> 0) words[at + 3]!++;
+}
+
+/** ct_to_metrics_dir(). */
+export function ct_to_metrics_dir(dir: number): number {
+  return dir === 0 ? 2 : dir === 1 ? 1 : 3;
+}
