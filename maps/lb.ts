@@ -102,7 +102,13 @@ export const LB_ACT_SPEC = lru("cilium_lb_act", 4, 8);
 
 /** The table of one service: an array whose only element holds `tableSize` backend ids. */
 export function maglevInnerSpec(tableSize: number = LB_MAGLEV_LUT_SIZE): MapSpec {
-  return { name: "cilium_lb_maglev_inner", type: "array", keySize: 4, valueSize: tableSize * 4, maxEntries: 1 };
+  return {
+    name: "cilium_lb_maglev_inner",
+    type: "array",
+    keySize: 4,
+    valueSize: tableSize * 4,
+    maxEntries: 1,
+  };
 }
 export function maglevSpec(name: string, tableSize: number = LB_MAGLEV_LUT_SIZE): MapSpec {
   const inner = maglevInnerSpec(tableSize);
