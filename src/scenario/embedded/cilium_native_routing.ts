@@ -8,7 +8,7 @@ metadata: {name: cilium-native-routing}
 spec:
   description: "Cilium native routing with BPF host routing, one ping across two nodes (published trace)"
   seed: 2
-  uptime: 16h
+  uptime: 16h49m12s
 ---
 apiVersion: podpath.dev/v1
 kind: Datapath
