@@ -1,0 +1,335 @@
+// All maps of one node under their C names, and the user-space view by name.
+
+import type { VirtualClock } from "../src/base/clock.js";
+import { ArrayMap } from "./array_map.js";
+import { AUTH_SPEC } from "./auth.js";
+import type { BpfMap, MapSnapshot } from "./bpf_map.js";
+import { createMap } from "./create.js";
+import {
+  CT4_ANY_SPEC,
+  CT4_TCP_SPEC,
+  CT6_ANY_SPEC,
+  CT6_TCP_SPEC,
+  PER_CLUSTER_CT4_ANY_SPEC,
+  PER_CLUSTER_CT4_TCP_SPEC,
+  PER_CLUSTER_CT6_ANY_SPEC,
+  PER_CLUSTER_CT6_TCP_SPEC,
+} from "./ct.js";
+import { EGRESS_GW_POLICY_V4_SPEC, EGRESS_GW_POLICY_V6_SPEC } from "./egress_gw.js";
+import { IPV4_FRAG_SPEC, IPV6_FRAG_SPEC } from "./frag.js";
+import { HashMap } from "./hash_map.js";
+import { IPCACHE_SPEC } from "./ipcache.js";
+import { L2_RESPONDER_V4_SPEC, L2_RESPONDER_V6_SPEC } from "./l2_responder.js";
+import * as lb from "./lb.js";
+import { LpmTrie } from "./lpm_trie.js";
+import { LXC_SPEC } from "./lxc.js";
+import { MapOfMaps } from "./map_in_map.js";
+import { METRICS_SPEC } from "./metrics.js";
+import {
+  IPMASQ_V4_SPEC,
+  IPMASQ_V6_SPEC,
+  SNAT_V4_ALLOC_RETRIES_SPEC,
+  SNAT_V4_SPEC,
+  SNAT_V6_ALLOC_RETRIES_SPEC,
+  SNAT_V6_SPEC,
+} from "./nat.js";
+import { NODEPORT_NEIGH4_SPEC, NODEPORT_NEIGH6_SPEC } from "./neigh.js";
+import { NODE_SPEC } from "./node.js";
+import { LruPercpuHashMap, PercpuArrayMap, PercpuHashMap } from "./percpu_map.js";
+import { DEFAULT_RING_BYTES, PerfEventArray } from "./perf_event_array.js";
+import {
+  CALL_POLICY_SPEC,
+  EGRESSCALL_POLICY_SPEC,
+  endpointMapName,
+  POLICY_MAP_SIZE,
+  policySpec,
+} from "./policy.js";
+import { POLICYSTATS_SPEC } from "./policystats.js";
+import { ProgArray } from "./prog_array.js";
+import { RATELIMIT_METRICS_SPEC, RATELIMIT_SPEC } from "./ratelimit.js";
+import { RUNTIME_CONFIG_SPEC } from "./runtime_config.js";
+import { CurrentCpu, type LruPolicy, type MapBackend, type MapSpec } from "./spec.js";
+import { THROTTLE_SPEC } from "./throttle.js";
+import { PERCPU_TRACE_ID_SPEC } from "./trace_id.js";
+import { ENCRYPT_STATE_SPEC, SUBNET_SPEC, VTEP_SPEC } from "./vtep.js";
+
+export interface CiliumMapsOptions {
+  readonly clock: VirtualClock;
+  /** Possible CPUs of the node; default 1. */
+  readonly cpus?: number;
+  /** What holds the LRU maps; default "table". */
+  readonly backend?: MapBackend;
+  /** Eviction of the LRU maps; default "kernel". */
+  readonly lru?: LruPolicy;
+  /** max_entries by map name, where they differ from the defaults. */
+  readonly sizes?: Readonly<Record<string, number>>;
+  /** Map types by name, where they differ: a recorded run may use plain hashes for its LRU maps. */
+  readonly types?: Readonly<Record<string, MapSpec["type"]>>;
+  /** Entries of a Maglev table; default 16381. */
+  readonly maglevTableSize?: number;
+  /** Entries of an endpoint's policy map; default 16384. */
+  readonly policyMapSize?: number;
+  /** Bytes of each CPU's event ring. */
+  readonly ringBytes?: number;
+}
+
+/** State of all maps of a node. */
+export interface CiliumMapsSnapshot {
+  readonly maps: ReadonlyMap<string, MapSnapshot>;
+  readonly policy: ReadonlyMap<number, MapSnapshot>;
+}
+
+/**
+ * The maps of a node. Fields have the C names; those of families that a configuration does not use stay empty and
+ * cost next to nothing, as tables start small. `P` is whatever the programs keep in prog arrays.
+ */
+export class CiliumMaps<P extends object = object> {
+  /** Which CPU runs; set `cpu.id` before a program runs. */
+  readonly cpu: CurrentCpu;
+
+  readonly cilium_lxc: HashMap;
+  readonly cilium_ipcache_v2: LpmTrie;
+  readonly cilium_node_map_v2: HashMap;
+  readonly cilium_metrics: PercpuHashMap;
+  readonly cilium_policystats: LruPercpuHashMap;
+  readonly cilium_auth_map: HashMap;
+  readonly cilium_runtime_config: ArrayMap;
+  readonly cilium_throttle: HashMap;
+  readonly cilium_vtep_map: HashMap;
+  readonly cilium_subnet_map: LpmTrie;
+  readonly cilium_encrypt_state: ArrayMap;
+  readonly cilium_percpu_trace_id: PercpuArrayMap;
+  readonly cilium_ratelimit: BpfMap;
+  readonly cilium_ratelimit_metrics: HashMap;
+
+  readonly cilium_ct4_global: BpfMap;
+  readonly cilium_ct_any4_global: BpfMap;
+  readonly cilium_ct6_global: BpfMap;
+  readonly cilium_ct_any6_global: BpfMap;
+  readonly cilium_per_cluster_ct_tcp4: MapOfMaps<BpfMap>;
+  readonly cilium_per_cluster_ct_any4: MapOfMaps<BpfMap>;
+  readonly cilium_per_cluster_ct_tcp6: MapOfMaps<BpfMap>;
+  readonly cilium_per_cluster_ct_any6: MapOfMaps<BpfMap>;
+
+  readonly cilium_lb4_services_v2: HashMap;
+  readonly cilium_lb6_services_v2: HashMap;
+  readonly cilium_lb4_backends_v3: HashMap;
+  readonly cilium_lb6_backends_v3: HashMap;
+  readonly cilium_lb4_reverse_nat: HashMap;
+  readonly cilium_lb6_reverse_nat: HashMap;
+  readonly cilium_lb4_affinity: BpfMap;
+  readonly cilium_lb6_affinity: BpfMap;
+  readonly cilium_lb_affinity_match: HashMap;
+  readonly cilium_lb4_source_range: LpmTrie;
+  readonly cilium_lb6_source_range: LpmTrie;
+  readonly cilium_lb4_reverse_sk: BpfMap;
+  readonly cilium_lb6_reverse_sk: BpfMap;
+  readonly cilium_lb4_maglev: MapOfMaps<ArrayMap>;
+  readonly cilium_lb6_maglev: MapOfMaps<ArrayMap>;
+  readonly cilium_lb4_health: BpfMap;
+  readonly cilium_lb6_health: BpfMap;
+  readonly cilium_skip_lb4: HashMap;
+  readonly cilium_skip_lb6: HashMap;
+  readonly cilium_lb_act: BpfMap;
+
+  readonly cilium_snat_v4_external: BpfMap;
+  readonly cilium_snat_v6_external: BpfMap;
+  readonly cilium_snat_v4_alloc_retries: PercpuArrayMap;
+  readonly cilium_snat_v6_alloc_retries: PercpuArrayMap;
+  readonly cilium_ipmasq_v4: LpmTrie;
+  readonly cilium_ipmasq_v6: LpmTrie;
+  readonly cilium_nodeport_neigh4: BpfMap;
+  readonly cilium_nodeport_neigh6: BpfMap;
+
+  readonly cilium_ipv4_frag_datagrams: BpfMap;
+  readonly cilium_ipv6_frag_datagrams: BpfMap;
+  readonly cilium_egress_gw_policy_v4: LpmTrie;
+  readonly cilium_egress_gw_policy_v6: LpmTrie;
+  readonly cilium_l2_responder_v4: HashMap;
+  readonly cilium_l2_responder_v6: HashMap;
+
+  readonly cilium_call_policy: ProgArray<P>;
+  readonly cilium_egresscall_policy: ProgArray<P>;
+  readonly cilium_events: PerfEventArray;
+  readonly cilium_signals: PerfEventArray;
+
+  /** cilium_policy_v2_NNNNN by endpoint id, as user space sees them. */
+  readonly policy = new Map<number, LpmTrie>();
+  /** The same by index: what a program of endpoint i has compiled in. */
+  readonly policyByEndpoint: (LpmTrie | undefined)[] = [];
+
+  readonly #options: CiliumMapsOptions;
+  readonly #named = new Map<string, BpfMap>();
+  readonly #nested = new Map<string, MapOfMaps<BpfMap>>();
+
+  constructor(options: CiliumMapsOptions) {
+    this.#options = options;
+    const cpu = new CurrentCpu(options.cpus ?? 1);
+    this.cpu = cpu;
+    const hash = (s: MapSpec) => this.#add(new HashMap(this.#tuned(s)));
+    const lpm = (s: MapSpec) => this.#add(new LpmTrie(this.#tuned(s)));
+    const array = (s: MapSpec) => this.#add(new ArrayMap(this.#tuned(s)));
+    const lru = (s: MapSpec) => this.#add(this.#make(s));
+
+    this.cilium_lxc = hash(LXC_SPEC);
+    this.cilium_ipcache_v2 = lpm(IPCACHE_SPEC);
+    this.cilium_node_map_v2 = hash(NODE_SPEC);
+    this.cilium_metrics = this.#add(new PercpuHashMap(this.#tuned(METRICS_SPEC), cpu));
+    this.cilium_policystats = this.#add(new LruPercpuHashMap(this.#tuned(POLICYSTATS_SPEC), cpu));
+    this.cilium_auth_map = hash(AUTH_SPEC);
+    this.cilium_runtime_config = array(RUNTIME_CONFIG_SPEC);
+    this.cilium_throttle = hash(THROTTLE_SPEC);
+    this.cilium_vtep_map = hash(VTEP_SPEC);
+    this.cilium_subnet_map = lpm(SUBNET_SPEC);
+    this.cilium_encrypt_state = array(ENCRYPT_STATE_SPEC);
+    this.cilium_percpu_trace_id = this.#add(new PercpuArrayMap(PERCPU_TRACE_ID_SPEC, cpu));
+    this.cilium_ratelimit = lru(RATELIMIT_SPEC);
+    this.cilium_ratelimit_metrics = hash(RATELIMIT_METRICS_SPEC);
+
+    this.cilium_ct4_global = lru(CT4_TCP_SPEC);
+    this.cilium_ct_any4_global = lru(CT4_ANY_SPEC);
+    this.cilium_ct6_global = lru(CT6_TCP_SPEC);
+    this.cilium_ct_any6_global = lru(CT6_ANY_SPEC);
+    this.cilium_per_cluster_ct_tcp4 = this.#nest(new MapOfMaps(PER_CLUSTER_CT4_TCP_SPEC));
+    this.cilium_per_cluster_ct_any4 = this.#nest(new MapOfMaps(PER_CLUSTER_CT4_ANY_SPEC));
+    this.cilium_per_cluster_ct_tcp6 = this.#nest(new MapOfMaps(PER_CLUSTER_CT6_TCP_SPEC));
+    this.cilium_per_cluster_ct_any6 = this.#nest(new MapOfMaps(PER_CLUSTER_CT6_ANY_SPEC));
+
+    this.cilium_lb4_services_v2 = hash(lb.LB4_SERVICES_SPEC);
+    this.cilium_lb6_services_v2 = hash(lb.LB6_SERVICES_SPEC);
+    this.cilium_lb4_backends_v3 = hash(lb.LB4_BACKENDS_SPEC);
+    this.cilium_lb6_backends_v3 = hash(lb.LB6_BACKENDS_SPEC);
+    this.cilium_lb4_reverse_nat = hash(lb.LB4_REVERSE_NAT_SPEC);
+    this.cilium_lb6_reverse_nat = hash(lb.LB6_REVERSE_NAT_SPEC);
+    this.cilium_lb4_affinity = lru(lb.LB4_AFFINITY_SPEC);
+    this.cilium_lb6_affinity = lru(lb.LB6_AFFINITY_SPEC);
+    this.cilium_lb_affinity_match = hash(lb.LB_AFFINITY_MATCH_SPEC);
+    this.cilium_lb4_source_range = lpm(lb.LB4_SOURCE_RANGE_SPEC);
+    this.cilium_lb6_source_range = lpm(lb.LB6_SOURCE_RANGE_SPEC);
+    this.cilium_lb4_reverse_sk = lru(lb.LB4_REVERSE_SK_SPEC);
+    this.cilium_lb6_reverse_sk = lru(lb.LB6_REVERSE_SK_SPEC);
+    const table = options.maglevTableSize ?? lb.LB_MAGLEV_LUT_SIZE;
+    this.cilium_lb4_maglev = this.#nest(new MapOfMaps<ArrayMap>(lb.maglevSpec("cilium_lb4_maglev", table)));
+    this.cilium_lb6_maglev = this.#nest(new MapOfMaps<ArrayMap>(lb.maglevSpec("cilium_lb6_maglev", table)));
+    this.cilium_lb4_health = lru(lb.LB4_HEALTH_SPEC);
+    this.cilium_lb6_health = lru(lb.LB6_HEALTH_SPEC);
+    this.cilium_skip_lb4 = hash(lb.SKIP_LB4_SPEC);
+    this.cilium_skip_lb6 = hash(lb.SKIP_LB6_SPEC);
+    this.cilium_lb_act = lru(lb.LB_ACT_SPEC);
+
+    this.cilium_snat_v4_external = lru(SNAT_V4_SPEC);
+    this.cilium_snat_v6_external = lru(SNAT_V6_SPEC);
+    this.cilium_snat_v4_alloc_retries = this.#add(new PercpuArrayMap(SNAT_V4_ALLOC_RETRIES_SPEC, cpu));
+    this.cilium_snat_v6_alloc_retries = this.#add(new PercpuArrayMap(SNAT_V6_ALLOC_RETRIES_SPEC, cpu));
+    this.cilium_ipmasq_v4 = lpm(IPMASQ_V4_SPEC);
+    this.cilium_ipmasq_v6 = lpm(IPMASQ_V6_SPEC);
+    this.cilium_nodeport_neigh4 = lru(NODEPORT_NEIGH4_SPEC);
+    this.cilium_nodeport_neigh6 = lru(NODEPORT_NEIGH6_SPEC);
+
+    this.cilium_ipv4_frag_datagrams = lru(IPV4_FRAG_SPEC);
+    this.cilium_ipv6_frag_datagrams = lru(IPV6_FRAG_SPEC);
+    this.cilium_egress_gw_policy_v4 = lpm(EGRESS_GW_POLICY_V4_SPEC);
+    this.cilium_egress_gw_policy_v6 = lpm(EGRESS_GW_POLICY_V6_SPEC);
+    this.cilium_l2_responder_v4 = hash(L2_RESPONDER_V4_SPEC);
+    this.cilium_l2_responder_v6 = hash(L2_RESPONDER_V6_SPEC);
+
+    this.cilium_call_policy = new ProgArray<P>(CALL_POLICY_SPEC);
+    this.cilium_egresscall_policy = new ProgArray<P>(EGRESSCALL_POLICY_SPEC);
+    const ring = options.ringBytes ?? DEFAULT_RING_BYTES;
+    this.cilium_events = new PerfEventArray("cilium_events", options.clock, cpu.count, ring);
+    this.cilium_signals = new PerfEventArray("cilium_signals", options.clock, cpu.count, 4096);
+  }
+
+  /** Makes the policy map of an endpoint, or gives the one it has. */
+  addPolicyMap(epId: number): LpmTrie {
+    const there = this.policy.get(epId);
+    if (there !== undefined) return there;
+    const map = new LpmTrie(policySpec(epId, this.#options.policyMapSize ?? POLICY_MAP_SIZE));
+    this.policy.set(epId, map);
+    while (this.policyByEndpoint.length <= epId) this.policyByEndpoint.push(undefined);
+    this.policyByEndpoint[epId] = map;
+    return map;
+  }
+
+  /** Forgets the policy map of an endpoint; a program that has it compiled in keeps it. */
+  removePolicyMap(epId: number): void {
+    this.policy.delete(epId);
+    if (epId < this.policyByEndpoint.length) this.policyByEndpoint[epId] = undefined;
+  }
+
+  /** The keyed map with this name, also `cilium_policy_v2_01580`; undefined if there is none. */
+  byName(name: string): BpfMap | undefined {
+    const m = /^cilium_policy_v2_(\d{5})$/.exec(name);
+    return m ? this.policy.get(Number(m[1])) : this.#named.get(name);
+  }
+
+  /** The map of maps with this name. */
+  nestedByName(name: string): MapOfMaps<BpfMap> | undefined {
+    return this.#nested.get(name);
+  }
+
+  /** Every keyed map, policy maps last in order of endpoint id. */
+  all(): BpfMap[] {
+    const ids = [...this.policy.keys()].sort((a, b) => a - b);
+    return [...this.#named.values(), ...ids.map((id) => this.policy.get(id)!)];
+  }
+
+  /** Names of every map there is, keyed or not, sorted. */
+  names(): string[] {
+    const names = [...this.#named.keys(), ...this.#nested.keys()];
+    for (const id of this.policy.keys()) names.push(endpointMapName("cilium_policy_v2", id));
+    names.push(this.cilium_call_policy.spec.name, this.cilium_egresscall_policy.spec.name);
+    names.push(this.cilium_events.name, this.cilium_signals.name);
+    return names.sort();
+  }
+
+  /** A new map shaped as the inner maps of `outer`, with this node's back end and eviction. */
+  newInner<M extends BpfMap>(outer: MapOfMaps<M>, name: string): M {
+    return this.#make({ ...outer.innerSpec, name }) as M;
+  }
+
+  /** Copy of the contents of all keyed and nested maps. Prog arrays and rings are not part of it. */
+  save(): CiliumMapsSnapshot {
+    const maps = new Map<string, MapSnapshot>();
+    for (const [name, map] of this.#named) maps.set(name, map.save());
+    for (const [name, map] of this.#nested) maps.set(name, map.save());
+    const policy = new Map<number, MapSnapshot>();
+    for (const [id, map] of this.policy) policy.set(id, map.save());
+    return { maps, policy };
+  }
+
+  /** Returns to a snapshot of this node or of one with the same options. */
+  restore(snapshot: CiliumMapsSnapshot): void {
+    for (const [name, map] of this.#named) map.restore(snapshot.maps.get(name)!);
+    for (const [name, map] of this.#nested) map.restore(snapshot.maps.get(name)!);
+    for (const id of [...this.policy.keys()]) if (!snapshot.policy.has(id)) this.removePolicyMap(id);
+    for (const [id, state] of snapshot.policy) this.addPolicyMap(id).restore(state);
+  }
+
+  #tuned(spec: MapSpec): MapSpec {
+    const o = this.#options;
+    const maxEntries = o.sizes?.[spec.name] ?? spec.maxEntries;
+    const type = o.types?.[spec.name] ?? spec.type;
+    const lru = spec.lru ?? o.lru;
+    return { ...spec, type, maxEntries, ...(lru === undefined ? {} : { lru }) };
+  }
+
+  #make(spec: MapSpec): BpfMap {
+    return createMap(this.#tuned(spec), { cpu: this.cpu, backend: this.#options.backend ?? "table" });
+  }
+
+  #add<M extends BpfMap>(map: M): M {
+    this.#named.set(map.spec.name, map);
+    return map;
+  }
+
+  #nest<M extends BpfMap>(map: MapOfMaps<M>): MapOfMaps<M> {
+    this.#nested.set(map.spec.name, map as unknown as MapOfMaps<BpfMap>);
+    return map;
+  }
+}
+
+/** The maps of a node as an agent makes them. */
+export function createCiliumMaps<P extends object = object>(options: CiliumMapsOptions): CiliumMaps<P> {
+  return new CiliumMaps<P>(options);
+}
