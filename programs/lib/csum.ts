@@ -1,145 +1,128 @@
-// Checksum updates as programs make them, after bpf/lib/csum.h and the helpers bpf_csum_diff, bpf_l3_csum_replace and
-// bpf_l4_csum_replace of net/core/filter.c.
+// Checksums after bpf/lib/csum.h and the kernel's bpf_l3_csum_replace, bpf_l4_csum_replace and bpf_csum_diff.
 //
-// A partial sum here is a plain number: 16-bit parts added up, not yet folded. It stays far below 2^31 with the few
-// terms that programs add, so no carry is lost. Words are taken as a little-endian CPU loads them; one's complement
-// sums do not care, as long as all parts are loaded alike.
-//
-// Differs from the kernel: skb->ip_summed is not modelled. Checksums are always complete and are always updated, as for
-// a packet with CHECKSUM_NONE; BPF_F_PSEUDO_HDR and BPF_F_IPV6 therefore change nothing and have no parameter.
+// A "diff" is an unfolded one's complement sum kept as int32: what has to be added for new bytes and taken away for
+// old ones. One's complement addition has no byte order, so words are used as they are loaded.
 
 import {
   DROP_CSUM_L4,
   DROP_WRITE_ERROR,
   IPPROTO_ICMP,
   IPPROTO_ICMPV6,
+  IPPROTO_SCTP,
   IPPROTO_TCP,
   IPPROTO_UDP,
 } from "./common.js";
-import type { Ctx } from "./ctx.js";
+import { type Ctx, ctx_has, load_be16, store_be16 } from "./ctx.js";
 
-export const TCP_SPORT_OFF = 0;
-export const TCP_DPORT_OFF = 2;
-export const TCP_CSUM_OFF = 16;
-export const UDP_CSUM_OFF = 6;
-export const ICMP_CSUM_OFF = 2;
-export const ICMPV6_CSUM_OFF = 2;
-export const IPV4_CSUM_OFF = 10;
+export const BPF_F_PSEUDO_HDR = 0x10;
+export const BPF_F_MARK_MANGLED_0 = 0x20;
 
-/** csum_diff of four bytes with four bytes. */
-export function csum_diff4(from: number, to: number): number {
-  return (~from & 0xffff) + (~from >>> 16) + (to & 0xffff) + (to >>> 16);
+/** Adds two unfolded sums with end-around carry. */
+export function csum_add(a: number, b: number): number {
+  const s = (a + b) | 0;
+  return s >>> 0 < a >>> 0 ? (s + 1) | 0 : s;
 }
 
-/** csum_diff of two bytes with two bytes. */
-export function csum_diff2(from: number, to: number): number {
-  return (~from & 0xffff) + (to & 0xffff);
+/** bpf_csum_diff(&from, 4, &to, 4, seed). */
+export function csum_diff_u32(from: number, to: number, seed: number): number {
+  return csum_add(csum_add(seed, to), ~from);
 }
 
-/** csum_diff of an IPv6 address with another; four words each. */
-export function csum_diff16(from: Int32Array, fromAt: number, to: Int32Array, toAt: number): number {
-  return (
-    csum_diff4(from[fromAt]!, to[toAt]!) +
-    csum_diff4(from[fromAt + 1]!, to[toAt + 1]!) +
-    csum_diff4(from[fromAt + 2]!, to[toAt + 2]!) +
-    csum_diff4(from[fromAt + 3]!, to[toAt + 3]!)
-  );
-}
-
-/** csum_diff(NULL, 0, bytes, n, sum): the sum of `n` bytes added to `sum`; an odd last byte counts as a low byte. */
-export function csum_partial(bytes: Uint8Array, at: number, n: number, sum: number): number {
-  const end = at + (n & ~1);
-  for (let i = at; i < end; i += 2) sum += bytes[i]! | (bytes[i + 1]! << 8);
-  if ((n & 1) !== 0) sum += bytes[end]!;
-  return sum;
-}
-
-/** csum_fold: the complement of the folded sum, as it is stored. */
-export function csum_fold(sum: number): number {
-  sum = (sum & 0xffff) + (sum >>> 16);
-  sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
+/** bpf_csum_diff of two 16-byte addresses, four words each. */
+export function csum_diff_addr6(
+  from: Int32Array,
+  fromAt: number,
+  to: Int32Array,
+  toAt: number,
+  seed: number,
+): number {
+  let s = seed;
+  for (let i = 0; i < 4; i++) s = csum_diff_u32(from[fromAt + i]!, to[toAt + i]!, s);
+  return s;
 }
 
 /**
- * csum_replace_by_diff: the checksum `check` after a change of `diff`. The kernel adds the complement of the unfolded
- * checksum, so that the sum is never the all-zero form of zero and the result never 0xffff.
+ * csum_l4_offset_and_flags(): where the protocol keeps its checksum (offset << 8) and the flags of its replacement.
+ * 0 = no checksum that addresses or ports enter.
  */
-export function csum_replace_by_diff(check: number, diff: number): number {
-  let sum = (~check & 0xffff) + diff;
-  sum = (sum & 0xffff) + (sum >>> 16);
-  sum = (sum & 0xffff) + (sum >>> 16);
-  return sum === 0 ? 0 : ~sum & 0xffff;
-}
-
-/** ipv4_csum_update_by_diff: 0, or negative where the header is not there. */
-export function ipv4_csum_update_by_diff(ctx: Ctx, l3_off: number, diff: number): number {
-  const skb = ctx.skb;
-  const at = skb.data + l3_off + IPV4_CSUM_OFF;
-  if (at + 2 > skb.tail) return -14;
-  skb.view.setUint16(at, csum_replace_by_diff(skb.view.getUint16(at, true), diff), true);
-  return 0;
-}
-
-/** csum_l4_offset_and_flags: offset of the checksum within the L4 header; 0 = none that the addresses are part of. */
-export function csum_l4_offset(nexthdr: number): number {
+export function csum_l4_offset_and_flags(nexthdr: number): number {
   switch (nexthdr) {
     case IPPROTO_TCP:
-      return TCP_CSUM_OFF;
+      return 16 << 8;
     case IPPROTO_UDP:
-      return UDP_CSUM_OFF;
+      return (6 << 8) | BPF_F_MARK_MANGLED_0;
     case IPPROTO_ICMPV6:
-      return ICMPV6_CSUM_OFF;
+      return 2 << 8;
+    case IPPROTO_ICMP:
+      return 0;
+    case IPPROTO_SCTP:
+      return 0;
     default:
-      // ICMPv4 has no pseudo header, SCTP a CRC.
       return 0;
   }
 }
 
-/**
- * csum_l4_replace with a difference. For UDP (BPF_F_MARK_MANGLED_0) a checksum of 0 means "none" and stays, and a
- * result of 0 is written as 0xffff. 0, or -EFAULT where the frame ends before the field.
- */
-export function csum_l4_replace(
+/** bpf_l4_csum_replace with from = 0 and to = an unfolded diff. `csum` is from csum_l4_offset_and_flags. */
+export function csum_l4_replace_diff(ctx: Ctx, l4_off: number, csum: number, diff: number, flags: number): number {
+  return replace(ctx, l4_off + (csum >>> 8), (csum & 0xff) | flags, diff);
+}
+
+/** bpf_l4_csum_replace of one 16-bit field. */
+export function csum_l4_replace_u16(
   ctx: Ctx,
   l4_off: number,
-  csum_off: number,
-  nexthdr: number,
-  diff: number,
+  csum: number,
+  from: number,
+  to: number,
+  flags: number,
 ): number {
-  const skb = ctx.skb;
-  const at = skb.data + l4_off + csum_off;
-  if (at + 2 > skb.tail) return -14;
-  const check = skb.view.getUint16(at, true);
-  if (nexthdr === IPPROTO_UDP && csum_off === UDP_CSUM_OFF) {
-    if (check === 0) return 0;
-    const sum = csum_replace_by_diff(check, diff);
-    skb.view.setUint16(at, sum === 0 ? 0xffff : sum, true);
-    return 0;
-  }
-  skb.view.setUint16(at, csum_replace_by_diff(check, diff), true);
+  return replace(ctx, l4_off + (csum >>> 8), (csum & 0xff) | flags, csum_diff_u32(from, to, 0));
+}
+
+// The kernel leaves a UDP checksum of 0 ("none") alone and writes 0xffff for a computed 0. Our packets are never
+// CHECKSUM_PARTIAL, so the pseudo header flag makes no difference.
+function replace(ctx: Ctx, off: number, flags: number, diff: number): number {
+  if (!ctx_has(ctx, off + 2)) return DROP_CSUM_L4;
+  const old = load_be16(ctx, off);
+  if ((flags & BPF_F_MARK_MANGLED_0) !== 0 && old === 0) return 0;
+  let s = (~old & 0xffff) + (diff & 0xffff) + (diff >>> 16);
+  s = (s & 0xffff) + (s >>> 16);
+  s = (s & 0xffff) + (s >>> 16);
+  let sum = ~s & 0xffff;
+  if ((flags & BPF_F_MARK_MANGLED_0) !== 0 && sum === 0) sum = 0xffff;
+  store_be16(ctx, off, sum);
   return 0;
 }
 
-/** l4_modify_port: exchanges a port (or an ICMP id) and adjusts the checksum first; 0 or a drop reason. */
+/** l4_modify_port(): writes a port (offset 0 or 2 in the L4 header) and corrects the checksum. */
 export function l4_modify_port(
   ctx: Ctx,
   l4_off: number,
-  port_off: number,
-  csum_off: number,
-  nexthdr: number,
+  off: number,
+  csum: number,
   port: number,
   old_port: number,
 ): number {
-  if (csum_l4_replace(ctx, l4_off, csum_off, nexthdr, csum_diff2(old_port, port)) < 0) return DROP_CSUM_L4;
-  const skb = ctx.skb;
-  const at = skb.data + l4_off + port_off;
-  if (at + 2 > skb.tail) return DROP_WRITE_ERROR;
-  skb.view.setUint16(at, port, true);
+  if (csum_l4_replace_u16(ctx, l4_off, csum, old_port, port, 0) < 0) return DROP_CSUM_L4;
+  if (!ctx_has(ctx, l4_off + off + 2)) return DROP_WRITE_ERROR;
+  store_be16(ctx, l4_off + off, port);
   return 0;
 }
 
-/** Checksum offset for a change of the ICMP id, where `csum_l4_offset` has none. */
-export function icmp_id_csum_offset(nexthdr: number, csum_off: number): number {
-  return nexthdr === IPPROTO_ICMP ? ICMP_CSUM_OFF : csum_off;
+/** Internet checksum over `len` bytes of the frame from `off`, added to `seed` (unfolded). */
+export function csum_partial(ctx: Ctx, off: number, len: number, seed: number): number {
+  const view = ctx.skb.view;
+  const base = ctx.skb.data + off;
+  let s = seed;
+  let i = 0;
+  for (; i + 1 < len; i += 2) s = csum_add(s, view.getUint16(base + i, true));
+  if (i < len) s = csum_add(s, view.getUint8(base + i));
+  return s;
+}
+
+/** Folds an unfolded sum and complements it: the value to store, as loaded little-endian. */
+export function csum_fold(sum: number): number {
+  let s = (sum & 0xffff) + (sum >>> 16);
+  s = (s & 0xffff) + (s >>> 16);
+  return ~s & 0xffff;
 }

@@ -144,6 +144,13 @@ export class Ctx {
   xdp_verdict = 0;
   /** XDP: what ctx_set_xfer and ctx_snat_done_set have noted for tc. */
   xdp_xfer = 0;
+  /** Ports word that *_load_l4_ports left: packet source port in the low half, destination in the high one. */
+  l4_ports = 0;
+  /** What ipv6_hdrlen_with_fraginfo left. */
+  nexthdr = 0;
+  fraginfo = 0;
+  frag_id = 0;
+  frag_proto = 0;
   /** load_ip_trace_id(): the IP option's trace id, 0 when not traced. */
   ip_trace_id_lo = 0;
   ip_trace_id_hi = 0;

@@ -16,36 +16,31 @@ import { capture_header, emit, listened, msg } from "./notify.js";
 import { siteFile, siteLine } from "./source_lines.js";
 import { compute_capture_len, ctx_classify, events_allowed } from "./trace.js";
 
-/**
- * send_drop_notify_ext(): counts and tells a drop, returns CTX_ACT_DROP. `reason` is negative (DROP_*). A return value
- * that is no error (a tail call took place) is handed back unchanged, so callers may pass whatever they hold.
- */
-export function send_drop_notify_ext(
+function notify(
   ctx: Ctx,
   src: number,
   dst: number,
   dst_id: number,
   reason: number,
   ext_err: number,
+  exitcode: number,
   direction: number,
   site: number,
 ): number {
-  if (reason >= 0) return reason;
   const code = -reason & 0xff;
   const skb = ctx.skb;
   update_metrics(ctx, skb.tail - skb.data, direction, code, site);
   if (ctx.recorder !== null) ctx.recorder.step(Step.DROP, skb, null, code, 1, ext_err);
-  if (!ctx.def.DROP_NOTIFY) return CTX_ACT_DROP;
+  if (!ctx.def.DROP_NOTIFY) return exitcode;
   const file = siteFile(site);
   const line = siteLine(site);
   const cb = skb.cb;
   cb[0] = src;
   cb[1] = dst;
-  // One word for reason, file, line and extended error, as the tail call packs them.
-  cb[2] = (code & 0xff) | (file << 8) | (line << 16);
+  cb[2] = code | ((ext_err & 0xff) << 8);
   cb[3] = dst_id;
-  cb[4] = ext_err & 0xff;
-  if (!listened(ctx) || !events_allowed(ctx)) return CTX_ACT_DROP;
+  cb[4] = exitcode | (file << 8) | (line << 16);
+  if (!listened(ctx) || !events_allowed(ctx)) return exitcode;
   const flags = ctx_classify(ctx, 0, TRACE_POINT_UNKNOWN);
   const cap = compute_capture_len(ctx, 0, flags);
   if (ctx.def.profile === "1.19") {
@@ -63,7 +58,25 @@ export function send_drop_notify_ext(
   msg[5] = dst;
   msg[6] = dst_id;
   emit(ctx, ctx.def.profile === "1.19" ? 48 : 32, cap);
-  return CTX_ACT_DROP;
+  return exitcode;
+}
+
+/**
+ * send_drop_notify_ext(): counts and tells a drop, returns CTX_ACT_DROP. `reason` is negative (DROP_*). A return value
+ * that is no error (a tail call took place) is handed back unchanged, so callers may pass whatever they hold.
+ */
+export function send_drop_notify_ext(
+  ctx: Ctx,
+  src: number,
+  dst: number,
+  dst_id: number,
+  reason: number,
+  ext_err: number,
+  direction: number,
+  site: number,
+): number {
+  if (reason >= 0) return reason;
+  return notify(ctx, src, dst, dst_id, reason, ext_err, CTX_ACT_DROP, direction, site);
 }
 
 /** send_drop_notify(). */
@@ -113,8 +126,7 @@ export function send_drop_notify_error_with_exitcode_ext(
   site: number,
 ): number {
   if (reason >= 0) return reason;
-  send_drop_notify_ext(ctx, src, 0, 0, reason, ext_err, direction, site);
-  return exitcode;
+  return notify(ctx, src, 0, 0, reason, ext_err, exitcode, direction, site);
 }
 
 
