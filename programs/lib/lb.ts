@@ -10,7 +10,10 @@
 // Where C has pointers into maps (`svc`, `backend`), here are slot numbers of cilium_lb4_services_v2 and
 // cilium_lb4_backends_v3. No program writes these maps, so a slot is good for the whole packet; NONE stands for NULL.
 
+import type { BpfMap } from "../../maps/bpf_map.js";
 import type { CtTuple4, CtTuple6 } from "../../maps/ct.js";
+import { IPCACHE_F_REMOTE_CLUSTER, ipcacheFlags, ipcacheSecIdentity } from "../../maps/ipcache.js";
+import { copyAddr6, putAddr6 } from "../../maps/layout.js";
 import {
   affinityBackendId,
   affinityLastUsed,
@@ -55,12 +58,12 @@ import {
   svcFlags2,
   svcRevNatIndex,
 } from "../../maps/lb.js";
-import { copyAddr6, putAddr6 } from "../../maps/layout.js";
-import type { LruHashMap } from "../../maps/lru_hash_map.js";
 import { NONE } from "../../maps/spec.js";
 import { Step } from "../../src/bpf/steps.js";
+import { hash_from_tuple_v4, hash_from_tuple_v6 } from "../../src/net/jhash.js";
 import { bswap16 } from "../../src/net/view.js";
 import {
+  CT_EGRESS,
   CT_ENTRY_SVC,
   CT_NEW,
   CT_REPLY,
@@ -94,7 +97,13 @@ import {
   IPPROTO_UDP,
   SCOPE_REVERSE,
 } from "./common.js";
-import { ct_create4, ct_create6, ct_lazy_lookup4, ct_lazy_lookup6, ct_update_svc_entry } from "./conntrack.js";
+import {
+  ct_create4,
+  ct_create6,
+  ct_lazy_lookup4,
+  ct_lazy_lookup6,
+  ct_update_svc_entry,
+} from "./conntrack.js";
 import {
   csum_diff4,
   csum_diff16,
@@ -105,11 +114,21 @@ import {
   TCP_DPORT_OFF,
   TCP_SPORT_OFF,
 } from "./csum.js";
-import { bpf_mono_now, bpf_sec_to_mono, type CtState, type Ctx, IS_BPF_LXC, load_be32, load_u8, store_be32 } from "./ctx.js";
+import {
+  bpf_mono_now,
+  bpf_sec_to_mono,
+  type CtState,
+  type Ctx,
+  IS_BPF_LXC,
+  load_be32,
+  load_u8,
+  store_be32,
+} from "./ctx.js";
 import { cilium_dbg_lb } from "./dbg.js";
-import { lookup_ip4_remote_endpoint, lookup_ip6_remote_endpoint_words, remote_endpoint } from "./eps.js";
-import { __hash_from_tuple_v4, __hash_from_tuple_v6 } from "./hash.js";
+import { lookup_ip4_remote_endpoint, lookup_ip6_remote_endpoint } from "./eps.js";
 import { identity_is_remote_node } from "./identity.js";
+import { ipv4_load_l4_ports } from "./ipv4.js";
+import { ipv6_load_l4_ports } from "./ipv6.js";
 
 /** dport and proto of the catch-all entry of an address. */
 const LB_SVC_WILDCARD_DPORT = 0;
@@ -166,7 +185,9 @@ export function lb_to_other_family(flags2: number): boolean {
  */
 export function handle_nonroutable_endpoints(flags: number, flags2: number): number {
   const external = (flags & (SVC_FLAG_EXTERNAL_IP | SVC_FLAG_LOADBALANCER | SVC_FLAG_NODEPORT)) !== 0;
-  const local = external ? (flags & SVC_FLAG_EXT_LOCAL_SCOPE) !== 0 : (flags2 & SVC_FLAG_INT_LOCAL_SCOPE) !== 0;
+  const local = external
+    ? (flags & SVC_FLAG_EXT_LOCAL_SCOPE) !== 0
+    : (flags2 & SVC_FLAG_INT_LOCAL_SCOPE) !== 0;
   return local ? DROP_NO_SERVICE : CTX_ACT_OK;
 }
 
@@ -266,7 +287,9 @@ export function lb4_extract_tuple(
     default:
       return DROP_UNKNOWN_L4;
   }
-  return ipv4_load_l4_ports(ctx, l3_off, fraginfo, l4_off, CT_EGRESS, tuple);
+  const ret = ipv4_load_l4_ports(ctx, l3_off, fraginfo, l4_off, CT_EGRESS);
+  tuple.ports = ctx.l4_ports;
+  return ret;
 }
 
 function __lb4_lookup_service(ctx: Ctx, key: Lb4Key): number {
@@ -363,7 +386,8 @@ function lb4_select_backend_id(ctx: Ctx, key: Lb4Key, tuple: CtTuple4, svc: numb
     if (lut === null) return 0;
     // With affinity the client's port must not matter. The tuple's ports are in reverse order.
     const sport = lb_svc_is_affinity(svcFlags(map, svc)) ? 0 : tuple.dport;
-    const hash = __hash_from_tuple_v4(tuple, sport, tuple.sport, ctx.def.HASH_INIT4_SEED);
+    const seed = ctx.def.HASH_INIT4_SEED;
+    const hash = hash_from_tuple_v4(tuple.saddr, sport, tuple.sport, tuple.nexthdr, seed);
     return lut.words[umod(hash, ctx.def.LB_MAGLEV_LUT_SIZE)]!;
   }
   // Slot 0 is the frontend.
@@ -389,7 +413,7 @@ export function lb4_src_range_ok(ctx: Ctx, svc: number, saddr: number): boolean 
 // of either family, whose values are alike; `key` is filled. 0 = no.
 function affinity_backend_id(
   ctx: Ctx,
-  map: LruHashMap,
+  map: BpfMap,
   key: Int32Array,
   rev_nat_id: number,
   timeout: number,
@@ -414,7 +438,7 @@ function affinity_backend_id(
   return backend_id;
 }
 
-function update_affinity(ctx: Ctx, map: LruHashMap, key: Int32Array, backend_id: number): void {
+function update_affinity(ctx: Ctx, map: BpfMap, key: Int32Array, backend_id: number): void {
   affinityVal[0] = bpf_mono_now(ctx);
   affinityVal[2] = backend_id;
   map.update(key, affinityVal, 0);
@@ -432,7 +456,13 @@ export function lb4_affinity_backend_id_by_addr(ctx: Ctx, svc: number, client: n
   const map = ctx.maps.cilium_lb4_services_v2;
   const rev = svcRevNatIndex(map, svc);
   fill_affinity_key4(rev, false, client, 0);
-  return affinity_backend_id(ctx, ctx.maps.cilium_lb4_affinity, affinityKey4, rev, svcAffinityTimeout(map, svc));
+  return affinity_backend_id(
+    ctx,
+    ctx.maps.cilium_lb4_affinity,
+    affinityKey4,
+    rev,
+    svcAffinityTimeout(map, svc),
+  );
 }
 
 /** lb4_update_affinity_by_addr(). */
@@ -446,7 +476,13 @@ export function lb4_affinity_backend_id_by_netns(ctx: Ctx, svc: number, lo: numb
   const map = ctx.maps.cilium_lb4_services_v2;
   const rev = svcRevNatIndex(map, svc);
   fill_affinity_key4(rev, true, lo, hi);
-  return affinity_backend_id(ctx, ctx.maps.cilium_lb4_affinity, affinityKey4, rev, svcAffinityTimeout(map, svc));
+  return affinity_backend_id(
+    ctx,
+    ctx.maps.cilium_lb4_affinity,
+    affinityKey4,
+    rev,
+    svcAffinityTimeout(map, svc),
+  );
 }
 
 /** lb4_update_affinity_by_netns(). */
@@ -467,7 +503,7 @@ export function lb4_update_affinity_by_netns(
  */
 export function lb4_local(
   ctx: Ctx,
-  ct_map: LruHashMap,
+  ct_map: BpfMap,
   fraginfo: number,
   l4_off: number,
   key: Lb4Key,
@@ -481,7 +517,17 @@ export function lb4_local(
   const rev_nat_index = svcRevNatIndex(services, svc);
   const affinity = lb_svc_is_affinity(svcFlags(services, svc));
   state.rev_nat_index = rev_nat_index;
-  const ct = ct_lazy_lookup4(ctx, ct_map, tuple, fraginfo, l4_off, CT_SERVICE, SCOPE_REVERSE, CT_ENTRY_SVC, state);
+  const ct = ct_lazy_lookup4(
+    ctx,
+    ct_map,
+    tuple,
+    fraginfo,
+    l4_off,
+    CT_SERVICE,
+    SCOPE_REVERSE,
+    CT_ENTRY_SVC,
+    state,
+  );
   let backend = NONE;
   let backend_id = 0;
   let ret = CTX_ACT_OK;
@@ -527,7 +573,7 @@ export function lb4_local(
           break;
         }
         state.rev_nat_index = rev_nat_index;
-        ct_update_svc_entry(ct_map, tuple.words, backend_id, rev_nat_index);
+        ct_update_svc_entry(ctx, ct_map, tuple.words, backend_id, rev_nat_index);
       }
       break;
     default:
@@ -539,7 +585,14 @@ export function lb4_local(
   if (ret < 0) return ret;
   if (affinity) lb4_update_affinity_by_addr(ctx, svc, client, backend_id);
   if (ctx.recorder !== null) {
-    ctx.recorder.step(Step.SERVICE, ctx.skb, ctx.maps.cilium_lb4_backends_v3, backend_id, bswap16(rev_nat_index), 0);
+    ctx.recorder.step(
+      Step.SERVICE,
+      ctx.skb,
+      ctx.maps.cilium_lb4_backends_v3,
+      backend_id,
+      bswap16(rev_nat_index),
+      0,
+    );
   }
   return backend;
 }
@@ -662,4 +715,420 @@ export function lb4_rev_nat(
     loopback,
     has_l4_header,
   );
+}
+
+// === IPv6 ===========================================================================================================
+// The same functions over addresses of four words; only what differs is commented.
+
+const srcRangeKey6 = new Int32Array(6);
+const affinityKey6 = new Int32Array(6);
+
+/** lb6_fill_key(). */
+export function lb6_fill_key(key: Lb6Key, tuple: CtTuple6): void {
+  copyAddr6(key.words, 0, tuple.words, 0);
+  key.words[4] = tuple.sport;
+  key.words[5] = tuple.nexthdr;
+}
+
+/** lb6_extract_tuple(): `tuple.nexthdr` is filled by the caller, who has walked the extension headers. */
+export function lb6_extract_tuple(
+  ctx: Ctx,
+  l3_off: number,
+  fraginfo: number,
+  l4_off: number,
+  tuple: CtTuple6,
+): number {
+  const at = ctx.skb.data + l3_off;
+  tuple.setDaddr(ctx.skb.view, at + 24);
+  tuple.setSaddr(ctx.skb.view, at + 8);
+  switch (tuple.nexthdr) {
+    case IPPROTO_TCP:
+    case IPPROTO_UDP:
+      break;
+    case IPPROTO_SCTP:
+      if (!ctx.def.ENABLE_SCTP) return DROP_UNKNOWN_L4;
+      break;
+    case IPPROTO_ICMPV6:
+      return DROP_UNSUPP_SERVICE_PROTO;
+    default:
+      return DROP_UNKNOWN_L4;
+  }
+  const ret = ipv6_load_l4_ports(ctx, l3_off, fraginfo, l4_off, CT_EGRESS);
+  tuple.ports = ctx.l4_ports;
+  return ret;
+}
+
+function __lb6_lookup_service(ctx: Ctx, key: Lb6Key): number {
+  const map = ctx.maps.cilium_lb6_services_v2;
+  const slot = map.lookup(key.words);
+  if (ctx.recorder !== null) ctx.recorder.step(Step.MAP_LOOKUP, ctx.skb, map, slot, 0, 0);
+  return slot;
+}
+
+export function lb6_key_is_wildcard(key: Lb6Key): boolean {
+  return key.dport === LB_SVC_WILDCARD_DPORT && key.proto === LB_SVC_WILDCARD_PROTO;
+}
+
+/** See lb4_lookup_service(). */
+export function lb6_lookup_service(ctx: Ctx, key: Lb6Key, east_west: boolean): number {
+  key.backend_slot = 0;
+  key.scope = LB_LOOKUP_SCOPE_EXT;
+  let svc = __lb6_lookup_service(ctx, key);
+  if (svc === NONE) {
+    if (east_west) return NONE;
+    const ports = key.words[4]!;
+    const proto = key.words[5]!;
+    key.words[4] = LB_SVC_WILDCARD_DPORT;
+    key.words[5] = LB_SVC_WILDCARD_PROTO;
+    svc = __lb6_lookup_service(ctx, key);
+    if (svc === NONE) {
+      key.words[4] = ports;
+      key.words[5] = proto;
+    }
+    return svc;
+  }
+  if (!east_west || (svcFlags2(ctx.maps.cilium_lb6_services_v2, svc) & SVC_FLAG_TWO_SCOPES) === 0) return svc;
+  key.scope = LB_LOOKUP_SCOPE_INT;
+  return __lb6_lookup_service(ctx, key);
+}
+
+/** See lb4_lookup_wildcard_nodeport_service(). */
+export function lb6_lookup_wildcard_nodeport_service(ctx: Ctx, key: Lb6Key): number {
+  if (!ctx.def.ENABLE_NODEPORT) return NONE;
+  const port = bswap16(key.dport);
+  if (port < ctx.def.NODEPORT_PORT_MIN || port > ctx.def.NODEPORT_PORT_MAX) return NONE;
+  const info = lookup_ip6_remote_endpoint(ctx, key.words, 0);
+  if (info === NONE) return NONE;
+  const ipcache = ctx.maps.cilium_ipcache_v2;
+  if (!identity_is_remote_node(ctx, ipcacheSecIdentity(ipcache, info))) return NONE;
+  if ((ipcacheFlags(ipcache, info) & IPCACHE_F_REMOTE_CLUSTER) !== 0) return NONE;
+  key.words.fill(0, 0, 4);
+  return lb6_lookup_service(ctx, key, true);
+}
+
+export function __lb6_lookup_backend(ctx: Ctx, backend_id: number): number {
+  const map = ctx.maps.cilium_lb6_backends_v3;
+  idKey[0] = backend_id;
+  const slot = map.lookup(idKey);
+  if (ctx.recorder !== null) ctx.recorder.step(Step.MAP_LOOKUP, ctx.skb, map, slot, 0, 0);
+  return slot;
+}
+
+export function lb6_lookup_backend(ctx: Ctx, backend_id: number): number {
+  const backend = __lb6_lookup_backend(ctx, backend_id);
+  if (backend === NONE) cilium_dbg_lb(ctx, DBG_LB6_LOOKUP_BACKEND_FAIL, backend_id, 0);
+  return backend;
+}
+
+export function __lb6_lookup_backend_slot(ctx: Ctx, key: Lb6Key): number {
+  return __lb6_lookup_service(ctx, key);
+}
+
+function lb6_lookup_backend_slot(ctx: Ctx, key: Lb6Key, slot: number): number {
+  key.backend_slot = slot;
+  cilium_dbg_lb(ctx, DBG_LB6_LOOKUP_BACKEND_SLOT, slot, key.dport);
+  const svc = __lb6_lookup_service(ctx, key);
+  if (svc === NONE) cilium_dbg_lb(ctx, DBG_LB6_LOOKUP_BACKEND_SLOT_FAIL, slot, key.dport);
+  return svc;
+}
+
+function lb6_select_backend_id(ctx: Ctx, key: Lb6Key, tuple: CtTuple6, svc: number): number {
+  const map = ctx.maps.cilium_lb6_services_v2;
+  if (lb_algorithm(ctx, svcAlgorithm(map, svc)) === LB_SELECTION_MAGLEV) {
+    idKey[0] = svcRevNatIndex(map, svc);
+    const lut = ctx.maps.cilium_lb6_maglev.lookup(idKey);
+    if (lut === null) return 0;
+    const sport = lb_svc_is_affinity(svcFlags(map, svc)) ? 0 : tuple.dport;
+    const w = tuple.words;
+    const seed = ctx.def.HASH_INIT6_SEED;
+    const hash = hash_from_tuple_v6(w[4]!, w[5]!, w[6]!, w[7]!, sport, tuple.sport, tuple.nexthdr, seed);
+    return lut.words[umod(hash, ctx.def.LB_MAGLEV_LUT_SIZE)]!;
+  }
+  const slot = umod(ctx.helpers.get_prandom_u32(), svcCount(map, svc)) + 1;
+  const be = lb6_lookup_backend_slot(ctx, key, slot);
+  return be === NONE ? 0 : svcBackendId(map, be);
+}
+
+/** lb6_src_range_ok(): the client's address is four words of `saddr` from `at`. */
+export function lb6_src_range_ok(ctx: Ctx, svc: number, saddr: Int32Array, at: number): boolean {
+  const services = ctx.maps.cilium_lb6_services_v2;
+  if ((svcFlags(services, svc) & SVC_FLAG_SOURCE_RANGE) === 0) return true;
+  srcRangeKey6[0] = 160;
+  srcRangeKey6[1] = svcRevNatIndex(services, svc);
+  copyAddr6(srcRangeKey6, 2, saddr, at);
+  const map = ctx.maps.cilium_lb6_source_range;
+  const slot = map.lookup(srcRangeKey6);
+  if (ctx.recorder !== null) ctx.recorder.step(Step.MAP_LOOKUP, ctx.skb, map, slot, 0, 0);
+  return (slot !== NONE) !== ((svcFlags2(services, svc) & SVC_FLAG_SOURCE_RANGE_DENY) !== 0);
+}
+
+/** lb6_affinity_backend_id_by_addr(). */
+export function lb6_affinity_backend_id_by_addr(
+  ctx: Ctx,
+  svc: number,
+  client: Int32Array,
+  at: number,
+): number {
+  const map = ctx.maps.cilium_lb6_services_v2;
+  const rev = svcRevNatIndex(map, svc);
+  copyAddr6(affinityKey6, 0, client, at);
+  affinityKey6[4] = rev;
+  affinityKey6[5] = 0;
+  return affinity_backend_id(
+    ctx,
+    ctx.maps.cilium_lb6_affinity,
+    affinityKey6,
+    rev,
+    svcAffinityTimeout(map, svc),
+  );
+}
+
+/** lb6_update_affinity_by_addr(). */
+export function lb6_update_affinity_by_addr(
+  ctx: Ctx,
+  svc: number,
+  client: Int32Array,
+  at: number,
+  backend_id: number,
+): void {
+  copyAddr6(affinityKey6, 0, client, at);
+  affinityKey6[4] = svcRevNatIndex(ctx.maps.cilium_lb6_services_v2, svc);
+  affinityKey6[5] = 0;
+  update_affinity(ctx, ctx.maps.cilium_lb6_affinity, affinityKey6, backend_id);
+}
+
+function fill_affinity_key6(rev_nat_id: number, lo: number, hi: number): void {
+  affinityKey6[0] = lo;
+  affinityKey6[1] = hi;
+  affinityKey6[2] = 0;
+  affinityKey6[3] = 0;
+  affinityKey6[4] = rev_nat_id | 0x10000;
+  affinityKey6[5] = 0;
+}
+
+/** lb6_affinity_backend_id_by_netns(). */
+export function lb6_affinity_backend_id_by_netns(ctx: Ctx, svc: number, lo: number, hi: number): number {
+  const map = ctx.maps.cilium_lb6_services_v2;
+  const rev = svcRevNatIndex(map, svc);
+  fill_affinity_key6(rev, lo, hi);
+  return affinity_backend_id(
+    ctx,
+    ctx.maps.cilium_lb6_affinity,
+    affinityKey6,
+    rev,
+    svcAffinityTimeout(map, svc),
+  );
+}
+
+/** lb6_update_affinity_by_netns(). */
+export function lb6_update_affinity_by_netns(
+  ctx: Ctx,
+  svc: number,
+  lo: number,
+  hi: number,
+  backend_id: number,
+): void {
+  fill_affinity_key6(svcRevNatIndex(ctx.maps.cilium_lb6_services_v2, svc), lo, hi);
+  update_affinity(ctx, ctx.maps.cilium_lb6_affinity, affinityKey6, backend_id);
+}
+
+/** See lb4_local(). The conntrack look-up leaves the client in the tuple's source address. */
+export function lb6_local(
+  ctx: Ctx,
+  ct_map: BpfMap,
+  fraginfo: number,
+  l4_off: number,
+  key: Lb6Key,
+  tuple: CtTuple6,
+  svc: number,
+  state: CtState,
+): number {
+  const services = ctx.maps.cilium_lb6_services_v2;
+  const flags = tuple.flags;
+  const rev_nat_index = svcRevNatIndex(services, svc);
+  const affinity = lb_svc_is_affinity(svcFlags(services, svc));
+  state.rev_nat_index = rev_nat_index;
+  const ct = ct_lazy_lookup6(
+    ctx,
+    ct_map,
+    tuple,
+    fraginfo,
+    l4_off,
+    CT_SERVICE,
+    SCOPE_REVERSE,
+    CT_ENTRY_SVC,
+    state,
+  );
+  let backend = NONE;
+  let backend_id = 0;
+  let ret = CTX_ACT_OK;
+  switch (ct) {
+    case CT_NEW:
+      if (svcCount(services, svc) === 0) {
+        ret = DROP_NO_SERVICE;
+        break;
+      }
+      if (affinity) {
+        backend_id = lb6_affinity_backend_id_by_addr(ctx, svc, tuple.words, 4);
+        if (backend_id !== 0) {
+          backend = lb6_lookup_backend(ctx, backend_id);
+          if (backend === NONE) backend_id = 0;
+        }
+      }
+      if (backend_id === 0) {
+        backend_id = lb6_select_backend_id(ctx, key, tuple, svc);
+        backend = lb6_lookup_backend(ctx, backend_id);
+        if (backend === NONE) {
+          ret = DROP_NO_SERVICE;
+          break;
+        }
+      }
+      state.backend_id = backend_id;
+      ret = ct_create6(ctx, ct_map, null, tuple, CT_SERVICE, state);
+      break;
+    case CT_REPLY:
+      backend_id = state.backend_id;
+      backend = lb6_lookup_backend(ctx, backend_id);
+      if (backend === NONE || backend6Flags(ctx.maps.cilium_lb6_backends_v3, backend) !== BE_STATE_ACTIVE) {
+        if (backend !== NONE && !state.syn) break;
+        if (svcCount(services, svc) === 0) {
+          ret = DROP_NO_SERVICE;
+          break;
+        }
+        backend_id = lb6_select_backend_id(ctx, key, tuple, svc);
+        backend = lb6_lookup_backend(ctx, backend_id);
+        if (backend === NONE) {
+          ret = DROP_NO_SERVICE;
+          break;
+        }
+        state.rev_nat_index = rev_nat_index;
+        ct_update_svc_entry(ctx, ct_map, tuple.words, backend_id, rev_nat_index);
+      }
+      break;
+    default:
+      ret = ct < 0 ? ct : DROP_UNKNOWN_CT;
+      break;
+  }
+  tuple.flags = flags;
+  if (ret < 0) return ret;
+  if (affinity) lb6_update_affinity_by_addr(ctx, svc, tuple.words, 4, backend_id);
+  if (ctx.recorder !== null) {
+    ctx.recorder.step(
+      Step.SERVICE,
+      ctx.skb,
+      ctx.maps.cilium_lb6_backends_v3,
+      backend_id,
+      bswap16(rev_nat_index),
+      0,
+    );
+  }
+  return backend;
+}
+
+/** See lb4_dnat_request(). */
+export function lb6_dnat_request(
+  ctx: Ctx,
+  backend: number,
+  l3_off: number,
+  has_l4_header: boolean,
+  l4_off: number,
+  tuple: CtTuple6,
+  loopback: boolean,
+): number {
+  const backends = ctx.maps.cilium_lb6_backends_v3;
+  const words = backends.words;
+  const to = backend6AddressWord(backends, backend);
+  const port = backend6Port(backends, backend);
+  const dport = tuple.sport;
+  const nexthdr = tuple.nexthdr;
+  const at = ctx.skb.data + l3_off;
+
+  // lb6_xlate()
+  putAddr6(ctx.skb.view, at + 24, words, to);
+  let sum = csum_diff16(tuple.words, 0, words, to);
+  if (loopback) {
+    const lo = ctx.config.service_loopback_ipv6;
+    if ((lo[0]! | lo[1]! | lo[2]! | lo[3]!) !== 0) {
+      cilium_dbg_lb(ctx, DBG_LB6_LOOPBACK_SNAT, tuple.saddrP4, lo[3]!);
+      putAddr6(ctx.skb.view, at + 8, lo, 0);
+      sum += csum_diff16(tuple.words, 4, lo, 0);
+    }
+  } else {
+    copyAddr6(tuple.words, 0, words, to);
+  }
+  if (port !== 0) tuple.sport = port;
+  if (!has_l4_header) return CTX_ACT_OK;
+  const csum_off = csum_l4_offset(nexthdr);
+  if (csum_off !== 0 && csum_l4_replace(ctx, l4_off, csum_off, nexthdr, sum) < 0) return DROP_CSUM_L4;
+  return lb_l4_xlate(ctx, nexthdr, l4_off, csum_off, dport, port);
+}
+
+/** lb6_lookup_rev_nat_entry(). */
+export function lb6_lookup_rev_nat_entry(ctx: Ctx, index: number): number {
+  cilium_dbg_lb(ctx, DBG_LB6_REVERSE_NAT_LOOKUP, index, 0);
+  const map = ctx.maps.cilium_lb6_reverse_nat;
+  idKey[0] = index;
+  const slot = map.lookup(idKey);
+  if (ctx.recorder !== null) ctx.recorder.step(Step.MAP_LOOKUP, ctx.skb, map, slot, 0, 0);
+  return slot;
+}
+
+const oldSaddr6 = new Int32Array(4);
+
+/** __lb6_rev_nat(): the new source is four words of `address` from `at`. */
+export function __lb6_rev_nat(
+  ctx: Ctx,
+  l4_off: number,
+  tuple: CtTuple6,
+  address: Int32Array,
+  at: number,
+  port: number,
+  loopback: boolean,
+  has_l4_header: boolean,
+): number {
+  const w = tuple.words;
+  const nexthdr = tuple.nexthdr;
+  const csum_off = csum_l4_offset(nexthdr);
+  const l3 = ctx.skb.data + ETH_HLEN;
+  cilium_dbg_lb(ctx, DBG_LB6_REVERSE_NAT, address[at + 3]!, port);
+  copyAddr6(oldSaddr6, 0, w, 4);
+  copyAddr6(w, 4, address, at);
+  if (loopback) {
+    cilium_dbg_lb(ctx, DBG_LB6_LOOPBACK_SNAT_REV, tuple.daddrP4, oldSaddr6[3]!);
+    putAddr6(ctx.skb.view, l3 + 24, oldSaddr6, 0);
+    const diff = csum_diff16(w, 0, oldSaddr6, 0);
+    copyAddr6(w, 0, oldSaddr6, 0);
+    if (has_l4_header && csum_off !== 0 && csum_l4_replace(ctx, l4_off, csum_off, nexthdr, diff) < 0) {
+      return DROP_CSUM_L4;
+    }
+  }
+  putAddr6(ctx.skb.view, l3 + 8, address, at);
+  if (!has_l4_header) return 0;
+  if (port !== 0) {
+    const ret = reverse_map_l4_port(ctx, nexthdr, tuple.dport, port, l4_off, csum_off);
+    if (ret < 0) return ret;
+  }
+  const diff = csum_diff16(oldSaddr6, 0, w, 4);
+  if (csum_off !== 0 && csum_l4_replace(ctx, l4_off, csum_off, nexthdr, diff) < 0) return DROP_CSUM_L4;
+  return 0;
+}
+
+/** lb6_rev_nat(): see lb4_rev_nat(); `nat_addr` holds the four words of a DSR entry's service address. */
+export function lb6_rev_nat(
+  ctx: Ctx,
+  l4_off: number,
+  rev_nat_index: number,
+  nat_addr: Int32Array,
+  nat_port: number,
+  loopback: boolean,
+  tuple: CtTuple6,
+  has_l4_header: boolean,
+): number {
+  if (nat_port !== 0)
+    return __lb6_rev_nat(ctx, l4_off, tuple, nat_addr, 0, nat_port, loopback, has_l4_header);
+  const nat = lb6_lookup_rev_nat_entry(ctx, rev_nat_index);
+  if (nat === NONE) return 0;
+  const map = ctx.maps.cilium_lb6_reverse_nat;
+  const at = revNat6AddressWord(map, nat);
+  return __lb6_rev_nat(ctx, l4_off, tuple, map.words, at, revNat6Port(map, nat), loopback, has_l4_header);
 }
