@@ -5,11 +5,10 @@ import { E2BIG, EINVAL, ENOENT } from "../src/base/errno.js";
 import type { MapSpec } from "./spec.js";
 
 export class ProgArray<P extends object> {
-  readonly #progs: (P | null)[];
+  /** Only as long as the highest index ever set: these maps have 65,535 places and few programs. */
+  readonly #progs: (P | null)[] = [];
 
-  constructor(readonly spec: MapSpec) {
-    this.#progs = new Array<P | null>(spec.maxEntries).fill(null);
-  }
+  constructor(readonly spec: MapSpec) {}
 
   /** The program at `index`; null where there is none or the index is out of range (the tail call falls through). */
   get(index: number): P | null {
@@ -19,15 +18,16 @@ export class ProgArray<P extends object> {
   /** 0, -E2BIG beyond the end, -EINVAL for flags other than BPF_ANY. */
   set(index: number, prog: P, flags = 0): number {
     if (flags !== 0) return -EINVAL;
-    if (index < 0 || index >= this.#progs.length) return -E2BIG;
+    if (index < 0 || index >= this.spec.maxEntries) return -E2BIG;
+    while (this.#progs.length <= index) this.#progs.push(null);
     this.#progs[index] = prog;
     return 0;
   }
 
   /** 0, -E2BIG beyond the end, -ENOENT for an empty place. */
   delete(index: number): number {
-    if (index < 0 || index >= this.#progs.length) return -E2BIG;
-    if (this.#progs[index] === null) return -ENOENT;
+    if (index < 0 || index >= this.spec.maxEntries) return -E2BIG;
+    if (this.get(index) === null) return -ENOENT;
     this.#progs[index] = null;
     return 0;
   }
@@ -49,7 +49,7 @@ export class ProgArray<P extends object> {
   }
 
   clear(): void {
-    this.#progs.fill(null);
+    this.#progs.length = 0;
   }
 
   /** Copy of the places, for `restore`. */
@@ -58,6 +58,7 @@ export class ProgArray<P extends object> {
   }
 
   restore(state: readonly (P | null)[]): void {
-    for (let i = 0; i < this.#progs.length; i++) this.#progs[i] = state[i] ?? null;
+    this.#progs.length = 0;
+    for (const p of state) this.#progs.push(p);
   }
 }
