@@ -1,0 +1,111 @@
+// What a benchmark suite registers and how it is measured: tinybench runs batches of at least 256 operations (a timer
+// call costs as much as one of them), the figures quoted are medians, and allocation is measured on its own.
+
+import { Bench } from "tinybench";
+
+/** Least operations in a batch. */
+export const MIN_BATCH = 256;
+
+/** One measured case. `run` does `batch` operations. */
+export interface BenchCase {
+  readonly group: string;
+  readonly name: string;
+  readonly batch: number;
+  readonly run: () => void;
+  /** Unit of one operation; default "packet". */
+  readonly unit?: string;
+  /** Cost of the real thing in ns, where it was recorded. */
+  readonly realNs?: number;
+  /** False: allocation is expected here (text rendering ...) and not reported. */
+  readonly steady?: boolean;
+}
+
+/** A suite makes its cases when it is run: set-up is not measured. */
+export interface BenchSuite {
+  readonly name: string;
+  cases(): BenchCase[];
+}
+
+/** A row of the result. Times in nanoseconds. */
+export interface BenchRow {
+  readonly suite: string;
+  readonly group: string;
+  readonly name: string;
+  readonly unit: string;
+  readonly batch: number;
+  readonly samples: number;
+  /** Median, 10th and 90th percentile of ns per operation over batches. */
+  readonly nsPerOp: number;
+  readonly nsPerOpMin: number;
+  readonly nsPerOpP99: number;
+  readonly opsPerSec: number;
+  /** Heap bytes allocated per operation in steady state; null where it was not asked for. */
+  readonly bytesPerOp: number | null;
+  readonly realNs: number | null;
+  readonly ratioToReal: number | null;
+}
+
+export interface MeasureOptions {
+  /** Milliseconds of measuring for each case. */
+  readonly timeMs: number;
+  readonly warmupMs: number;
+  /** Operations of the allocation measurement; 0 = none. */
+  readonly allocationOps: number;
+  /** Forces a garbage collection; undefined when node runs without --expose-gc (then nothing is said of allocation). */
+  readonly gc: (() => void) | undefined;
+}
+
+/** Measures one case. Throws a RangeError for a batch below MIN_BATCH. */
+export function measure(suite: string, c: BenchCase, o: MeasureOptions): BenchRow {
+  if (c.batch < MIN_BATCH) throw new RangeError(`${c.name}: a batch has at least ${MIN_BATCH} operations`);
+  const bench = new Bench({
+    time: o.timeMs,
+    warmupTime: o.warmupMs,
+    warmupIterations: 4,
+    iterations: 16,
+    throws: true,
+  });
+  bench.add(c.name, c.run);
+  bench.runSync();
+  const result = bench.tasks[0]!.result;
+  if (result.state !== "completed")
+    throw new Error(`${c.name}: the benchmark did not complete (${result.state})`);
+  const toNs = 1e6 / c.batch;
+  const ns = result.latency.p50 * toNs;
+  const real = c.realNs ?? null;
+  return {
+    suite,
+    group: c.group,
+    name: c.name,
+    unit: c.unit ?? "packet",
+    batch: c.batch,
+    samples: result.latency.samplesCount,
+    nsPerOp: ns,
+    nsPerOpMin: result.latency.min * toNs,
+    nsPerOpP99: result.latency.p99 * toNs,
+    opsPerSec: 1e9 / ns,
+    bytesPerOp:
+      c.steady === false || o.allocationOps === 0 || o.gc === undefined
+        ? null
+        : allocated(c, o.allocationOps, o.gc),
+    realNs: real,
+    ratioToReal: real === null ? null : ns / real,
+  };
+}
+
+/**
+ * Heap bytes per operation over `ops` operations: growth of the used heap between two collections' ends and the end of
+ * the run. The least of three runs: code that is still being optimised allocates, the packet path must not.
+ */
+function allocated(c: BenchCase, ops: number, gc: () => void): number {
+  let best = Number.POSITIVE_INFINITY;
+  const batches = Math.ceil(ops / c.batch);
+  for (let round = 0; round < 3; round++) {
+    gc();
+    const before = process.memoryUsage().heapUsed;
+    for (let i = 0; i < batches; i++) c.run();
+    const grown = process.memoryUsage().heapUsed - before;
+    best = Math.min(best, Math.max(0, grown) / (batches * c.batch));
+  }
+  return best;
+}
