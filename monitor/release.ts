@@ -4,6 +4,7 @@
 // for each number. Adding a Cilium release is adding a table.
 
 import { PodpathError } from "../src/base/errors.js";
+import { compileMessage, type MessageFormat } from "./debug_message.js";
 import { type PortNameSource, PortNames } from "./ports.js";
 import { RELEASE_1_11 } from "./release_1_11.js";
 import { RELEASE_1_19 } from "./release_1_19.js";
@@ -29,7 +30,10 @@ export const EVENT_TRACE_SOCK = 7;
 export const EVENT_ACCESS_LOG = 129;
 export const EVENT_AGENT = 130;
 
-/** Observation point: number, name of `-v -v`, name of the summary (DSTID and SOURCE are put in). */
+/**
+ * Observation point: number, name of `-v -v`, name of the summary. In the summary DSTID and SOURCE stand for the
+ * event's fields; a part in brackets is left out when the field is 0.
+ */
 export type TracePoint = readonly [code: number, verbose: string, summary: string];
 
 /** The written form of a release. */
@@ -71,6 +75,8 @@ export interface Release {
   readonly byteVersion: boolean;
   /** SCTP, VRRP, IGMP, overlays and devices without Ethernet header. */
   readonly extendedLayers: boolean;
+  /** Drops carry an extra error, printed behind the reason. */
+  readonly dropExtError: boolean;
   /** Packet lines stand behind the header line of traces and drops (true) or before it (false). */
   readonly headerFirst: boolean;
   /** `--hex` works the wrong way round for drops. */
@@ -95,11 +101,19 @@ export interface Release {
   readonly responseSwapped: boolean;
   /** Source of DNS records: as recorded (true) or Query/Proxy (false). */
   readonly dnsSourceVerbatim: boolean;
+  /** Addresses of DNS records are netip.Addr (true) or net.IP (false), which differ in a few texts. */
+  readonly netipAddresses: boolean;
   /** `OmitHost` is a field of a URL in JSON. */
   readonly urlOmitHost: boolean;
   /** Banner lines go to stderr and log lines to stdout (true), or the other way round (false). */
   readonly bannerOnStderr: boolean;
 }
+
+/** What follows the text of an observation point's summary: nothing, dst_id, ` port ` dst_id unless 0, source. */
+export const SUMMARY_NONE = 0;
+export const SUMMARY_DST_ID = 1;
+export const SUMMARY_PORT = 2;
+export const SUMMARY_SOURCE = 3;
 
 const RELEASES: readonly Release[] = [RELEASE_1_19, RELEASE_1_11];
 
@@ -146,28 +160,6 @@ function texts(rows: CodeTable, size: number, unknown?: (code: number) => string
   return out;
 }
 
-/** A message with placeholders, taken apart: literal pieces around (argument, operation) pairs. */
-export interface MessageFormat {
-  readonly pieces: readonly string[];
-  readonly args: readonly number[];
-  readonly ops: readonly string[];
-}
-
-function compileMessage(text: string): MessageFormat {
-  const pieces: string[] = [];
-  const args: number[] = [];
-  const ops: string[] = [];
-  let at = 0;
-  for (const m of text.matchAll(/\{(\d):(\w+)\}/g)) {
-    pieces.push(text.slice(at, m.index));
-    args.push(Number(m[1]));
-    ops.push(m[2]!);
-    at = m.index + m[0].length;
-  }
-  pieces.push(text.slice(at));
-  return { pieces, args, ops };
-}
-
 function typeCodes(rows: typeof ICMPV4_TYPES): Map<number, string> {
   const out = new Map<number, string>();
   const known = new Map(rows.map((r) => [r[0], r]));
@@ -192,7 +184,9 @@ export class Profile {
   readonly captureMessages: readonly (MessageFormat | undefined)[];
   readonly capturePrefixes: readonly (MessageFormat | undefined)[];
   readonly tracePointVerbose: readonly string[];
-  readonly tracePointSummary: readonly (string | undefined)[];
+  readonly tracePointSummary: readonly string[];
+  /** What stands behind the summary's text: see SUMMARY_NONE and its neighbours. */
+  readonly tracePointArg: Uint8Array;
   readonly traceReasons: readonly string[];
   readonly identities: readonly string[];
   readonly policyMatch: readonly string[];
@@ -210,8 +204,8 @@ export class Profile {
   readonly udpNext: ReadonlyMap<number, number>;
   readonly icmpv6Next: Uint8Array;
   readonly mldv2Query: number;
-  /** Names of next layers; for the error line of releases that have it. */
-  readonly layerNames: readonly string[];
+  /** Error texts of next layers without decoder. */
+  readonly noDecoder: readonly string[];
   readonly tcpPorts: PortNames;
   readonly udpPorts: PortNames;
   readonly sctpPorts: PortNames;
@@ -238,11 +232,17 @@ export class Profile {
     this.captureMessages = captures;
     this.capturePrefixes = prefixes;
     const verbose = Array.from({ length: 256 }, (_, i) => String(i));
-    const summary: (string | undefined)[] = new Array(256).fill(undefined);
+    const summary = new Array<string>(256).fill("unknown trace");
+    const summaryArg = new Uint8Array(256);
     for (const [code, v, s] of r.tracePoints) {
       verbose[code] = v;
-      summary[code] = s;
+      const m = /^(.*?)(\[(.*)DSTID\]|DSTID|SOURCE)?$/.exec(s)!;
+      summary[code] = m[1]!;
+      if (m[2] === "DSTID") summaryArg[code] = SUMMARY_DST_ID;
+      else if (m[2] === "SOURCE") summaryArg[code] = SUMMARY_SOURCE;
+      else if (m[2] !== undefined) summaryArg[code] = SUMMARY_PORT;
     }
+    this.tracePointArg = summaryArg;
     this.tracePointVerbose = verbose;
     this.tracePointSummary = summary;
     // Unknown reasons print the whole byte, the encryption bit included; known ones are found without it.
@@ -278,7 +278,7 @@ export class Profile {
     this.udpNext = nexts(r.udpPortNext);
     this.icmpv6Next = nextArray(ICMPV6_NEXT, NEXT_PAYLOAD);
     this.mldv2Query = idOf("MLDv2MulticastListenerQuery");
-    this.layerNames = names;
+    this.noDecoder = names.map((n) => `No decoder for layer type ${n}`);
     this.tcpPorts = new PortNames(r.portNames.tcp);
     this.udpPorts = new PortNames(r.portNames.udp);
     this.sctpPorts = new PortNames(r.portNames.sctp);

@@ -39,7 +39,7 @@ export const RELEASE_1_11: Release = {
   ],
   tracePoints: [
     [0, "to-endpoint", "-> endpoint DSTID"],
-    [1, "to-proxy", "-> proxy"],
+    [1, "to-proxy", "-> proxy[ port DSTID]"],
     [2, "to-host", "-> host from"],
     [3, "to-stack", "-> stack"],
     [4, "to-overlay", "-> overlay"],
@@ -108,6 +108,7 @@ export const RELEASE_1_11: Release = {
   skipsMalformed: false,
   byteVersion: false,
   extendedLayers: false,
+  dropExtError: false,
   headerFirst: false,
   dropHexInverted: false,
   captureNewline: true,
@@ -120,6 +121,7 @@ export const RELEASE_1_11: Release = {
   multipath: false,
   responseSwapped: false,
   dnsSourceVerbatim: false,
+  netipAddresses: false,
   urlOmitHost: false,
   bannerOnStderr: false,
 };

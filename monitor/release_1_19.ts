@@ -67,7 +67,7 @@ export const RELEASE_1_19: Release = {
   ],
   tracePoints: [
     [0, "to-endpoint", "-> endpoint DSTID"],
-    [1, "to-proxy", "-> proxy"],
+    [1, "to-proxy", "-> proxy[ port DSTID]"],
     [2, "to-host", "-> host from"],
     [3, "to-stack", "-> stack"],
     [4, "to-overlay", "-> overlay"],
@@ -179,6 +179,7 @@ export const RELEASE_1_19: Release = {
   skipsMalformed: true,
   byteVersion: true,
   extendedLayers: true,
+  dropExtError: true,
   headerFirst: true,
   dropHexInverted: true,
   captureNewline: false,
@@ -191,6 +192,7 @@ export const RELEASE_1_19: Release = {
   multipath: true,
   responseSwapped: true,
   dnsSourceVerbatim: true,
+  netipAddresses: true,
   urlOmitHost: true,
   bannerOnStderr: true,
 };
