@@ -25,6 +25,15 @@ export function hashEnd(h: number): number {
   return r === 0 ? 1 : r;
 }
 
+/** Hash of two words and a small number (an LPM entry of at most 64 bits and its prefix length). */
+export function hash2(w0: number, w1: number, n: number): number {
+  let a = Math.imul(w0 ^ HASH_SEED, C1);
+  let b = Math.imul(w1 ^ C3, C2);
+  a ^= a >>> 15;
+  b ^= b >>> 15;
+  return hashEnd(Math.imul(a ^ n, C3) ^ b ^ (b >>> 14));
+}
+
 /** Hash of exactly four words (an IPv4 tuple), in two lanes that a CPU works on side by side. */
 export function hash4(w0: number, w1: number, w2: number, w3: number): number {
   let a = Math.imul(w0 ^ HASH_SEED, C1);

@@ -9,7 +9,7 @@
 
 import { EEXIST, EINVAL, ENOENT, ENOSPC } from "../src/base/errno.js";
 import { PodpathError } from "../src/base/errors.js";
-import { HASH_SEED, hashEnd, hashStep } from "./key_hash.js";
+import { HASH_SEED, hash2, hashEnd, hashStep } from "./key_hash.js";
 import { BPF_EXIST, BPF_NOEXIST, type MapSpec, NONE } from "./spec.js";
 import { TableMap } from "./table_map.js";
 
@@ -22,6 +22,14 @@ for (let r = 0; r < 32; r++) {
   for (let bit = 0; bit < r; bit++) PARTIAL[r] |= 1 << ((bit & ~7) | (7 - (bit & 7)));
 }
 
+/** Bits that a prefix of 0..64 bits covers in the first and in the second data word. */
+const MASK_LO = new Int32Array(65);
+const MASK_HI = new Int32Array(65);
+for (let len = 0; len <= 64; len++) {
+  MASK_LO[len] = len >= 32 ? -1 : PARTIAL[len];
+  MASK_HI[len] = len === 64 ? -1 : len > 32 ? PARTIAL[len - 32] : 0;
+}
+
 export class LpmTrie extends TableMap {
   /** Bits of data: the longest prefix. */
   readonly maxPrefixlen: number;
@@ -29,6 +37,8 @@ export class LpmTrie extends TableMap {
   readonly #perLength: Int32Array;
   /** The lengths in use, longest first. */
   #lengths = new Int32Array(0);
+  /** Index in `#lengths` of the first one of at most 64 bits. */
+  #firstShort = 0;
   /** Hash states after 0, 1, 2 ... whole words of the key being looked up. */
   readonly #states: Int32Array;
 
@@ -49,25 +59,64 @@ export class LpmTrie extends TableMap {
   override lookup(key: Int32Array): number {
     const limit = key[0] >>> 0;
     if (limit > this.maxPrefixlen) return NONE;
+    if (limit > 64) {
+      const slot = this.#lookupLong(key, limit);
+      if (slot >= 0) return slot;
+    }
+    // Prefixes of up to 64 bits, which is all there are in the maps of IPv4 and in the policy maps.
     const lengths = this.#lengths;
-    const states = this.#states;
     const index = this.index;
     const mask = this.mask;
     const rows = this.words;
     const stride = this.valueWords;
     const keyAt = this.keyAt;
+    const lo = key[1];
+    const hi = this.keyWords > 2 ? key[2] : 0;
+    for (let l = this.#firstShort; l < lengths.length; l++) {
+      const len = lengths[l];
+      if (len > limit) continue;
+      const maskLo = MASK_LO[len];
+      const maskHi = MASK_HI[len];
+      const h = hash2(lo & maskLo, hi & maskHi, len);
+      let i = (h << 1) & mask;
+      for (;;) {
+        const t = index[i];
+        if (t === 0) break;
+        if (t === h) {
+          const slot = index[i + 1];
+          const at = Math.imul(slot, stride) + keyAt;
+          if (
+            rows[at] === len &&
+            ((rows[at + 1] ^ lo) & maskLo) === 0 &&
+            (maskHi === 0 || ((rows[at + 2] ^ hi) & maskHi) === 0)
+          ) {
+            return slot;
+          }
+        }
+        i = (i + 2) & mask;
+      }
+    }
+    return NONE;
+  }
+
+  /** The part of a look-up that tries prefixes of more than 64 bits. */
+  #lookupLong(key: Int32Array, limit: number): number {
+    const lengths = this.#lengths;
+    const states = this.#states;
+    const index = this.index;
+    const mask = this.mask;
+    const rows = this.words;
+    // The states of the first (longest) length serve all shorter ones.
     let have = 0;
-    let state = HASH_SEED;
     states[0] = HASH_SEED;
-    for (let l = 0; l < lengths.length; l++) {
+    for (let l = 0; l < this.#firstShort; l++) {
       const len = lengths[l];
       if (len > limit) continue;
       const whole = len >>> 5;
       const part = PARTIAL[len & 31];
-      // The states of the first (longest) length serve all shorter ones.
       while (have < whole) {
-        state = hashStep(state, key[++have]);
-        states[have] = state;
+        const state = hashStep(states[have], key[have + 1]);
+        states[++have] = state;
       }
       let h = states[whole];
       let last = 0;
@@ -76,20 +125,14 @@ export class LpmTrie extends TableMap {
         h = hashStep(h, last);
       }
       h = hashEnd(h ^ len);
-      let i = (h << 1) & mask;
-      for (;;) {
-        const t = index[i];
-        if (t === 0) break;
-        if (t === h) {
-          const slot = index[i + 1];
-          const at = Math.imul(slot, stride) + keyAt;
-          if (rows[at] === len && (part === 0 || (rows[at + whole + 1] & part) === last)) {
-            let k = 1;
-            while (k <= whole && rows[at + k] === key[k]) k++;
-            if (k > whole) return slot;
-          }
-        }
-        i = (i + 2) & mask;
+      for (let i = (h << 1) & mask; index[i] !== 0; i = (i + 2) & mask) {
+        if (index[i] !== h) continue;
+        const slot = index[i + 1];
+        const at = Math.imul(slot, this.valueWords) + this.keyAt;
+        if (rows[at] !== len || (part !== 0 && (rows[at + whole + 1] & part) !== last)) continue;
+        let k = 1;
+        while (k <= whole && rows[at + k] === key[k]) k++;
+        if (k > whole) return slot;
       }
     }
     return NONE;
@@ -174,6 +217,10 @@ export class LpmTrie extends TableMap {
 
   #hashPrefix(words: Int32Array, at: number): number {
     const len = words[at];
+    if (len <= 64) {
+      const hi = this.keyWords > 2 ? words[at + 2] & MASK_HI[len] : 0;
+      return hash2(words[at + 1] & MASK_LO[len], hi, len);
+    }
     const whole = len >>> 5;
     const part = PARTIAL[len & 31];
     let h = HASH_SEED;
@@ -186,5 +233,7 @@ export class LpmTrie extends TableMap {
     const lengths: number[] = [];
     for (let len = this.maxPrefixlen; len >= 0; len--) if (this.#perLength[len] > 0) lengths.push(len);
     this.#lengths = Int32Array.from(lengths);
+    this.#firstShort = lengths.findIndex((len) => len <= 64);
+    if (this.#firstShort < 0) this.#firstShort = lengths.length;
   }
 }
