@@ -151,6 +151,8 @@ export class Ctx {
   fraginfo = 0;
   frag_id = 0;
   frag_proto = 0;
+  /** Output device of the last fib_redirect (`int *oif`). */
+  fib_oif = 0;
   /** load_ip_trace_id(): the IP option's trace id, 0 when not traced. */
   ip_trace_id_lo = 0;
   ip_trace_id_hi = 0;

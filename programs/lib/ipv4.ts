@@ -5,7 +5,7 @@
 
 import { NONE } from "../../maps/spec.js";
 import { Step } from "../../src/bpf/steps.js";
-import { DROP_CT_INVALID_HDR, DROP_FRAG_NOT_FOUND, DROP_WRITE_ERROR, REASON_FRAG_PACKET_UPDATE } from "./common.js";
+import { DROP_CT_INVALID_HDR, DROP_FRAG_NOT_FOUND, REASON_FRAG_PACKET_UPDATE } from "./common.js";
 import { type Ctx, ctx_full_len, ctx_has, load_be16, load_be32, load_u8, store_be16, store_be32, store_u8 } from "./ctx.js";
 import { ct_to_metrics_dir, update_metrics } from "./metrics.js";
 import { IPV4_FRAG_UPDATE } from "./source_lines.js";
@@ -107,22 +107,7 @@ function ipv4_handle_fragmentation(
   return 0;
 }
 
-/** ipv4_csum_update_by_diff(): adds an unfolded difference (csum.ts) to the header checksum. */
-export function ipv4_csum_update_by_diff(ctx: Ctx, ip4: number, diff: number): number {
-  if (!ctx_has(ctx, ip4 + 20)) return DROP_WRITE_ERROR;
-  store_be16(ctx, ip4 + 10, csum_replace(load_be16(ctx, ip4 + 10), diff));
-  return 0;
-}
-
 /** Writes an address field (offset within the header 12 or 16); the checksum is the caller's business. */
 export function ipv4_store_addr(ctx: Ctx, ip4: number, off: number, addr: number): void {
   store_be32(ctx, ip4 + off, addr);
-}
-
-// csum_fold(csum_add(~sum, diff)) on little-endian halves: one's complement addition has no byte order.
-function csum_replace(sum: number, diff: number): number {
-  let s = (~sum & 0xffff) + (diff & 0xffff) + (diff >>> 16);
-  s = (s & 0xffff) + (s >>> 16);
-  s = (s & 0xffff) + (s >>> 16);
-  return ~s & 0xffff;
 }
