@@ -129,6 +129,8 @@ export class Skb {
   /** skb->_nfct: conntrack entry, with its ctinfo in `nfctinfo`. */
   nfct: Opaque = null;
   nfctinfo = 0;
+  /** skb->nf_trace: id under which netfilter traces the packet; 0 = it does not. */
+  nfTrace = 0;
   /** skb->sk: the socket that owns it. */
   sk: Opaque = null;
   /** skb->_skb_refdst: the route. */
@@ -182,6 +184,7 @@ export class Skb {
     this.dev = null;
     this.nfct = null;
     this.nfctinfo = 0;
+    this.nfTrace = 0;
     this.sk = null;
     this.dst = null;
     this.next = null;
