@@ -15,10 +15,11 @@
 import type { BpfMap } from "../../maps/bpf_map.js";
 import { CtTuple4, CtTuple6 } from "../../maps/ct.js";
 import { IPCACHE_F_SKIP_TUNNEL, ipcacheFlags, ipcacheSecIdentity } from "../../maps/ipcache.js";
-import { lxcFlags } from "../../maps/lxc.js";
 import { copyAddr6, equalAddr6, putAddr6, setAddr6 } from "../../maps/layout.js";
+import { lxcFlags } from "../../maps/lxc.js";
 import {
   IpmasqKey4,
+  NAT_TO_ADDR_W,
   NatEntry4,
   NatEntry6,
   nat4ToAddr,
@@ -26,7 +27,6 @@ import {
   nat6ToAddrWord,
   nat6ToPort,
   natNeedsCt,
-  NAT_TO_ADDR_W,
 } from "../../maps/nat.js";
 import { SIGNAL_NAT_FILL_UP, SIGNAL_PROTO_V4, SIGNAL_PROTO_V6 } from "../../maps/signals.js";
 import { BPF_ANY, BPF_NOEXIST, NONE } from "../../maps/spec.js";
@@ -105,13 +105,19 @@ import {
   egress_gw_snat_needed_hook_v6,
 } from "./egress_gateway.js";
 import {
-  __lookup_ip4_endpoint,
-  __lookup_ip6_endpoint,
+  lookup_ip4_endpoint,
   lookup_ip4_remote_endpoint,
+  lookup_ip6_endpoint,
   lookup_ip6_remote_endpoint,
 } from "./eps.js";
 import { identity_is_remote_node } from "./identity.js";
-import { ipfrag_encode_ipv4, ipfrag_has_l4_header, ipfrag_is_fragment, ipv4_hdrlen, ipv4_load_l4_ports } from "./ipv4.js";
+import {
+  ipfrag_encode_ipv4,
+  ipfrag_has_l4_header,
+  ipfrag_is_fragment,
+  ipv4_hdrlen,
+  ipv4_load_l4_ports,
+} from "./ipv4.js";
 import { ipv6_hdrlen_with_fraginfo, ipv6_load_l4_ports } from "./ipv6.js";
 
 /** enum nat_dir. */
@@ -531,7 +537,7 @@ export function snat_v4_needs_masquerade(
     target.needs_ct = true;
     return NAT_NEEDED;
   }
-  const local_ep = __lookup_ip4_endpoint(ctx, tuple.saddr);
+  const local_ep = lookup_ip4_endpoint(ctx, tuple.saddr);
   if (local_ep !== NONE) {
     target.from_local_endpoint = true;
     const err = ct_extract_ports4(ctx, ip4, fraginfo, l4_off, CT_EGRESS, tuple);
@@ -554,7 +560,8 @@ export function snat_v4_needs_masquerade(
     return NAT_NEEDED;
   }
   const len = def.IPV4_SNAT_EXCLUSION_DST_CIDR_LEN;
-  if (len >= 0 && ipv4_is_in_subnet(tuple.daddr, def.IPV4_SNAT_EXCLUSION_DST_CIDR, len)) return NAT_PUNT_TO_STACK;
+  if (len >= 0 && ipv4_is_in_subnet(tuple.daddr, def.IPV4_SNAT_EXCLUSION_DST_CIDR, len))
+    return NAT_PUNT_TO_STACK;
   if (local_ep !== NONE && (lxcFlags(ctx.maps.cilium_lxc, local_ep) & ENDPOINT_MASK_SKIP_MASQ_V4) !== 0) {
     return NAT_PUNT_TO_STACK;
   }
@@ -615,10 +622,9 @@ function snat_v4_nat_handle_icmp_error(ctx: Ctx, off: number): number {
   let port_off = TCP_DPORT_OFF;
   switch (nexthdr) {
     case IPPROTO_SCTP:
-      if (!ctx.def.ENABLE_SCTP) return DROP_UNKNOWN_L4;
-    // falls through
     case IPPROTO_TCP:
     case IPPROTO_UDP:
+      if (nexthdr === IPPROTO_SCTP && !ctx.def.ENABLE_SCTP) return DROP_UNKNOWN_L4;
       if (!ctx_has(ctx, l4 + 4)) return DROP_INVALID;
       w[2] = load_be32(ctx, l4);
       break;
@@ -713,10 +719,9 @@ export function snat_v4_nat(
   let with_state = false;
   switch (tuple.nexthdr) {
     case IPPROTO_SCTP:
-      if (!ctx.def.ENABLE_SCTP) return NAT_PUNT_TO_STACK;
-    // falls through
     case IPPROTO_TCP:
     case IPPROTO_UDP: {
+      if (tuple.nexthdr === IPPROTO_SCTP && !ctx.def.ENABLE_SCTP) return NAT_PUNT_TO_STACK;
       if (!ctx.def.ENABLE_IPV4_FRAGMENTS && ipfrag_is_fragment(fraginfo)) return DROP_FRAG_NOSUPPORT;
       const ret = ipv4_load_l4_ports(ctx, ip4, fraginfo, off, CT_EGRESS);
       if (ret < 0) return ret;
@@ -783,10 +788,9 @@ function snat_v4_rev_nat_handle_icmp_error(ctx: Ctx, inner_l3: number): number {
   let port_off = TCP_SPORT_OFF;
   switch (nexthdr) {
     case IPPROTO_SCTP:
-      if (!ctx.def.ENABLE_SCTP) return NAT_PUNT_TO_STACK;
-    // falls through
     case IPPROTO_TCP:
     case IPPROTO_UDP:
+      if (nexthdr === IPPROTO_SCTP && !ctx.def.ENABLE_SCTP) return NAT_PUNT_TO_STACK;
       if (!ctx_has(ctx, l4 + 4)) return DROP_INVALID;
       w[2] = load_be32(ctx, l4);
       break;
@@ -858,10 +862,9 @@ export function snat_v4_rev_nat(ctx: Ctx, target: Ipv4NatTarget, trace: TraceCtx
   let by_error = false;
   switch (tuple.nexthdr) {
     case IPPROTO_SCTP:
-      if (!ctx.def.ENABLE_SCTP) return NAT_PUNT_TO_STACK;
-    // falls through
     case IPPROTO_TCP:
     case IPPROTO_UDP: {
+      if (tuple.nexthdr === IPPROTO_SCTP && !ctx.def.ENABLE_SCTP) return NAT_PUNT_TO_STACK;
       const ret = ipv4_load_l4_ports(ctx, ip4, fraginfo, off, CT_INGRESS);
       if (ret < 0) return ret;
       tuple.ports = ctx.l4_ports;
@@ -1132,7 +1135,12 @@ function snat_v6_nat_can_skip(ctx: Ctx, target: Ipv6NatTarget, tuple: CtTuple6):
 }
 
 /** snat_v6_create_dsr(): the service address is four words. */
-export function snat_v6_create_dsr(ctx: Ctx, tuple: CtTuple6, to_saddr: Int32Array, to_sport: number): number {
+export function snat_v6_create_dsr(
+  ctx: Ctx,
+  tuple: CtTuple6,
+  to_saddr: Int32Array,
+  to_sport: number,
+): number {
   const o = otuple6.words;
   const t = tuple.words;
   copyAddr6(o, 0, t, 0);
@@ -1175,7 +1183,7 @@ export function snat_v6_needs_masquerade(
     target.needs_ct = true;
     return NAT_NEEDED;
   }
-  const local_ep = __lookup_ip6_endpoint(ctx, w, 4);
+  const local_ep = lookup_ip6_endpoint(ctx, w, 4);
   if (local_ep !== NONE) {
     target.from_local_endpoint = true;
     const err = ct_extract_ports6(ctx, ip6, fraginfo, l4_off, CT_EGRESS, tuple);
@@ -1253,10 +1261,9 @@ function snat_v6_nat_handle_icmp_error(ctx: Ctx, off: number): number {
   let port_off = TCP_DPORT_OFF;
   switch (nexthdr) {
     case IPPROTO_SCTP:
-      if (!ctx.def.ENABLE_SCTP) return DROP_UNKNOWN_L4;
-    // falls through
     case IPPROTO_TCP:
     case IPPROTO_UDP:
+      if (nexthdr === IPPROTO_SCTP && !ctx.def.ENABLE_SCTP) return DROP_UNKNOWN_L4;
       if (!ctx_has(ctx, l4 + 4)) return DROP_INVALID;
       w[8] = load_be32(ctx, l4);
       break;
@@ -1346,10 +1353,9 @@ export function snat_v6_nat(
   let with_state = false;
   switch (tuple.nexthdr) {
     case IPPROTO_SCTP:
-      if (!ctx.def.ENABLE_SCTP) return NAT_PUNT_TO_STACK;
-    // falls through
     case IPPROTO_TCP:
     case IPPROTO_UDP: {
+      if (tuple.nexthdr === IPPROTO_SCTP && !ctx.def.ENABLE_SCTP) return NAT_PUNT_TO_STACK;
       if (!ctx.def.ENABLE_IPV6_FRAGMENTS && ipfrag_is_fragment(fraginfo)) return DROP_FRAG_NOSUPPORT;
       const ret = ipv6_load_l4_ports(ctx, ip6, fraginfo, off, CT_EGRESS);
       if (ret < 0) return ret;
@@ -1414,10 +1420,9 @@ function snat_v6_rev_nat_handle_icmp_pkt_toobig(ctx: Ctx, inner_l3: number): num
   let port_off = TCP_SPORT_OFF;
   switch (nexthdr) {
     case IPPROTO_SCTP:
-      if (!ctx.def.ENABLE_SCTP) return NAT_PUNT_TO_STACK;
-    // falls through
     case IPPROTO_TCP:
     case IPPROTO_UDP:
+      if (nexthdr === IPPROTO_SCTP && !ctx.def.ENABLE_SCTP) return NAT_PUNT_TO_STACK;
       if (!ctx_has(ctx, l4 + 4)) return DROP_INVALID;
       w[8] = load_be32(ctx, l4);
       break;
@@ -1468,10 +1473,9 @@ export function snat_v6_rev_nat(ctx: Ctx, target: Ipv6NatTarget, trace: TraceCtx
   let by_error = false;
   switch (tuple.nexthdr) {
     case IPPROTO_SCTP:
-      if (!ctx.def.ENABLE_SCTP) return NAT_PUNT_TO_STACK;
-    // falls through
     case IPPROTO_TCP:
     case IPPROTO_UDP: {
+      if (tuple.nexthdr === IPPROTO_SCTP && !ctx.def.ENABLE_SCTP) return NAT_PUNT_TO_STACK;
       const ret = ipv6_load_l4_ports(ctx, ip6, fraginfo, off, CT_INGRESS);
       if (ret < 0) return ret;
       tuple.ports = ctx.l4_ports;
