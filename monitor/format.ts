@@ -158,6 +158,11 @@ export class MonitorFormatter {
     }
   }
 
+  /** True once an event's packet was decoded; the client's log line on its dissection cache stands before that event. */
+  get dissected(): boolean {
+    return this.#packets.used;
+  }
+
   /** `CPU 03: Lost 7 events`; never filtered. */
   lost(cpu: number, lost: number | bigint): string {
     return `${cpuPrefix(cpu)} Lost ${lost} events\n`;

@@ -60,6 +60,8 @@ export class PacketPrinter {
   readonly #outer: Chain;
   readonly #inner: Chain;
   readonly #printer: LayerPrinter;
+  /** True once a packet had to be decoded: the client sets up its decoders then, and says so in its log. */
+  used = false;
 
   constructor(readonly profile: Profile) {
     this.#outer = new Chain(profile, false);
@@ -91,6 +93,7 @@ export class PacketPrinter {
 
   /** Layer lines of the packet at `off`, with the lines on truncation and errors; "" for an empty packet. */
   lines(b: Uint8Array, off: number, kind: PacketKind): string {
+    this.used = true;
     if (off >= b.length) return "";
     const out = this.#chainLines(this.#dissect(b, off, kind.l3Device, kind.ipv6), b);
     if (!kind.vxlan && !kind.geneve) return out;
@@ -99,6 +102,7 @@ export class PacketPrinter {
 
   /** One line that names the connection, such as `10.0.0.85:34567 -> 10.0.1.124:80 tcp SYN`. */
   summary(b: Uint8Array, off: number, kind: PacketKind): string {
+    this.used = true;
     if (off >= b.length) return "[unknown]";
     const outer = this.#dissect(b, off, kind.l3Device, kind.ipv6);
     const strict = this.profile.release.summaryError;
@@ -169,6 +173,7 @@ export class PacketPrinter {
 
   /** The JSON object of the packet, or undefined where the release leaves it out. */
   json(b: Uint8Array, off: number, kind: PacketKind): string | undefined {
+    this.used = true;
     if (off >= b.length) return undefined;
     const outer = this.#dissect(b, off, kind.l3Device, kind.ipv6);
     if (this.profile.release.summaryError && outer.error !== "") return undefined;
