@@ -36,7 +36,7 @@ export interface DescribeOptions {
   readonly linkType?: number;
   /** Length on the wire, when the capture cut the frame. */
   readonly origLen?: number;
-  /** `-e`: source, destination and EtherType of the outermost Ethernet header come first. */
+  /** `-e`: source, destination and EtherType come first, of inner Ethernet headers too. */
   readonly ether?: boolean;
   /** Relative sequence numbers, as tcpdump prints without -S. */
   readonly sequences?: TcpSequences;
@@ -318,7 +318,6 @@ class Printer {
       return;
     }
     if (!this.#ether) this.say("IP ");
-    this.#ether = false;
     this.#need(at, ipv4.IPV4_HLEN);
     if (length < ipv4.IPV4_HLEN) {
       this.say(`truncated-ip ${length}`);
@@ -368,7 +367,6 @@ class Printer {
       return;
     }
     if (!this.#ether) this.say("IP6 ");
-    this.#ether = false;
     const v = ipv6.version(this.#view, at);
     if (v !== 6) {
       this.say(`version error: ${v} != 6`);
@@ -766,6 +764,8 @@ class Printer {
     this.say(`, vni 0x${geneve.vni(this.#view, at).toString(16)}`);
     const reserved = this.#u8(at + 7);
     if (reserved !== 0) this.say(`, rsvd 0x${reserved.toString(16)}`);
+    const proto = geneve.proto(this.#view, at);
+    if (this.#ether) this.say(`, proto ${etherTypeName(proto, "unknown")}`);
     const opts = geneve.optLen(this.#view, at);
     const left = length - geneve.GENEVE_HLEN;
     if (left < opts) {
@@ -775,7 +775,6 @@ class Printer {
     this.#need(at + geneve.GENEVE_HLEN, opts);
     if (opts > 0) this.say(`, options [${opts} bytes]`);
     this.say(": ");
-    const proto = geneve.proto(this.#view, at);
     const inner = at + geneve.GENEVE_HLEN + opts;
     if (proto === ethernet.ETH_P_TEB) this.#etherFrame(inner, left - opts);
     else if (!this.#network(proto, inner, left - opts)) this.say(`geneve-proto-0x${proto.toString(16)}`);
@@ -804,6 +803,7 @@ class Printer {
       this.say(`, seq ${this.#u32(off)}`);
       off += 4;
     }
+    if (this.#ether) this.say(`, proto ${etherTypeName(proto, "unknown")}`);
     this.say(`, length ${length}: `);
     const left = length - (off - at);
     if (proto === ethernet.ETH_P_TEB) this.#etherFrame(off, left);
@@ -1134,8 +1134,8 @@ function hasPorts(proto: number): boolean {
   return proto === ipv4.IPPROTO_TCP || proto === ipv4.IPPROTO_UDP || proto === ipv4.IPPROTO_SCTP;
 }
 
-function etherTypeName(type: number): string {
-  return `${ETHER_TYPES[type] ?? "Unknown"} (0x${type.toString(16).padStart(4, "0")})`;
+function etherTypeName(type: number, unknown = "Unknown"): string {
+  return `${ETHER_TYPES[type] ?? unknown} (0x${type.toString(16).padStart(4, "0")})`;
 }
 
 function tcpFlags(f: number): string {
