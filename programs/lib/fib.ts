@@ -4,7 +4,7 @@
 import { FibLookup, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LOOKUP_SKIP_NEIGH } from "../../src/bpf/fib_lookup.js";
 import { AF_INET, AF_INET6, RedirNeigh } from "../../src/bpf/helpers.js";
 import { NONE } from "../../maps/spec.js";
-import { BPF_FIB_MAP_NO_NEIGH, CTX_ACT_OK, DROP_NO_FIB, ETH_HLEN } from "./common.js";
+import { BPF_FIB_MAP_NO_NEIGH, CTX_ACT_OK, DROP_NO_FIB, ETH_HLEN, METRIC_EGRESS } from "./common.js";
 import {
   type Ctx,
   ctx_redirect,
@@ -151,7 +151,7 @@ export function fib_redirect_v4(ctx: Ctx, l3_off: number, use_neigh_map: boolean
 const saddr6 = new Int32Array(4);
 const daddr6 = new Int32Array(4);
 
-/** fib_redirect_v6(); DROP_TTL_EXCEEDED where the caller has to answer with an ICMPv6 error. */
+/** fib_redirect_v6(). */
 export function fib_redirect_v6(ctx: Ctx, l3_off: number, use_neigh_map: boolean): number {
   for (let i = 0; i < 4; i++) {
     saddr6[i] = load_be32(ctx, l3_off + 8 + 4 * i);
@@ -164,7 +164,7 @@ export function fib_redirect_v6(ctx: Ctx, l3_off: number, use_neigh_map: boolean
   }
   const oif = fib_params.ifindex;
   ctx.fib_oif = oif;
-  const l3 = ipv6_l3_ttl(ctx, l3_off);
+  const l3 = ipv6_l3_ttl(ctx, l3_off, METRIC_EGRESS);
   if (l3 !== CTX_ACT_OK) return l3;
   return fib_do_redirect(ctx, true, use_neigh_map, ret, oif);
 }

@@ -1,10 +1,10 @@
 // One hop at layer 3: TTL and MAC addresses, after bpf/lib/l3.h.
 
-import { CTX_ACT_OK, DROP_TTL_EXCEEDED } from "./common.js";
+import { CTX_ACT_OK, DROP_INVALID, DROP_TTL_EXCEEDED } from "./common.js";
 import { type Ctx, ctx_has } from "./ctx.js";
 import { eth_store_daddr, eth_store_saddr } from "./eth.js";
 import { ipv4_dec_ttl, ipv4_ttl_exceeded } from "./ipv4.js";
-import { DROP_INVALID } from "./common.js";
+import { icmp6_send_time_exceeded } from "./icmp6.js";
 import { ipv6_dec_hoplimit, ipv6_hoplimit_exceeded } from "./ipv6.js";
 
 /** ipv4_l3() without MACs: decrements the TTL. DROP_TTL_EXCEEDED instead of an ICMP error: IPv4 is dropped silently. */
@@ -31,10 +31,13 @@ export function ipv4_l3(
   return CTX_ACT_OK;
 }
 
-/** ipv6_l3() without MACs. The caller turns DROP_TTL_EXCEEDED into an ICMPv6 time exceeded. */
-export function ipv6_l3_ttl(ctx: Ctx, l3_off: number): number {
+/**
+ * ipv6_l3() without MACs: decrements the hop limit. Where it is used up the packet becomes an ICMPv6 time exceeded; the
+ * verdict of that tail call, which is not CTX_ACT_OK, is then the caller's.
+ */
+export function ipv6_l3_ttl(ctx: Ctx, l3_off: number, direction: number): number {
   if (!ctx_has(ctx, l3_off + 40)) return DROP_INVALID;
-  if (ipv6_hoplimit_exceeded(ctx, l3_off)) return DROP_TTL_EXCEEDED;
+  if (ipv6_hoplimit_exceeded(ctx, l3_off)) return icmp6_send_time_exceeded(ctx, direction);
   ipv6_dec_hoplimit(ctx, l3_off);
   return CTX_ACT_OK;
 }

@@ -97,7 +97,7 @@ export function ipv4_local_delivery(
   return local_delivery(ctx, seclabel, magic, ep, direction, from_host, from_tunnel, cluster_id);
 }
 
-/** ipv6_local_delivery(). DROP_TTL_EXCEEDED where the caller has to answer with an ICMPv6 error. */
+/** ipv6_local_delivery(). */
 export function ipv6_local_delivery(
   ctx: Ctx,
   l3_off: number,
@@ -110,7 +110,7 @@ export function ipv6_local_delivery(
 ): number {
   const map = ctx.maps.cilium_lxc;
   cilium_dbg(ctx, DBG_LOCAL_DELIVERY, lxcId(map, ep), seclabel);
-  const ret = ipv6_l3_ttl(ctx, l3_off);
+  const ret = ipv6_l3_ttl(ctx, l3_off, direction);
   if (ret !== CTX_ACT_OK) return ret;
   eth_store_saddr(ctx, lxcNodeMacLo(map, ep), lxcNodeMacHi(map, ep));
   eth_store_daddr(ctx, lxcMacLo(map, ep), lxcMacHi(map, ep));

@@ -10,6 +10,7 @@ import {
   DBG_CAPTURE_PROXY_PRE,
   ETH_HLEN,
   MARK_MAGIC_TO_PROXY,
+  METRIC_INGRESS,
 } from "./common.js";
 import { type Ctx, ctx_redirect, ctx_store_meta } from "./ctx.js";
 import { cilium_dbg_capture } from "./dbg.js";
@@ -57,8 +58,8 @@ export function ctx_redirect_to_proxy_hairpin_ipv4(ctx: Ctx, proxy_port: number)
 /** ctx_redirect_to_proxy_hairpin_ipv6(). */
 export function ctx_redirect_to_proxy_hairpin_ipv6(ctx: Ctx, proxy_port: number): number {
   ctx_store_meta(ctx, CB_PROXY_MAGIC, MARK_MAGIC_TO_PROXY | (proxy_port << 16));
-  const ret = ipv6_l3_ttl(ctx, ETH_HLEN);
-  if (ret < 0) return ret;
+  const ret = ipv6_l3_ttl(ctx, ETH_HLEN, METRIC_INGRESS);
+  if (ret !== CTX_ACT_OK) return ret;
   eth_store_saddr_bytes(ctx, ctx.config.interface_mac);
   eth_store_daddr_bytes(ctx, ctx.def.CILIUM_HOST_MAC);
   cilium_dbg_capture(ctx, DBG_CAPTURE_PROXY_PRE, proxy_port);
