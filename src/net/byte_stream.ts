@@ -82,6 +82,7 @@ export class ByteSink {
     return this.#len;
   }
 
+  // Gives where `n` more bytes go. May replace buffer and view, so it is called before either is named.
   #room(n: number): number {
     const at = this.#len;
     if (at + n > this.#buf.length) {
@@ -95,23 +96,28 @@ export class ByteSink {
   }
 
   u8(v: number): void {
-    this.#view.setUint8(this.#room(1), v);
+    const at = this.#room(1);
+    this.#view.setUint8(at, v);
   }
 
   u16(v: number): void {
-    this.#view.setUint16(this.#room(2), v, this.little);
+    const at = this.#room(2);
+    this.#view.setUint16(at, v, this.little);
   }
 
   u32(v: number): void {
-    this.#view.setUint32(this.#room(4), v, this.little);
+    const at = this.#room(4);
+    this.#view.setUint32(at, v, this.little);
   }
 
   u64(v: bigint): void {
-    this.#view.setBigUint64(this.#room(8), v, this.little);
+    const at = this.#room(8);
+    this.#view.setBigUint64(at, v, this.little);
   }
 
   bytes(b: Uint8Array): void {
-    this.#buf.set(b, this.#room(b.length));
+    const at = this.#room(b.length);
+    this.#buf.set(b, at);
   }
 
   /** Zeros up to a multiple of `n`. */

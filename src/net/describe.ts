@@ -147,6 +147,11 @@ class Printer {
     return s;
   }
 
+  /** Says bytes as hex one by one, so that a cut shows how far they went. */
+  #sayHex(at: number, n: number): void {
+    for (let i = 0; i < n; i++) this.say(this.#hex(at + i, 1));
+  }
+
   // ---- link layer ---------------------------------------------------------------------------------------------
 
   link(linkType: number, length: number): void {
@@ -275,8 +280,7 @@ class Printer {
     if (!this.#ether) this.say("ARP, ");
     if (pro !== ethernet.ETH_P_IP || pln !== 4 || hln === 0) {
       const hw = hrd === 1 ? "Ethernet" : `Unknown Hardware (${hrd})`;
-      const pr =
-        pro === ethernet.ETH_P_IP ? "IPv4" : `Unknown Protocol (0x${pro.toString(16).padStart(4, "0")})`;
+      const pr = ETHER_TYPES[pro] ?? `Unknown Protocol (0x${pro.toString(16).padStart(4, "0")})`;
       this.say(`${hw} (len ${hln}), ${pr} (len ${pln}), length ${length}`);
       return;
     }
@@ -328,15 +332,11 @@ class Printer {
       this.say(`bad-hlen ${hlen}`);
       return;
     }
-    let len = ipv4.totLen(this.#view, at);
+    const len = ipv4.totLen(this.#view, at);
     if (length < len) this.say(`truncated-ip - ${len - length} bytes missing! `);
     if (len < hlen) {
-      if (len !== 0) {
-        this.say(`bad-len ${len}`);
-        return;
-      }
-      // Length 0 is taken for a segment that the device was to cut (TSO).
-      len = length;
+      this.say(`bad-len ${len}`);
+      return;
     }
     const end = this.#end;
     this.#end = Math.min(end, at + len);
@@ -493,8 +493,10 @@ class Printer {
         const reserved = this.#u16(at + 2);
         this.say("AH(");
         if (reserved !== 0) this.say(`reserved=0x${reserved.toString(16)}[MustBeZero],`);
-        this.say(`spi=0x${this.#hex(at + 4, 4)},seq=0x${this.#u32(at + 8).toString(16)},icv=0x`);
-        this.say(`${this.#hex(at + 12, Math.max(0, hlen - 12))}): `);
+        this.say(`spi=0x${this.#hex(at + 4, 4)},`);
+        this.say(`seq=0x${this.#u32(at + 8).toString(16)},icv=0x`);
+        this.#sayHex(at + 12, Math.max(0, hlen - 12));
+        this.say("): ");
         const inner: Outer = { ...outer, direct: false };
         this.#demux(at + hlen, length - hlen, inner, fragmented, ttl, this.#u8(at));
         return;
@@ -643,7 +645,10 @@ class Printer {
           }
           break;
         default:
-          if (want > 0) this.say(` 0x${this.#hex(v, want)}`);
+          if (want > 0) {
+            this.say(" 0x");
+            this.#sayHex(v, want);
+          }
       }
       if (want + 2 !== len) this.say(`[len ${len}]`);
       at += 2 + want;
@@ -656,32 +661,24 @@ class Printer {
   /** The first line of a request or response; nothing of it if it is neither. */
   #http(at: number, end: number): void {
     this.say(": HTTP");
+    this.protocol = "http";
     let line = "";
-    let whole = false;
-    let isText = true;
-    for (let i = at; i < Math.min(end, this.#end); i++) {
+    let i = at;
+    let ended = "";
+    for (; i < end && this.#has(i, 1) && ended === ""; i++) {
       const c = this.#u8(i);
-      if (c === 10) {
-        whole = true;
-        break;
-      }
-      if (c === 13) {
-        whole = i + 1 < end && this.#has(i + 1, 1) && this.#u8(i + 1) === 10;
-        isText = whole;
-        break;
-      }
-      if ((c < 32 || c > 126) && c !== 9) {
-        isText = false;
-        break;
-      }
-      line += String.fromCharCode(c);
+      if (c === 10) ended = "newline";
+      else if (c === 13) ended = i + 1 < end && this.#u8(i + 1) === 10 ? "newline" : "binary";
+      else if ((c < 32 || c > 126) && c !== 9) ended = "binary";
+      else line += String.fromCharCode(c);
     }
     const [first, second] = line.trimStart().split(/\s+/, 2);
     const isRequest = HTTP_METHODS.has((first ?? "").toUpperCase());
     if (!isRequest && !/^[0-9]{3}$/.test(second ?? "")) return;
-    if (!isText) return;
+    if (ended === "binary") return;
+    if (ended === "" && i < end) throw new Truncated();
     this.say(`: ${line}`);
-    if (!whole) this.say(" [|http]");
+    if (ended === "") this.say(" [|http]");
   }
 
   // ---- UDP and its tunnels ------------------------------------------------------------------------------------
@@ -689,7 +686,7 @@ class Printer {
   #udp(at: number, length: number, outer: Outer, fragmented: boolean): void {
     this.protocol = "udp";
     if (!this.#has(at, 4)) {
-      this.say(`${this.#addresses(outer)}:  [|udp]`);
+      this.say(`${outer.direct ? `${this.#addresses(outer)}: ` : ""} [|udp]`);
       return;
     }
     const sport = this.#u16(at);
@@ -725,8 +722,9 @@ class Printer {
     }
     const f = this.#u8(at);
     this.say(`, flags [${(f & vxlan.VXLAN_F_VNI) !== 0 ? "I" : "invalid"}] (0x${this.#hex(at, 1)}), `);
+    this.#need(at, vxlan.VXLAN_HLEN - 1);
+    this.say(`vni ${this.#u32(at + 3) & 0xffffff}: `);
     this.#need(at, vxlan.VXLAN_HLEN);
-    this.say(`vni ${vxlan.vni(this.#view, at)}: `);
     this.#etherFrame(at + vxlan.VXLAN_HLEN, length - vxlan.VXLAN_HLEN);
   }
 
@@ -758,9 +756,8 @@ class Printer {
       return;
     }
     const f = this.#u8(at + 1);
-    const names = `${(f & 0x80) !== 0 ? "O" : ""}${(f & 0x40) !== 0 ? "C" : ""}`;
-    const rest = (f & 0x3f) !== 0 ? `R${(f & 0x3f).toString(16)}` : "";
-    this.say(`, Flags [${names !== "" ? names : rest === "" ? "none" : rest}]`);
+    const names = ["O", "C", "R1", "R2", "R3", "R4", "R5", "R6"].filter((_, i) => (f & (0x80 >> i)) !== 0);
+    this.say(`, Flags [${names.length > 0 ? names.join("") : "none"}]`);
     this.say(`, vni 0x${geneve.vni(this.#view, at).toString(16)}`);
     const reserved = this.#u8(at + 7);
     if (reserved !== 0) this.say(`, rsvd 0x${reserved.toString(16)}`);
@@ -931,6 +928,8 @@ class Printer {
         if (code > 3) return `redirect-#${code} ${dst()} to ${gw}`;
         return `redirect${code >= 2 ? "-tos" : ""} ${dst()} to ${code % 2 === 0 ? "net" : "host"} ${gw}`;
       }
+      case 9:
+        return `router advertisement${this.#routerAdvert(at)}`;
       case 10:
         return "router solicitation";
       case 11:
@@ -959,6 +958,23 @@ class Printer {
       default:
         return `type-#${type}`;
     }
+  }
+
+  /** RFC 1256: count, words per entry, lifetime in seconds, then address and preference. */
+  #routerAdvert(at: number): string {
+    this.#need(at + 4, 4);
+    const count = this.#u8(at + 4);
+    const size = this.#u8(at + 5);
+    const life = this.#u16(at + 6);
+    const p = (n: number): string => String(n % 60).padStart(2, "0");
+    let s = ` lifetime ${life < 60 ? life : life < 3600 ? `${Math.floor(life / 60)}:${p(life)}` : ""}`;
+    if (life >= 3600) s += `${Math.floor(life / 3600)}:${p(Math.floor(life / 60))}:${p(life)}`;
+    s += ` ${count}:`;
+    if (size !== 2) return `${s} [size ${size}]`;
+    for (let i = 0; i < count; i++) {
+      s += ` {${this.#ip4(at + 8 + 8 * i)} ${this.#u32(at + 12 + 8 * i)}}`;
+    }
+    return s;
   }
 
   #icmp6(at: number, length: number): void {
@@ -1028,18 +1044,15 @@ class Printer {
   }
 
   #mld(at: number): void {
-    this.protocol = "mld6";
+    if (!this.#has(at, 24)) return;
     this.say(`max resp delay: ${this.#u16(at + 4)} addr: ${this.#ip6(at + 8)}`);
   }
 
   #mld2Query(at: number): void {
-    this.protocol = "mldv2";
     this.say(" v2");
-    const any = this.#ip6(at + 8) === "::";
-    if (!any) {
-      const sources = this.#u16(at + 26);
-      this.say(` [gaddr ${this.#ip6(at + 8)}${sources > 0 ? `, ${sources} source(s)` : ""}]`);
-    }
+    this.protocol = "icmp6";
+    const sources = this.#u16(at + 26);
+    this.say(` [gaddr ${this.#ip6(at + 8)}${sources > 0 ? `, ${sources} source(s)` : ""}]`);
   }
 
   #portUnreach6(quoted: number): void {
