@@ -149,6 +149,12 @@ export abstract class NetDevice {
   /** ndo_start_xmit: takes the packet. Returns 0 (NETDEV_TX_OK) also when it dropped it. */
   abstract xmit(skb: Skb): number;
 
+  /** ndo_open: the device came up. */
+  opened(): void {}
+
+  /** ndo_stop: it went down. */
+  stopped(): void {}
+
   /** ndo_get_peer_dev. */
   peerDev(): NetDevice | null {
     return null;

@@ -8,6 +8,7 @@ import type { IpFragQueues } from "./ip_fragment.js";
 import type { Kernel } from "./kernel.js";
 import { LoopbackDevice } from "./loopback.js";
 import type { NfState } from "./netfilter/hooks.js";
+import { InputCache } from "./route.js";
 import { Mib } from "./snmp.js";
 import { SocketTable } from "./sock.js";
 import { IpConf, Sysctl } from "./sysctl.js";
@@ -27,6 +28,8 @@ export class Netns {
   readonly neighDefault = new NeighParms();
   readonly neigh6Default = new NeighParms();
   readonly fib: Fib;
+  /** In front of ip_route_input. */
+  readonly inputCache = new InputCache();
   readonly sockets: SocketTable;
   /** Counters, by Mib. */
   readonly mib = new Float64Array(Mib.Count);
@@ -80,6 +83,17 @@ export class Netns {
     this.#byName.delete(dev.name);
     const at = this.devOrder.indexOf(dev);
     if (at >= 0) this.devOrder.splice(at, 1);
+  }
+
+  /** Sysctls of parts that attach themselves (netfilter, IPVS), by path; values as text. */
+  readonly extraSysctls = new Map<string, (value: string) => void>();
+
+  /** Writes such a sysctl; false when nobody knows it. */
+  sysctlExtra(path: string, value: string): boolean {
+    const f = this.extraSysctls.get(path);
+    if (f === undefined) return false;
+    f(value);
+    return true;
   }
 
   /** dev_get_by_index. */

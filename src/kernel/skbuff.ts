@@ -15,8 +15,10 @@ export const IPSKB_FRAG_COMPLETE = 8;
 export const IPSKB_REROUTED = 16;
 export const IPSKB_DOREDIRECT = 32;
 export const IPSKB_FRAG_PMTU = 64;
-/** Ours: the packet is copied by a tunnel and its outer IP was made here. */
-export const IPSKB_TUNNELED = 128;
+/** skb->ignore_df. */
+export const IPSKB_IGNORE_DF = 0x200;
+/** skb->dst_pending_confirm: sending it confirms the neighbour. */
+export const IPSKB_CONFIRM = 0x400;
 
 /** An empty packet from the pool. */
 export function alloc_skb(k: Kernel): Skb {
@@ -105,6 +107,7 @@ export function copy_skb_header(c: Skb, skb: Skb): void {
   c.dev = skb.dev;
   c.nfct = skb.nfct;
   c.nfctinfo = skb.nfctinfo;
+  c.nfTrace = skb.nfTrace;
   c.sk = skb.sk;
   c.dst = skb.dst;
 }
@@ -118,7 +121,8 @@ export function skb_scrub_packet(skb: Skb, xnet: boolean): void {
   skb.ingressIfindex = 0;
   skb.dst = null;
   if (skb.tunnel.present) skb.tunnel.clear();
-  if (skb.nfct !== null) nf_reset_ct(skb);
+  if (skb.nfct !== null || skb.nfctinfo !== 0) nf_reset_ct(skb);
+  skb.nfTrace = 0;
   if (!xnet) return;
   skb.mark = 0;
   skb.sk = null;

@@ -1,0 +1,3 @@
+import { Sock } from "./sock.js";
+
+export class TcpSock extends Sock {}
