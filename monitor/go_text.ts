@@ -34,6 +34,13 @@ export function u64Text(b: Uint8Array, off: number): string {
   return hi === 0 ? String(lo) : String((BigInt(hi) << 32n) | BigInt(lo));
 }
 
+/** A copy of bytes [from, to); `slice` would not be one for a Node Buffer. */
+export function copyOf(b: Uint8Array, from: number, to: number): Uint8Array {
+  const out = new Uint8Array(to - from);
+  out.set(b.subarray(from, to));
+  return out;
+}
+
 /** `%#x` of a 32-bit integer. */
 export function hex32(v: number): string {
   return v === 0 ? "0x0" : `0x${(v >>> 0).toString(16)}`;

@@ -8,6 +8,8 @@
 // The reader builds values from the stream's own type descriptions, so that field order and unknown fields do not
 // matter, as with Go's decoder, which matches fields by name.
 
+import { copyOf } from "./go_text.js";
+
 /** What is wrong with a gob stream; the messages are those of Go where it has one. */
 export class GobError extends Error {
   override readonly name = "GobError";
@@ -160,7 +162,7 @@ export class GobReader {
 
   #bytes(): Uint8Array {
     const n = this.#length();
-    const out = this.#b.slice(this.#at, this.#at + n);
+    const out = copyOf(this.#b, this.#at, this.#at + n);
     this.#at += n;
     return out;
   }

@@ -2,6 +2,7 @@
 //
 //   Payload {Data []byte, CPU int, Lost uint64, Type int}      Type 9 a sample, 2 lost events (perf record types)
 
+import { copyOf } from "./go_text.js";
 import { describeStruct, GOB_BYTES, GOB_INT, GOB_UINT, GobError, GobReader, GobWriter } from "./gob.js";
 
 /** Payload types: the kernel's PERF_RECORD_SAMPLE and PERF_RECORD_LOST. */
@@ -97,7 +98,7 @@ export class PayloadReader {
       at = r.end;
       found.push(this.#take(r.value));
     }
-    this.#rest = buf.slice(at);
+    this.#rest = copyOf(buf, at, buf.length);
     return found;
   }
 

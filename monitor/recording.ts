@@ -29,6 +29,7 @@
 
 import protobuf from "protobufjs/light.js";
 import { PodpathError } from "../src/base/errors.js";
+import { copyOf } from "./go_text.js";
 import { PAYLOAD_LOST, PAYLOAD_SAMPLE } from "./payload.js";
 import { RECORDING_MAGIC } from "./recording_magic.js";
 
@@ -195,7 +196,7 @@ export class RecordingReader {
       this.#offset += o + len - at;
       at = o + len;
     }
-    this.#rest = buf.slice(at);
+    this.#rest = copyOf(buf, at, buf.length);
     return out;
   }
 
@@ -217,7 +218,7 @@ export class RecordingReader {
     }
     if (r.event !== undefined && r.event !== null) {
       const { node, cpu, timeNs, type, data, lost } = r.event;
-      out.push({ event: { node, cpu, ns: timeNs, type, data: data.slice(), lost } });
+      out.push({ event: { node, cpu, ns: timeNs, type, data: copyOf(data, 0, data.length), lost } });
     } else if (r.link !== undefined && r.link !== null) {
       const { node, ifindex, name } = r.link;
       out.push({ link: { node, ifindex, name } });
