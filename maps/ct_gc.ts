@@ -12,15 +12,8 @@
 
 import { NS_PER_SEC, type Timer, type TimerQueue } from "../src/base/clock.js";
 import type { BpfMap } from "./bpf_map.js";
-import {
-  CT4_KEY_SIZE,
-  CT_F_DSR_INTERNAL,
-  CT_FLAGS_W,
-  CT_LIFETIME_W,
-  TUPLE_F_IN,
-  TUPLE_F_OUT,
-} from "./ct.js";
-import { NAT4_TO_PORT_W, NAT6_TO_PORT_W, NAT_TO_ADDR_W } from "./nat.js";
+import { CT_F_DSR_INTERNAL, CT_FLAGS_W, CT_LIFETIME_W, CT4_KEY_SIZE, TUPLE_F_IN, TUPLE_F_OUT } from "./ct.js";
+import { NAT_TO_ADDR_W, NAT4_TO_PORT_W, NAT6_TO_PORT_W } from "./nat.js";
 
 /** What one collection of one conntrack map did. */
 export interface CtGcStats {
@@ -308,8 +301,7 @@ export class CtGc {
       interval = nextGcInterval(this.#planned, actual, ratio);
       if (o.maxInterval) interval = Math.min(interval, o.maxInterval);
     }
-    const full =
-      signalled === undefined || (signalled === "ipv4" ? o.ipv6 === null : o.ipv4 === null);
+    const full = signalled === undefined || (signalled === "ipv4" ? o.ipv6 === null : o.ipv4 === null);
     if (full) {
       this.#fullDue = nowNs + interval;
       this.#planned = interval;
