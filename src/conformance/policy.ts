@@ -97,9 +97,13 @@ export function runPolicyVectors(paths: readonly string[], write: (text: string)
       } catch {
         throw new PodpathError("VECTOR_INVALID", "not a JSON object", { file, line: i + 1, column: 1 });
       }
-      const lines = checkPolicyRecord(record);
-      if (lines.length === 0) report.pass();
-      else report.fail(`${file}:${i + 1}: ${record.name} (${record.description})`, lines.join("\n"));
+      const { mismatches, notes } = checkPolicyRecord(record);
+      const name = `${file}:${i + 1}: ${record.name} (${record.description})`;
+      if (mismatches.length > 0) report.fail(name, [...mismatches, ...notes].join("\n"));
+      else {
+        report.pass();
+        if (notes.length > 0) write(`NOTE ${name}\n${notes.map((n) => `  ${n}\n`).join("")}`);
+      }
     });
   }
   return report.finish();
@@ -127,9 +131,18 @@ function readLines(file: string): string[] {
   }
 }
 
-/** What of one record comes out differently; empty if nothing. */
-export function checkPolicyRecord(r: PolicyRecord): string[] {
+/** What of one record comes out differently. */
+export interface PolicyRecordCheck {
+  /** Verdict-relevant: map entries, enforcement, which objects are refused, verdicts. */
+  readonly mismatches: readonly string[];
+  /** The rest: texts of errors, numbers of local identities, redirects, rules and log values behind entries. */
+  readonly notes: readonly string[];
+}
+
+/** Compiles one record and compares everything in it. */
+export function checkPolicyRecord(r: PolicyRecord): PolicyRecordCheck {
   const out: string[] = [];
+  const notes: string[] = [];
   const parsed = parsePolicies(
     r.policies.map((object) => ({ object })),
     r.config,
@@ -138,6 +151,12 @@ export function checkPolicyRecord(r: PolicyRecord): string[] {
   section(
     out,
     "rejected objects",
+    (r.rejected ?? []).map((x) => `#${x.index}`),
+    parsed.rejected.map((x) => `#${x.index}`),
+  );
+  section(
+    notes,
+    "messages of rejected objects",
     (r.rejected ?? []).map((x) => `#${x.index}: ${x.error}`),
     parsed.rejected.map((x) => {
       const text = x.stage === "decode" ? `decode: ${x.error}` : x.error;
@@ -146,7 +165,7 @@ export function checkPolicyRecord(r: PolicyRecord): string[] {
       return `#${x.index}: ${recorded !== undefined && sameWords(recorded, text) ? recorded : text}`;
     }),
   );
-  section(out, "identities and ipcache", ...allocation(r, parsed.rules));
+  section(notes, "identities and ipcache", ...allocation(r, parsed.rules));
 
   let policy: EndpointPolicy | undefined;
   let conflict: string | undefined;
@@ -169,8 +188,12 @@ export function checkPolicyRecord(r: PolicyRecord): string[] {
     if (!(e instanceof PolicyConflict)) throw e;
     conflict = e.message;
   }
-  section(out, "resolve error", optional(r.resolveError), optional(conflict));
-  if (policy === undefined || r.resolveError !== undefined) return out;
+  const conflicts = (e: string | undefined): string[] => [
+    e === undefined ? "rules can be merged" : "rules conflict",
+  ];
+  section(out, "resolution", conflicts(r.resolveError), conflicts(conflict));
+  section(notes, "resolve error", optional(r.resolveError), optional(conflict));
+  if (policy === undefined || r.resolveError !== undefined) return { mismatches: out, notes };
 
   section(
     out,
@@ -180,69 +203,53 @@ export function checkPolicyRecord(r: PolicyRecord): string[] {
   );
   const written = asWritten(policy.entries);
   const ours = written.map(ourEntry);
-  const maps = [r.map, ...(r.alternativeMaps ?? [])].map((m) => m.map((e) => recordedEntry(e, r)));
+  const recorded = [r.map, ...(r.alternativeMaps ?? [])];
+  const maps = recorded.map((m) => m.map((e) => entryText(fromHex(e), e.keyHex, e.valueHex)));
   const which = maps.findIndex((m) => m.join("\n") === ours.join("\n"));
   if (which < 0) {
     // Shown against the nearest of the accepted maps.
     const diffs = maps.map((m) => diffLines(m, ours));
     out.push("map:", ...diffs.reduce((a, b) => (b.length < a.length ? b : a)).map((l) => `  ${l}`));
+  } else {
+    section(
+      notes,
+      "rules behind the entries",
+      recorded[which]!.map(
+        (e, i) => `${maps[which]![i]} ${originText(labelsOf(e.derivedFrom, r), e.log ?? [])}`,
+      ),
+      written.map((e, i) => `${ours[i]} ${originText(ourLabels(e.origins), logValues(e.origins))}`),
+    );
   }
 
   // The recorded map's bytes, looked up by us, must give the recorded verdicts; and so must our own map, unless the agent
   // itself had several outcomes and ours is another of them.
-  checkVerdicts(
-    out,
-    "verdict on the recorded map",
-    r,
-    r.map.map((e) => fromHex(e)),
-    undefined,
-    true,
-  );
-  if (which <= 0) {
-    section(
-      out,
-      "redirects",
-      (r.redirects ?? []).map(redirectText).sort(),
-      policy.redirects.map(redirectText).sort(),
-    );
-    checkVerdicts(out, "verdict", r, policy.entries, written, false);
-  }
-  return out;
-}
-
-function checkVerdicts(
-  out: string[],
-  what: string,
-  r: PolicyRecord,
-  entries: readonly MapStateEntry[],
-  written: readonly MapStateEntry[] | undefined,
-  bytesOnly: boolean,
-): void {
+  const bytes = r.map.map(fromHex);
   for (const v of r.verdicts) {
-    const probe = {
-      direction: v.direction,
-      identity: v.remoteIdentity,
-      protocol: v.protocol,
-      port: v.dport,
-    };
-    const name = `${what} ${v.direction} identity ${v.remoteIdentity} protocol ${v.protocol} port ${v.dport}`;
-    const got = lookupPolicy(entries, probe);
-    if (bytesOnly) {
-      // On bytes, the answer is the datapath's where that is another one than the agent's.
-      const expected = v.datapathVerdict ?? v.verdict;
-      const word = typeof expected === "string" ? expected : (expected as RecordedVerdict).verdict;
-      section(out, name, [word], [got.verdict]);
-      continue;
-    }
-    section(out, name, [recordedVerdict(v, r)], [ourVerdict(got, r.config)]);
-    if (written !== undefined && v.datapathVerdict === undefined) {
-      section(out, `${name}, as written`, [got.verdict], [lookupPolicy(written, probe).verdict]);
-    }
+    const probe = { direction: v.direction, identity: v.remoteIdentity, protocol: v.protocol, port: v.dport };
+    const name = `${v.direction} identity ${v.remoteIdentity} protocol ${v.protocol} port ${v.dport}`;
+    // On bytes, the answer is the datapath's where that is another one than the agent's.
+    const onBytes = v.datapathVerdict ?? v.verdict;
+    const word = typeof onBytes === "string" ? onBytes : (onBytes as RecordedVerdict).verdict;
+    section(out, `verdict on the recorded map: ${name}`, [word], [lookupPolicy(bytes, probe).verdict]);
+    if (which > 0) continue;
+    const got = lookupPolicy(policy.entries, probe);
+    section(out, `verdict: ${name}`, [recordedVerdict(v)], [ourVerdict(got, r.config)]);
+    section(
+      notes,
+      `rules behind the verdict: ${name}`,
+      [originText(labelsOf(v.derivedFrom, r), v.log ?? [])],
+      [originText(ourLabels(got.entry?.origins ?? []), logValues(got.entry?.origins ?? []))],
+    );
+    section(out, `verdict on our bytes: ${name}`, [word], [lookupPolicy(written, probe).verdict]);
   }
+  if (which <= 0) {
+    const texts = (l: readonly Redirect[]): string[] => l.map(redirectText).sort();
+    section(notes, "redirects", texts(r.redirects ?? []), texts(policy.redirects));
+  }
+  return { mismatches: out, notes };
 }
 
-function recordedVerdict(v: RecordedVerdict, r: PolicyRecord): string {
-  const labels = v.derivedFrom.map((i) => r.ruleLabels[i]!.join(",")).sort();
+function recordedVerdict(v: RecordedVerdict): string {
   return verdictText(
     v.verdict,
     v.matched,
@@ -250,22 +257,13 @@ function recordedVerdict(v: RecordedVerdict, r: PolicyRecord): string {
     v.proxyPort ?? 0,
     v.authType ?? 0,
     v.audited ?? false,
-    labels,
-    v.log ?? [],
   );
 }
 
 function ourVerdict(v: PolicyVerdict, config: PolicyConfig): string {
-  return verdictText(
-    v.verdict,
-    v.entry !== undefined,
-    v.entry?.value.precedence ?? 0,
-    v.proxyPort,
-    v.authType,
-    v.verdict === "denied" && config.policyAuditMode,
-    labelLists(v.entry?.origins ?? []).map((l) => l.join(",")),
-    logValues(v.entry?.origins ?? []),
-  );
+  const audited = v.verdict === "denied" && config.policyAuditMode;
+  const precedence = v.entry?.value.precedence ?? 0;
+  return verdictText(v.verdict, v.entry !== undefined, precedence, v.proxyPort, v.authType, audited);
 }
 
 function verdictText(
@@ -275,40 +273,33 @@ function verdictText(
   proxyPort: number,
   authType: number,
   audited: boolean,
-  rules: readonly string[],
-  log: readonly string[],
 ): string {
-  return `${verdict}${matched ? "" : " (no entry)"} precedence ${hex(precedence)} proxy ${proxyPort} auth ${authType}${audited ? " audited" : ""} rules [${[...rules].sort().join(" | ")}] log [${log.join(", ")}]`;
+  return `${verdict}${matched ? "" : " (no entry)"} precedence ${hex(precedence)} proxy ${proxyPort} auth ${authType}${audited ? " audited" : ""}`;
 }
 
-function recordedEntry(e: RecordedEntry, r: PolicyRecord): string {
-  const rules = e.derivedFrom.map((i) => r.ruleLabels[i]!.join(","));
-  return entryText(fromHex(e), e.keyHex, e.valueHex, rules, e.log ?? []);
+function labelsOf(indices: readonly number[], r: PolicyRecord): string[] {
+  return indices.map((i) => r.ruleLabels[i]!.join(","));
+}
+
+function ourLabels(origins: MapStateEntry["origins"]): string[] {
+  return labelLists(origins).map((l) => l.join(","));
+}
+
+function originText(rules: readonly string[], log: readonly string[]): string {
+  return `rules [${[...rules].sort().join(" | ")}] log [${log.join(", ")}]`;
 }
 
 function ourEntry(e: MapStateEntry): string {
-  return entryText(
-    e,
-    toHex(keyBytes(e.key)),
-    toHex(valueBytes(e.key, e.value)),
-    labelLists(e.origins).map((l) => l.join(",")),
-    logValues(e.origins),
-  );
+  return entryText(e, toHex(keyBytes(e.key)), toHex(valueBytes(e.key, e.value)));
 }
 
-function entryText(
-  e: MapStateEntry,
-  keyHex: string,
-  valueHex: string,
-  rules: readonly string[],
-  log: readonly string[],
-): string {
+function entryText(e: MapStateEntry, keyHex: string, valueHex: string): string {
   const k = e.key;
   const v = e.value;
   const ports = `${k.port}-${lastPort({ port: k.port, prefixLen: k.portPrefixLen })}`;
   const decision = v.deny ? "deny" : v.proxyPort === 0 ? "allow" : `proxy ${v.proxyPort}`;
   const auth = v.authType !== 0 || v.authExplicit ? ` auth ${v.authType}${v.authExplicit ? "!" : ""}` : "";
-  return `${k.direction} identity ${k.identity} protocol ${k.protocol} ports ${ports}: ${decision} precedence ${hex(v.precedence)}${auth} (${keyHex} ${valueHex}) rules [${[...rules].sort().join(" | ")}] log [${log.join(", ")}]`;
+  return `${k.direction} identity ${k.identity} protocol ${k.protocol} ports ${ports}: ${decision} precedence ${hex(v.precedence)}${auth} (${keyHex} ${valueHex})`;
 }
 
 function fromHex(e: RecordedEntry): MapStateEntry {

@@ -187,13 +187,7 @@ function resolve(
     }
     default: {
       const labels = inherited(m, all);
-      if (node?.kind === "external") {
-        put(labels, SOURCE_RESERVED, "kube-apiserver");
-        // An API server outside the cluster counts as a CIDR of its own.
-        if (![...labels.values()].some((l) => l.source === SOURCE_CIDR)) {
-          put(labels, SOURCE_CIDR, cidrLabelKey(m.prefix));
-        }
-      }
+      if (node?.kind === "external") put(labels, SOURCE_RESERVED, "kube-apiserver");
       const world = !isDualStack(config) ? "world" : isIpv6(m.prefix) ? "world-ipv6" : "world-ipv4";
       put(labels, SOURCE_RESERVED, world);
       return allocator.local(new LabelSet(labels.values()));

@@ -102,7 +102,8 @@ export class MapState {
       if (this.#isCovered(key, value)) return;
       this.#pruneCovered(key, value);
     } else if (features.auth) {
-      this.#insertWithAuth(key, value, origins);
+      // A deny for everybody inserted later would delete the entry, so the outcome must not depend on the order.
+      if (!this.#isDeniedForAll(key)) this.#insertWithAuth(key, value, origins);
       return;
     } else if (features.deny || features.redirect) {
       // With nothing but plain allows in a direction, redundant entries do no harm and are left in.
@@ -119,6 +120,11 @@ export class MapState {
       if (e.value.precedence > value.precedence) return true;
       if (value.deny && !sameKey(e.key, key)) return true;
     }
+    return false;
+  }
+
+  #isDeniedForAll(key: PolicyKey): boolean {
+    for (const e of this.#related([0])) if (e.value.deny && covers(e.key, key)) return true;
     return false;
   }
 
