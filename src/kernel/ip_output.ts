@@ -200,21 +200,39 @@ export function ip_local_out(ns: Netns, skb: Skb): number {
 }
 
 /** Counters behind IP ids of packets without a connected socket (ip_idents). */
-const idents = new WeakMap<Netns, { ids: Int32Array; stamps: Float64Array }>();
+interface IpIdents {
+  readonly ids: Int32Array;
+  readonly stamps: Float64Array;
+  /** False: no jitter, as `ip_ident_start` asked. */
+  jitter: boolean;
+}
+const idents = new WeakMap<Netns, IpIdents>();
 
-/** __ip_select_ident: a counter per (source, destination, protocol) bucket with random start and jitter. */
-export function ip_select_ident(ns: Netns, daddr: number, saddr: number, proto: number): number {
+function identsOf(ns: Netns): IpIdents {
   let t = idents.get(ns);
   if (t === undefined) {
-    t = { ids: new Int32Array(2048), stamps: new Float64Array(2048) };
+    t = { ids: new Int32Array(2048), stamps: new Float64Array(2048), jitter: true };
     for (let i = 0; i < 2048; i++) t.ids[i] = ns.kernel.prng.nextInt32() & 0xffff;
     idents.set(ns, t);
   }
+  return t;
+}
+
+/** The next IP id towards every destination is `id`, and those after it count on from there (published traces). */
+export function ip_ident_start(ns: Netns, id: number): void {
+  const t = identsOf(ns);
+  t.ids.fill(id & 0xffff);
+  t.jitter = false;
+}
+
+/** __ip_select_ident: a counter per (source, destination, protocol) bucket with random start and jitter. */
+export function ip_select_ident(ns: Netns, daddr: number, saddr: number, proto: number): number {
+  const t = identsOf(ns);
   const h = jhash_3words(daddr, saddr, proto, ns.hashSecret) & 2047;
   const now = Math.floor(ns.kernel.clock.ns / 4e6);
   const old = t.stamps[h]!;
   let delta = 0;
-  if (old !== now) {
+  if (old !== now && t.jitter) {
     t.stamps[h] = now;
     delta = ns.kernel.prng.below(Math.min(now - old, 65536));
   }
