@@ -65,6 +65,10 @@ export class LruHashMap extends TableMap {
     this.#strict?.clear();
   }
 
+  override memoryBytes(): number {
+    return super.memoryBytes() + (this.#lists ?? this.#strict!).memoryBytes;
+  }
+
   /** For the lists: a slot that has never been used, or -1. */
   takeFresh(): number {
     return this.fresh < this.spec.maxEntries ? this.takeSlot() : -1;

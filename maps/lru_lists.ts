@@ -9,8 +9,8 @@
 //            `targetFree` global free nodes, else evict) -> node at the head of the CPU's pending list
 //   lookup by a program: sets the reference bit, nothing else; lists move only when somebody needs a node
 //
-// A map that is full therefore holds between max_entries - targetFree and max_entries entries, and which one goes
-// is not exactly the least recently used one.
+// A map that is full therefore holds between max_entries - targetFree and max_entries entries, eviction begins
+// when fewer than targetFree nodes are left, and which entry goes is not exactly the least recently used one.
 // Differs from the kernel: one lock-free thread, so no trylock failures; nodes that were never used are counted
 // instead of being chained on FREE.
 // targetFree and the number of scans are those of Linux 6.16 and later; older kernels always take 128.
@@ -82,6 +82,10 @@ export class LruLists {
   /** Nodes that one refill of a CPU's free list takes. */
   get targetFree(): number {
     return this.#targetFree;
+  }
+
+  get memoryBytes(): number {
+    return this.#links.byteLength + this.#cpuOf.byteLength;
   }
 
   /** The table has grown: its marks moved and there are more nodes. */

@@ -14,6 +14,10 @@ export class StrictLru {
     this.#links = new Int32Array(2 * (slots + 1));
   }
 
+  get memoryBytes(): number {
+    return this.#links.byteLength;
+  }
+
   grow(slots: number): void {
     const links = new Int32Array(2 * (slots + 1));
     links.set(this.#links.subarray(0, links.length));

@@ -54,6 +54,11 @@ export abstract class TableMap extends BpfMap {
     return this.count;
   }
 
+  /** Bytes of memory that the table occupies now. */
+  memoryBytes(): number {
+    return this.words.byteLength + this.index.byteLength + this.marks.byteLength;
+  }
+
   /** First word, within `words`, of the key of `slot`. */
   keyWordOf(slot: number): number {
     return slot * this.valueWords + this.keyAt;
