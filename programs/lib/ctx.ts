@@ -126,6 +126,7 @@ export class CtBuffer4 {
 export class CtBuffer6 {
   readonly tuple: CtTuple6 = new CtTuple6();
   readonly ct_state: CtState = new CtState();
+  fraginfo = 0;
   monitor = 0;
   ret = 0;
   l4_off = 0;

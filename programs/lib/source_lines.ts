@@ -58,6 +58,9 @@ export const LXC_V6_DROP = site(FILE_LXC, 1120);
 export const LXC_V4_TO_PROXY = site(FILE_LXC, 0);
 export const LXC_V4_TO_NETWORK = site(FILE_LXC, 1356);
 export const LXC_V4_TO_STACK = site(FILE_LXC, 1377);
+/** handle_ipv4_from_lxc, handle_ipv6_from_lxc: to-network trace before reverse translation. */
+export const LXC_V4_REVNAT = site(FILE_LXC, 0);
+export const LXC_V6_REVNAT = site(FILE_LXC, 0);
 /** tail_handle_ipv4_cont: drop. */
 export const LXC_V4_CONT_DROP = site(FILE_LXC, 1651);
 /** tail_handle_ipv4: drop. */
