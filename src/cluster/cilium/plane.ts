@@ -1,0 +1,529 @@
+// The Cilium control plane: agents on nodes. Each makes the devices, routes, rules and maps of its node, loads the
+// programs with the node's configuration and attaches them; together they know every identity and address.
+
+import { type CiliumMaps, createCiliumMaps } from "../../../maps/cilium_maps.js";
+import { IPCACHE_F_HAS_TUNNEL_EP, IpcacheKey, IpcacheValue } from "../../../maps/ipcache.js";
+import { ENDPOINT_F_HOST, LxcKey, LxcValue } from "../../../maps/lxc.js";
+import type { PerfEventArray } from "../../../maps/perf_event_array.js";
+import { BPF_ANY } from "../../../maps/spec.js";
+import { createDatapath, type NodeDatapath } from "../../../programs/datapath.js";
+import { PodpathError } from "../../base/errors.js";
+import type { StepRecorder } from "../../bpf/steps.js";
+import { KernelHelpers } from "../../kernel/helpers.js";
+import { ip_ident_start } from "../../kernel/ip_output.js";
+import { VethDevice } from "../../kernel/veth.js";
+import { networkOf4, parseIpv4, parseIpv6, parseMac } from "../../net/address.js";
+import { type ControlPlane, type PlaneNode, podKey } from "../control_plane.js";
+import { type Machine, type Machines, nthAddress, type Sandbox } from "../machines.js";
+import type { ClusterModel, NodeModel, PodModel } from "../model.js";
+import { addAddress, addMarkRule, addRoute, linkUp, setSysctl } from "../netcfg.js";
+import type { AgentConfig } from "./agent_config.js";
+import {
+  ID_HOST,
+  ID_REMOTE_NODE,
+  ID_WORLD,
+  ID_WORLD_IPV4,
+  ID_WORLD_IPV6,
+  IdentityAllocator,
+  podIdentityLabels,
+} from "./identity.js";
+import { cidrGroupOf, type NodeAddress, resolveIpcache } from "./ipcache.js";
+import { ciliumIptables } from "./iptables.js";
+import { type NodeFacts, nodeDefines, objectVariables } from "./node_config.js";
+import { type PolicyConfig, policyConfigFrom } from "./policy/config.js";
+import { LabelSet } from "./policy/labels.js";
+import { asWritten, keyBytes, valueBytes } from "./policy/lookup.js";
+import { type ParsedPolicies, POLICY_KINDS, parsePolicies } from "./policy/parse.js";
+import {
+  type EndpointPolicy,
+  type NamedPort,
+  PolicyConflict,
+  resolvePolicy,
+  SelectorCache,
+} from "./policy/resolve.js";
+
+/** An endpoint as the agent keeps it. */
+export interface CiliumEndpoint {
+  readonly id: number;
+  readonly identity: number;
+  readonly labels: LabelSet;
+  readonly sandbox: Sandbox;
+  policy: EndpointPolicy;
+}
+
+/** A node with its agent. */
+export class CiliumNode implements PlaneNode {
+  readonly endpoints = new Map<number, CiliumEndpoint>();
+  datapath!: NodeDatapath;
+  facts!: NodeFacts;
+
+  constructor(
+    readonly name: string,
+    readonly model: NodeModel,
+    readonly machine: Machine,
+    readonly maps: CiliumMaps,
+    readonly hostEndpointId: number,
+    readonly routerIp4: string | undefined,
+  ) {}
+
+  get events(): PerfEventArray {
+    return this.maps.cilium_events;
+  }
+
+  ifname(ifindex: number): string | undefined {
+    return this.machine.ns.dev(ifindex)?.name;
+  }
+}
+
+const NO_IP6 = new Int32Array(4);
+
+export class CiliumPlane implements ControlPlane {
+  readonly nodes: CiliumNode[] = [];
+  readonly pods = new Map<string, Sandbox>();
+  readonly identities: IdentityAllocator;
+  readonly policyConfig: PolicyConfig;
+  /** Policies as parsed; what the agent refused is in `rejected`. */
+  readonly policies: ParsedPolicies;
+  readonly #identityOf = new Map<string, number>();
+
+  constructor(
+    readonly model: ClusterModel,
+    readonly machines: Machines,
+    readonly config: AgentConfig,
+  ) {
+    this.policyConfig = {
+      ...policyConfigFrom(config.options),
+      enableIPv4: config.ipv4,
+      enableIPv6: config.ipv6,
+      clusterName: config.clusterName,
+    };
+    this.identities = new IdentityAllocator(
+      model.identities.map((i) => ({
+        id: i.id,
+        labels: LabelSet.parse(Object.entries(i.labels).map(([k, v]) => `${k}=${v}`)),
+      })),
+    );
+    this.policies = parsePolicies(
+      model.objects
+        .filter((o) => (POLICY_KINDS as readonly string[]).includes(o.kind))
+        .map((o) => ({ object: o.raw, position: o.pos })),
+      this.policyConfig,
+    );
+    for (const n of model.nodes) this.nodes.push(this.#startAgent(n));
+    for (const p of model.pods) if (!p.hostNetwork) this.#identify(p);
+    const prefixes = this.#prefixes();
+    for (const n of this.nodes) this.#routes(n);
+    for (const p of model.pods) if (!p.hostNetwork) this.#addEndpoint(p);
+    for (const n of this.nodes) this.#ipcache(n, prefixes);
+    this.#regenerate();
+  }
+
+  /** Endpoint of a pod. */
+  endpointOf(namespace: string, name: string): { node: CiliumNode; endpoint: CiliumEndpoint } | undefined {
+    const sandbox = this.pods.get(podKey(namespace, name));
+    for (const node of this.nodes) {
+      for (const endpoint of node.endpoints.values())
+        if (endpoint.sandbox === sandbox) return { node, endpoint };
+    }
+    return undefined;
+  }
+
+  setRecorder(recorder: StepRecorder | null): void {
+    for (const ns of this.machines.namespaces) if (ns !== undefined) ns.recorder = recorder;
+    for (const n of this.nodes) n.datapath.setRecorder(recorder);
+  }
+
+  // --- a node -----------------------------------------------------------------------------------------------------
+
+  #startAgent(model: NodeModel): CiliumNode {
+    const a = this.config;
+    const machine = this.machines.nodes.get(model.name)!;
+    const ns = machine.ns;
+    const podCidr4 = model.podCidrs.find((c) => !c.includes(":"));
+    const routerIp4 = model.routerIp4 ?? (podCidr4 === undefined ? undefined : this.#freeAddress(podCidr4));
+    const maps = createCiliumMaps({
+      clock: this.machines.clock,
+      cpus: model.cpus,
+      backend: a.mapBackend,
+      maglevTableSize: a.maglevTableSize,
+      policyMapSize: a.policyMapMax,
+      sizes: {
+        cilium_ct4_global: a.ctTcpMax,
+        cilium_ct_any4_global: a.ctAnyMax,
+        cilium_ct6_global: a.ctTcpMax,
+        cilium_ct_any6_global: a.ctAnyMax,
+        cilium_snat_v4_external: a.natMax,
+        cilium_snat_v6_external: a.natMax,
+        cilium_nodeport_neigh4: a.neighMax,
+        cilium_nodeport_neigh6: a.neighMax,
+      },
+    });
+    const node = new CiliumNode(
+      model.name,
+      model,
+      machine,
+      maps,
+      model.hostEndpointId ?? this.#endpointId(new Set()),
+      routerIp4,
+    );
+
+    const [host, net] = VethDevice.pair(
+      {
+        ns,
+        name: "cilium_host",
+        mac: model.ciliumHostMac === undefined ? this.machines.newMac() : parseMac(model.ciliumHostMac),
+      },
+      {
+        ns,
+        name: "cilium_net",
+        mac: model.ciliumNetMac === undefined ? this.machines.newMac() : parseMac(model.ciliumNetMac),
+      },
+    );
+    for (const d of ["all", "default", "cilium_host", "cilium_net"])
+      setSysctl(ns, `net/ipv4/conf/${d}/rp_filter`, 0);
+    for (const d of ["cilium_host", "cilium_net"]) {
+      setSysctl(ns, `net/ipv4/conf/${d}/forwarding`, 1);
+      setSysctl(ns, `net/ipv4/conf/${d}/accept_local`, 1);
+    }
+    linkUp(host);
+    linkUp(net);
+    if (routerIp4 !== undefined) addAddress(host, `${routerIp4}/32`);
+    if (a.ipv6 && model.routerIp6 !== undefined) addAddress(host, `${model.routerIp6}/128`);
+
+    const nic = machine.nics[0]!;
+    const exclusion = a.nativeRoutingCidr4 ?? podCidr4;
+    const mtu = a.mtu ?? nic.mtu;
+    node.facts = {
+      ciliumHostIfindex: host.ifindex,
+      ciliumNetIfindex: net.ifindex,
+      ciliumHostMac: host.mac,
+      ciliumNetMac: net.mac,
+      encapIfindex: 0,
+      directRoutingIfindex: nic.ifindex,
+      nodeIp4: model.internalIp4 === undefined ? 0 : parseIpv4(model.internalIp4),
+      nodeIp6: model.internalIp6 === undefined ? NO_IP6 : words6(model.internalIp6),
+      routerIp4: routerIp4 === undefined ? 0 : parseIpv4(routerIp4),
+      routerIp6: model.routerIp6 === undefined ? NO_IP6 : words6(model.routerIp6),
+      exclusion4: exclusion === undefined ? undefined : prefix4(exclusion),
+      exclusion6: undefined,
+      hostEndpointId: node.hostEndpointId,
+      mtu,
+      netnsCookie: ns.cookie,
+      ipMasqAgent: false,
+      nativeMac: (ifindex) => ns.dev(ifindex)?.mac ?? null,
+    };
+    const helpers = new KernelHelpers(machine.kernel);
+    node.datapath = createDatapath({ def: nodeDefines(a, node.facts), maps, helpers });
+    const vars = (fields: Parameters<typeof objectVariables>[2]) => objectVariables(a, node.facts, fields);
+
+    const hostVars = (dev: { ifindex: number; mac: Uint8Array }) =>
+      vars({ interface_ifindex: dev.ifindex, interface_mac: dev.mac, security_label: ID_HOST });
+    const onHost = node.datapath.loadHost(hostVars(host), "cilium_host");
+    host.tc_ingress = onHost.to_host;
+    host.tc_egress = onHost.from_host;
+    net.tc_ingress = node.datapath.loadHost(hostVars(net), "cilium_net").to_host;
+    // Native devices get programs only when some feature needs them there.
+    if (a.kubeProxyReplacement || a.bpfMasquerade || a.hostFirewall) {
+      for (const dev of machine.nics) {
+        const onNetdev = node.datapath.loadHost(hostVars(dev), "netdev");
+        dev.tc_ingress = onNetdev.from_netdev;
+        dev.tc_egress = onNetdev.to_netdev;
+      }
+    }
+    return node;
+  }
+
+  /** Routes, rules and iptables of a node; every node's router address is known by now. */
+  #routes(node: CiliumNode): void {
+    const a = this.config;
+    const ns = node.machine.ns;
+    const host = ns.devByName("cilium_host")!;
+    const router = node.routerIp4;
+    // The local table moves behind the rules for proxy traffic.
+    addMarkRule(ns, 9, 0x200, 0xf00, 2004);
+    addRoute(ns, { to: "0.0.0.0/0", dev: ns.lo, type: "local", table: 2004 });
+    if (router !== undefined) {
+      addRoute(ns, { to: `${router}/32`, dev: host, scope: "link" });
+      for (const cidr of node.model.podCidrs) {
+        if (!cidr.includes(":")) addRoute(ns, { to: cidr, via: router, dev: host, src: router, proto: 2 });
+      }
+    }
+    for (const other of this.nodes) {
+      if (other === node) continue;
+      for (const cidr of other.model.podCidrs) {
+        if (cidr.includes(":")) continue;
+        if (a.routingMode === "tunnel") {
+          if (router !== undefined)
+            addRoute(ns, {
+              to: cidr,
+              via: router,
+              dev: host,
+              src: router,
+              proto: 2,
+              mtu: node.facts.mtu - 50,
+            });
+        } else if (a.autoDirectNodeRoutes && other.model.internalIp4 !== undefined) {
+          addRoute(ns, { to: cidr, via: other.model.internalIp4, proto: 2 });
+        }
+      }
+    }
+    const text = ciliumIptables(a, {
+      podCidr4: node.model.podCidrs.find((c) => !c.includes(":")),
+      routerIp4: router,
+      proxyPorts: [],
+    });
+    node.machine.restoreIptables(text);
+    if (node.model.iptables !== undefined) node.machine.restoreIptables(node.model.iptables, true);
+    this.#hostAddresses(node);
+  }
+
+  /** cilium_lxc entries of the node's own addresses. */
+  #hostAddresses(node: CiliumNode): void {
+    const value = new LxcValue();
+    value.flags = ENDPOINT_F_HOST;
+    const key = new LxcKey();
+    for (const dev of node.machine.ns.devOrder) {
+      if (dev === node.machine.ns.lo) continue;
+      for (const addr of dev.addrs)
+        node.maps.cilium_lxc.update(key.setIpv4(addr.local).words, value.words, BPF_ANY);
+      for (const addr of dev.addrs6)
+        node.maps.cilium_lxc.update(key.setIpv6(viewOf(addr.bytes), 0).words, value.words, BPF_ANY);
+    }
+  }
+
+  // --- endpoints ----------------------------------------------------------------------------------------------------
+
+  #identify(pod: PodModel): void {
+    const namespaceLabels = this.model.namespaces.find((n) => n.name === pod.namespace)?.labels ?? {};
+    const labels = podIdentityLabels(
+      { namespace: pod.namespace, labels: pod.labels, namespaceLabels, serviceAccount: pod.serviceAccount },
+      this.config.clusterName,
+    );
+    this.#identityOf.set(podKey(pod.namespace, pod.name), pod.identity ?? this.identities.pod(labels));
+  }
+
+  #addEndpoint(pod: PodModel): void {
+    const a = this.config;
+    const node = this.nodes.find((n) => n.name === pod.nodeName)!;
+    const key = podKey(pod.namespace, pod.name);
+    const identity = this.#identityOf.get(key)!;
+    const taken = new Set([...node.endpoints.keys(), node.hostEndpointId]);
+    const id = pod.endpointId ?? this.#endpointId(taken);
+    if (taken.has(id)) {
+      throw new PodpathError(
+        "SCENARIO_INVALID",
+        `endpoint id ${id} of pod ${key} is taken on node ${node.name}`,
+        pod.pos,
+      );
+    }
+    const mtu = pod.mtu ?? node.facts.mtu;
+    const sandbox = this.machines.sandbox(pod, node.machine, pod.hostInterface ?? lxcName(key), mtu);
+    this.pods.set(key, sandbox);
+    const { host, eth0, ns } = sandbox;
+    if (pod.firstIpId !== undefined) ip_ident_start(ns, pod.firstIpId);
+    setSysctl(node.machine.ns, `net/ipv4/conf/${host.name}/rp_filter`, 0);
+    setSysctl(node.machine.ns, `net/ipv4/conf/${host.name}/forwarding`, 1);
+    setSysctl(node.machine.ns, `net/ipv4/conf/${host.name}/accept_local`, 1);
+    if (pod.ip4 !== undefined) {
+      addAddress(eth0, `${pod.ip4}/32`);
+      const router = node.routerIp4;
+      if (router !== undefined) {
+        addRoute(ns, { to: router, dev: eth0, scope: "link" });
+        const routeMtu = a.routingMode === "tunnel" ? mtu - 50 : undefined;
+        addRoute(ns, { to: "default", via: router, dev: eth0, mtu: routeMtu });
+      }
+      if (a.endpointRoutes)
+        addRoute(node.machine.ns, { to: `${pod.ip4}/32`, dev: host, scope: "link", proto: 2 });
+    }
+    const endpoint: CiliumEndpoint = {
+      id,
+      identity,
+      labels: this.identities.labelsOf(identity) ?? LabelSet.parse([]),
+      sandbox,
+      policy: { ingressEnforced: false, egressEnforced: false, entries: [], redirects: [], rules: [] },
+    };
+    node.endpoints.set(id, endpoint);
+
+    const value = new LxcValue();
+    value.ifindex = host.ifindex;
+    value.lxc_id = id;
+    value.setMac(eth0.mac);
+    value.setNodeMac(host.mac);
+    value.sec_id = identity;
+    const lxc = new LxcKey();
+    if (pod.ip4 !== undefined)
+      node.maps.cilium_lxc.update(lxc.setIpv4(parseIpv4(pod.ip4)).words, value.words, BPF_ANY);
+    if (pod.ip6 !== undefined) {
+      node.maps.cilium_lxc.update(lxc.setIpv6(viewOf(parseIpv6(pod.ip6)), 0).words, value.words, BPF_ANY);
+    }
+  }
+
+  /** Loads an endpoint's programs; called again when its policy changes what the programs are built with. */
+  #load(node: CiliumNode, e: CiliumEndpoint): void {
+    const { host, pod } = e.sandbox;
+    const loaded = node.datapath.loadLxc(
+      objectVariables(this.config, node.facts, {
+        endpoint_id: e.id,
+        endpoint_ipv4: pod.ip4 === undefined ? 0 : parseIpv4(pod.ip4),
+        endpoint_ipv6: pod.ip6 === undefined ? NO_IP6 : words6(pod.ip6),
+        endpoint_netns_cookie: e.sandbox.ns.cookie,
+        interface_ifindex: host.ifindex,
+        interface_mac: host.mac,
+        security_label: e.identity,
+        policy_verdict_log_filter: (e.policy.ingressEnforced ? 1 : 0) | (e.policy.egressEnforced ? 2 : 0),
+      }),
+    );
+    host.tc_ingress = loaded.from_container;
+    host.tc_egress = this.config.endpointRoutes ? loaded.to_container : null;
+  }
+
+  // --- identities and addresses ---------------------------------------------------------------------------------------
+
+  /** Prefixes outside the pods that have identities: policies' CIDRs, nodes. As the agent of `node` sees them. */
+  #prefixes(): (node: CiliumNode) => { prefix: string; identity: number }[] {
+    const groups = this.model.objects
+      .filter((o) => o.kind === "CiliumCIDRGroup")
+      .map((o) => cidrGroupOf(o.raw));
+    return (node) => {
+      const nodes: NodeAddress[] = [];
+      for (const n of this.nodes) {
+        const kind = n === node ? "host" : "remote-node";
+        for (const dev of n.machine.ns.devOrder) {
+          if (dev === n.machine.ns.lo) continue;
+          for (const addr of dev.addrs) nodes.push({ ip: text4(addr.local), kind });
+        }
+        if (n.model.internalIp6 !== undefined && this.config.ipv6)
+          nodes.push({ ip: n.model.internalIp6, kind });
+      }
+      return resolveIpcache(
+        { config: this.policyConfig, rules: this.policies.rules, nodes, cidrGroups: groups, dns: {} },
+        this.identities,
+      );
+    };
+  }
+
+  #ipcache(node: CiliumNode, prefixes: (node: CiliumNode) => { prefix: string; identity: number }[]): void {
+    const a = this.config;
+    const map = node.maps.cilium_ipcache_v2;
+    const key = new IpcacheKey();
+    const put = (prefix: string, identity: number, tunnel: string | undefined): void => {
+      const value = new IpcacheValue();
+      value.sec_identity = identity;
+      if (tunnel !== undefined) {
+        value.tunnel_endpoint4 = parseIpv4(tunnel);
+        value.flags = IPCACHE_F_HAS_TUNNEL_EP;
+      }
+      const [addr, bits] = prefix.split("/");
+      const v6 = prefix.includes(":");
+      if (v6) key.setIpv6(viewOf(parseIpv6(addr!)), 0, bits === undefined ? 128 : Number(bits));
+      else key.setIpv4(parseIpv4(addr!), bits === undefined ? 32 : Number(bits));
+      map.update(key.words, value.words, BPF_ANY);
+    };
+    const dual = a.ipv4 && a.ipv6;
+    if (a.ipv4) put("0.0.0.0/0", dual ? ID_WORLD_IPV4 : ID_WORLD, undefined);
+    if (a.ipv6) put("::/0", dual ? ID_WORLD_IPV6 : ID_WORLD, undefined);
+    for (const p of prefixes(node)) put(p.prefix, p.identity, undefined);
+    // Router addresses of other nodes live in their pod CIDRs: reached through the tunnel, as pods are.
+    for (const other of this.nodes) {
+      if (other === node || other.routerIp4 === undefined) continue;
+      put(other.routerIp4, ID_REMOTE_NODE, other.model.internalIp4);
+    }
+    for (const pod of this.model.pods) {
+      if (pod.hostNetwork) continue;
+      const identity = this.#identityOf.get(podKey(pod.namespace, pod.name))!;
+      const owner = this.model.nodes.find((n) => n.name === pod.nodeName)!;
+      const tunnel = owner.name === node.name ? undefined : owner.internalIp4;
+      if (pod.ip4 !== undefined && a.ipv4) put(pod.ip4, identity, tunnel);
+      if (pod.ip6 !== undefined && a.ipv6) put(pod.ip6, identity, tunnel);
+    }
+  }
+
+  // --- policy -----------------------------------------------------------------------------------------------------------
+
+  /** Compiles the policy of every endpoint and writes the maps (the agent's endpoint regeneration). */
+  #regenerate(): void {
+    const identities = this.identities.all;
+    const named = (p: PodModel): NamedPort[] =>
+      p.ports
+        .filter((c) => c.name !== undefined)
+        .map((c) => ({ name: c.name!, port: c.containerPort, protocol: c.protocol }));
+    const ctx = {
+      config: this.policyConfig,
+      identities,
+      clusterNamedPorts: this.model.pods.filter((p) => !p.hostNetwork).map(named),
+    };
+    const cache = new SelectorCache(identities);
+    for (const node of this.nodes) {
+      for (const e of node.endpoints.values()) {
+        try {
+          e.policy = resolvePolicy(
+            this.policies.rules,
+            { identity: e.identity, labels: e.labels, isHost: false, namedPorts: named(e.sandbox.pod) },
+            ctx,
+            cache,
+          );
+        } catch (err) {
+          // Rules that cannot be merged: the endpoint keeps its old map, as with the agent.
+          if (!(err instanceof PolicyConflict)) throw err;
+        }
+        const map = node.maps.addPolicyMap(e.id);
+        map.clear();
+        for (const entry of asWritten(e.policy.entries))
+          map.set(keyBytes(entry.key), valueBytes(entry.key, entry.value));
+        this.#load(node, e);
+      }
+    }
+  }
+
+  // --- numbers ----------------------------------------------------------------------------------------------------------
+
+  /** An endpoint id that is not taken, from the lab's seed (the agent's are random too). */
+  #endpointId(taken: ReadonlySet<number>): number {
+    for (;;) {
+      const id = 1 + this.machines.prng.below(4095);
+      if (!taken.has(id)) return id;
+    }
+  }
+
+  /** The first address of a pod CIDR that no pod has: the router's. */
+  #freeAddress(cidr: string): string {
+    const used = new Set(this.model.pods.map((p) => p.ip4));
+    for (let n = 1; ; n++) {
+      const a = nthAddress(cidr, n);
+      if (!used.has(a)) return a;
+    }
+  }
+}
+
+function text4(addr: number): string {
+  return `${addr & 0xff}.${(addr >>> 8) & 0xff}.${(addr >>> 16) & 0xff}.${addr >>> 24}`;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function words6(text: string): Int32Array {
+  return new Int32Array(parseIpv6(text).slice().buffer);
+}
+
+function prefix4(cidr: string): { address: number; bits: number } {
+  const [a, bits] = cidr.split("/");
+  const n = Number(bits);
+  return { address: networkOf4(parseIpv4(a!), n), bits: n };
+}
+
+/**
+ * Host-side device name of a pod: `lxc` and twelve hex digits. The agent takes them from a SHA-256 of the container id,
+ * which a lab does not have; here a hash of the pod's name gives the same name in every run.
+ */
+function lxcName(key: string): string {
+  let lo = 0x811c9dc5 | 0;
+  let hi = 0x01000193 | 0;
+  for (let i = 0; i < key.length; i++) {
+    const c = key.charCodeAt(i);
+    lo = Math.imul(lo ^ c, 0x01000193);
+    hi = Math.imul(hi ^ c, 0x85ebca6b) ^ (hi >>> 13);
+  }
+  return `lxc${((lo >>> 0).toString(16).padStart(8, "0") + (hi >>> 0).toString(16).padStart(8, "0")).slice(0, 12)}`;
+}

@@ -1,0 +1,219 @@
+// The hardware under a cluster, and what a container runtime adds: nodes with their NICs on switches, hosts outside
+// the cluster, a namespace and a veth pair for each pod. Which addresses and routes a pod gets, and what is attached
+// to its veth, is the control plane's business.
+
+import type { VirtualClock } from "../base/clock.js";
+import { TimerQueue } from "../base/clock.js";
+import { PodpathError } from "../base/errors.js";
+import { Prng } from "../base/prng.js";
+import { Kernel, World } from "../kernel/kernel.js";
+import type { Netns } from "../kernel/netns.js";
+import { VethDevice } from "../kernel/veth.js";
+import { type Fault, Switch, WireDevice } from "../kernel/wire.js";
+import { formatIpv4, nthOf4, parseIpv4, parseMac } from "../net/address.js";
+import type { ClusterModel, HostModel, NicModel, NodeModel, PodModel } from "./model.js";
+import { addAddress, addRoute, linkUp, setSysctl } from "./netcfg.js";
+
+/** A node or a host outside the cluster. */
+export class Machine {
+  readonly nics: WireDevice[] = [];
+
+  constructor(
+    readonly name: string,
+    readonly kernel: Kernel,
+    /** The namespace that the machine starts with. */
+    readonly ns: Netns,
+    /** Undefined for a host outside the cluster. */
+    readonly node: NodeModel | undefined,
+  ) {}
+}
+
+/** A pod's namespace and its veth pair. */
+export class Sandbox {
+  constructor(
+    readonly pod: PodModel,
+    readonly machine: Machine,
+    readonly ns: Netns,
+    /** eth0 in the pod. */
+    readonly eth0: VethDevice,
+    /** The host side. */
+    readonly host: VethDevice,
+  ) {}
+}
+
+/** The clock, the machines and the wires of one lab. */
+export class Machines {
+  readonly timers: TimerQueue;
+  readonly world = new World();
+  readonly nodes = new Map<string, Machine>();
+  readonly hosts = new Map<string, Machine>();
+  readonly networks = new Map<string, Switch>();
+  /** All namespaces by number. */
+  readonly namespaces: Netns[] = [];
+  #nextNetns = 1;
+
+  constructor(
+    readonly clock: VirtualClock,
+    readonly prng: Prng,
+  ) {
+    this.timers = new TimerQueue(clock);
+  }
+
+  /** Builds networks, nodes and outside hosts. Throws SCENARIO_INVALID when the wiring makes no sense. */
+  build(model: ClusterModel): void {
+    for (const n of model.networks) {
+      const sw = new Switch();
+      if (n.dropProtocols.length > 0) sw.fault = protocolFilter(n.dropProtocols);
+      this.networks.set(n.name, sw);
+    }
+    for (const n of model.nodes) {
+      const prefix = model.networks.find((w) => w.name === (n.nics[0]?.network ?? "lan"))?.cidr;
+      const m = this.#machine(n.name, n.cpus, n.nics, n.gateway, n, prefix);
+      setSysctl(m.ns, "net/ipv4/ip_forward", 1);
+      setSysctl(m.ns, "net/ipv6/conf/all/forwarding", 1);
+      for (const [k, v] of Object.entries(n.sysctls)) setSysctl(m.ns, k.replaceAll(".", "/"), v);
+      this.nodes.set(n.name, m);
+    }
+    for (const h of model.hosts) this.hosts.set(h.name, this.#host(h, model));
+    for (const n of model.networks) {
+      if (n.gateway === undefined || this.#hasAddress(n.gateway)) continue;
+      // The network's own router: forwards between the networks that name one, and ends the walk otherwise.
+      const bits = n.cidr === undefined ? 24 : Number(n.cidr.split("/")[1]);
+      const nic: NicModel = {
+        name: "eth0",
+        mac: undefined,
+        addresses: [`${n.gateway}/${bits}`],
+        network: n.name,
+        mtu: 1500,
+        rxCpu: undefined,
+        ifindex: undefined,
+      };
+      const gw = this.#machine(`gateway-${n.name}`, 1, [nic], undefined, undefined, n.cidr);
+      setSysctl(gw.ns, "net/ipv4/ip_forward", 1);
+      this.hosts.set(gw.name, gw);
+    }
+  }
+
+  #host(h: HostModel, model: ClusterModel): Machine {
+    const prefix = model.networks.find((w) => w.name === h.nics[0]!.network)?.cidr;
+    const m = this.#machine(h.name, 1, h.nics, h.gateway, undefined, prefix);
+    for (const r of h.routes) addRoute(m.ns, { to: r.to, via: r.via });
+    if (h.router) setSysctl(m.ns, "net/ipv4/ip_forward", 1);
+    return m;
+  }
+
+  #machine(
+    name: string,
+    cpus: number,
+    nics: readonly NicModel[],
+    gateway: string | undefined,
+    node: NodeModel | undefined,
+    networkCidr: string | undefined,
+  ): Machine {
+    const kernel = new Kernel({
+      name,
+      clock: this.clock,
+      timers: this.timers,
+      prng: new Prng(this.prng.nextInt32()),
+      world: this.world,
+      cpus,
+    });
+    const ns = kernel.addNetns(name, this.#nextNetns++);
+    this.namespaces[ns.id] = ns;
+    const m = new Machine(name, kernel, ns, node);
+    linkUp(ns.lo);
+    for (const n of nics) {
+      const dev = new WireDevice({
+        ns,
+        name: n.name,
+        mac: n.mac === undefined ? this.newMac() : parseMac(n.mac),
+        mtu: n.mtu,
+        ...(n.ifindex === undefined ? {} : { ifindex: n.ifindex }),
+      });
+      if (n.rxCpu !== undefined) dev.rxCpu = n.rxCpu;
+      dev.plug(this.network(n.network));
+      m.nics.push(dev);
+      const defaultBits = networkCidr?.split("/")[1] ?? "24";
+      for (const a of n.addresses)
+        addAddress(dev, a.includes("/") || a.includes(":") ? a : `${a}/${defaultBits}`);
+      linkUp(dev);
+    }
+    if (gateway !== undefined) addRoute(ns, { to: "default", via: gateway });
+    return m;
+  }
+
+  /** The switch of a name; made when first asked for. */
+  network(name: string): Switch {
+    let sw = this.networks.get(name);
+    if (sw === undefined) {
+      sw = new Switch();
+      this.networks.set(name, sw);
+    }
+    return sw;
+  }
+
+  /** Makes a pod's namespace with its veth pair, both ends up, without addresses and routes. */
+  sandbox(pod: PodModel, machine: Machine, hostName: string, mtu: number): Sandbox {
+    const ns = machine.kernel.addNetns(`pod/${pod.namespace}/${pod.name}`, this.#nextNetns++);
+    this.namespaces[ns.id] = ns;
+    linkUp(ns.lo);
+    const [host, eth0] = VethDevice.pair(
+      {
+        ns: machine.ns,
+        name: hostName,
+        mac: pod.hostMac === undefined ? this.newMac() : parseMac(pod.hostMac),
+        mtu,
+        ...(pod.hostIfindex === undefined ? {} : { ifindex: pod.hostIfindex }),
+      },
+      {
+        ns,
+        name: "eth0",
+        mac: pod.mac === undefined ? this.newMac() : parseMac(pod.mac),
+        mtu,
+        ...(pod.podIfindex === undefined ? {} : { ifindex: pod.podIfindex }),
+      },
+    );
+    linkUp(host);
+    linkUp(eth0);
+    return new Sandbox(pod, machine, ns, eth0, host);
+  }
+
+  /** A locally administered unicast MAC from the lab's seed. */
+  newMac(): Uint8Array {
+    const mac = new Uint8Array(6);
+    const a = this.prng.nextInt32();
+    const b = this.prng.nextInt32();
+    for (let i = 0; i < 4; i++) mac[i] = a >>> (8 * i);
+    mac[4] = b;
+    mac[5] = b >>> 8;
+    mac[0] = (mac[0]! & 0xfc) | 2;
+    return mac;
+  }
+
+  #hasAddress(text: string): boolean {
+    const a = parseIpv4(text);
+    for (const m of [...this.nodes.values(), ...this.hosts.values()])
+      if (m.ns.fib.isLocalAddr(a)) return true;
+    return false;
+  }
+}
+
+/** Loses IPv4 packets of the given protocols between two NICs: a cloud firewall that does not know IPIP. */
+function protocolFilter(protocols: readonly number[]): Fault {
+  const drop = new Uint8Array(256);
+  for (const p of protocols) drop[p] = 1;
+  return (skb) => {
+    const d = skb.data;
+    return (
+      skb.tail - d >= 34 && skb.view.getUint16(d + 12, false) === 0x0800 && drop[skb.bytes[d + 23]!] === 1
+    );
+  };
+}
+
+/** The n-th address of a prefix as text: `10.0.1.0/24`, 1 -> `10.0.1.1`. Throws ADDRESS_INVALID for a bad prefix. */
+export function nthAddress(cidr: string, n: number): string {
+  const [a, bits] = cidr.split("/");
+  if (a === undefined || bits === undefined)
+    throw new PodpathError("ADDRESS_INVALID", `"${cidr}" is not a subnet`);
+  return formatIpv4(nthOf4(parseIpv4(a), Number(bits), n));
+}

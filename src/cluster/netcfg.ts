@@ -1,0 +1,108 @@
+// Addresses, links, routes and rules as configuration writes them: text in, the kernel model's calls behind.
+
+import { PodpathError } from "../base/errors.js";
+import type { NetDevice } from "../kernel/device.js";
+import {
+  fibRule,
+  type RouteSpec,
+  RT_SCOPE_LINK,
+  RT_SCOPE_UNIVERSE,
+  RTN_BLACKHOLE,
+  RTN_LOCAL,
+  RTN_PROHIBIT,
+  RTN_UNICAST,
+  RTN_UNREACHABLE,
+} from "../kernel/fib.js";
+import type { Netns } from "../kernel/netns.js";
+import { addr_add, link_up, parsePrefix, sysctl_set } from "../kernel/rtnetlink.js";
+import { broadcastOf4, parseIpv4, parseIpv6 } from "../net/address.js";
+
+/** A route as `ip route add` takes it. */
+export interface RouteText {
+  /** Prefix, address or `default`. */
+  readonly to: string;
+  readonly via?: string | undefined;
+  readonly dev?: NetDevice | undefined;
+  readonly src?: string | undefined;
+  readonly type?: "unicast" | "blackhole" | "unreachable" | "prohibit" | "local";
+  readonly scope?: "global" | "link";
+  /** Protocol number: 2 kernel, 3 boot, 12 bird, 80 (Felix's default). */
+  readonly proto?: number;
+  readonly table?: number;
+  readonly metric?: number;
+  readonly mtu?: number | undefined;
+  readonly onlink?: boolean;
+}
+
+const TYPES = {
+  unicast: RTN_UNICAST,
+  blackhole: RTN_BLACKHOLE,
+  unreachable: RTN_UNREACHABLE,
+  prohibit: RTN_PROHIBIT,
+  local: RTN_LOCAL,
+} as const;
+
+/** `ip addr add CIDR dev DEV`; an address without a prefix length is a /32 (or /128). */
+export function addAddress(dev: NetDevice, cidr: string): void {
+  const [a, bits] = cidr.split("/");
+  if (cidr.includes(":")) {
+    dev.addrs6.push({ bytes: parseIpv6(a!), prefixLen: bits === undefined ? 128 : Number(bits), scope: 0 });
+    return;
+  }
+  const len = bits === undefined ? 32 : Number(bits);
+  const local = parseIpv4(a!);
+  addr_add(dev, local, len, len < 31 ? { broadcast: broadcastOf4(local, len) } : {});
+}
+
+/** `sysctl -w`, by the path below /proc/sys. Throws SCENARIO_INVALID for a switch that the model does not have. */
+export function setSysctl(ns: Netns, path: string, value: string | number): void {
+  if (!sysctl_set(ns, path, value)) {
+    throw new PodpathError("SCENARIO_INVALID", `${ns.name}: sysctl ${path} is not modelled`);
+  }
+}
+
+/** `ip link set DEV up`. */
+export function linkUp(dev: NetDevice): void {
+  link_up(dev);
+}
+
+/** `ip route add`. Throws SCENARIO_INVALID with the kernel's words when the kernel refuses. */
+export function addRoute(ns: Netns, r: RouteText): void {
+  const spec: RouteSpec = {
+    ...parsePrefix(r.to),
+    type: TYPES[r.type ?? "unicast"],
+    scope:
+      r.scope === "link" || (r.scope === undefined && r.via === undefined && r.type === undefined)
+        ? RT_SCOPE_LINK
+        : RT_SCOPE_UNIVERSE,
+    ...(r.table === undefined ? {} : { table: r.table }),
+    ...(r.proto === undefined ? {} : { protocol: r.proto }),
+    ...(r.src === undefined ? {} : { prefsrc: parseIpv4(r.src) }),
+    ...(r.metric === undefined ? {} : { metric: r.metric }),
+    ...(r.mtu === undefined ? {} : { mtu: r.mtu }),
+    nexthops:
+      r.via === undefined && r.dev === undefined
+        ? []
+        : [
+            {
+              ...(r.dev === undefined ? {} : { dev: r.dev }),
+              ...(r.via === undefined ? {} : { gw: parseIpv4(r.via) }),
+              ...(r.onlink === undefined ? {} : { onlink: r.onlink }),
+            },
+          ],
+  };
+  const err = ns.fib.addRoute(spec);
+  if (err !== null) {
+    const via = r.via === undefined ? "" : ` via ${r.via}`;
+    const dev = r.dev === undefined ? "" : ` dev ${r.dev.name}`;
+    throw new PodpathError(
+      "SCENARIO_INVALID",
+      `${ns.name}: route ${r.to}${via}${dev} cannot be added: ${err.msg === "" ? `errno ${err.errno}` : err.msg}`,
+    );
+  }
+}
+
+/** `ip rule add pref P fwmark M/MASK lookup T`. */
+export function addMarkRule(ns: Netns, pref: number, fwmark: number, fwmask: number, table: number): void {
+  ns.fib.addRule(fibRule({ pref, fwmark, fwmask, table }));
+}

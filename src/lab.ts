@@ -1,0 +1,217 @@
+// The lab: a scenario built and running. Clock, cluster, traffic, monitor, walks and captures hang on it; it is the
+// public face of podpath together with index.ts.
+
+import { dropReasonText } from "../monitor/debug_message.js";
+import { profileOf } from "../monitor/release.js";
+import { VirtualClock } from "./base/clock.js";
+import { parseDuration } from "./base/duration.js";
+import { PodpathError } from "./base/errors.js";
+import { Prng } from "./base/prng.js";
+import { StepRecorder } from "./bpf/steps.js";
+import { buildCluster } from "./cluster/build.js";
+import type { ControlPlane, PlaneNode } from "./cluster/control_plane.js";
+import { Machines } from "./cluster/machines.js";
+import type { ClusterModel, DatapathName, Profile } from "./cluster/model.js";
+import { DROP_REASON_NAMES } from "./kernel/drop_reason.js";
+import { loadScenario, type Scenario } from "./scenario/load.js";
+import { type EndpointRef, resolveEndpoint, Traffic } from "./scenario/traffic.js";
+import { type Walk, type WalkNames, walksOf } from "./walk/walk.js";
+
+/** What a caller may change of a scenario. */
+export interface LabOptions {
+  /** Another datapath than the scenario's; its own options then win over the scenario's cilium-config. */
+  readonly datapath?: DatapathName;
+  /** Another release than the scenario's. */
+  readonly profile?: Profile;
+  /** Seed of everything random; same scenario and seed, same bytes. */
+  readonly seed?: number;
+  /** cilium-config keys (or another control plane's) on top of the scenario's. */
+  readonly options?: Readonly<Record<string, string>>;
+}
+
+/** A sample as a node's perf ring gave it. */
+export interface LabSample {
+  readonly node: string;
+  readonly cpu: number;
+  /** Virtual time, ns. */
+  readonly ns: number;
+  /** Header and captured bytes, with the ring's padding. */
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * A running scenario.
+ *
+ * @example
+ * const lab = Lab.fromYaml(text, "my.yaml");
+ * const result = lab.ping({ from: "pod/a", to: "pod/b" });
+ * result.replies[0]?.ttl; // 63 on one node
+ */
+export class Lab {
+  readonly clock: VirtualClock;
+  readonly machines: Machines;
+  readonly cluster: ControlPlane;
+  readonly traffic: Traffic;
+  readonly scenario: Scenario;
+  readonly #listeners: { node: string; sink: (s: LabSample) => void }[] = [];
+
+  private constructor(scenario: Scenario, options: LabOptions) {
+    const model = overridden(scenario.cluster, options);
+    this.scenario = { ...scenario, cluster: model };
+    this.clock = new VirtualClock(scenario.uptimeNs);
+    const prng = new Prng(options.seed ?? scenario.seed);
+    this.machines = new Machines(this.clock, prng);
+    this.machines.build(model);
+    this.cluster = buildCluster(model, this.machines, options.datapath !== undefined);
+    this.traffic = new Traffic(this);
+  }
+
+  /** Builds a scenario from its YAML text; `file` names it in errors. Throws SCENARIO_INVALID with a position. */
+  static fromYaml(text: string, file = "scenario.yaml", options: LabOptions = {}): Lab {
+    return new Lab(loadScenario(text, file), options);
+  }
+
+  /** Builds a scenario that was read already. */
+  static fromScenario(scenario: Scenario, options: LabOptions = {}): Lab {
+    return new Lab(scenario, options);
+  }
+
+  /** Names of the nodes, in the order of the scenario. */
+  get nodeNames(): string[] {
+    return this.cluster.nodes.map((n) => n.name);
+  }
+
+  /** A node by name, or by the part of it before the first dot. Throws USAGE if there is none. */
+  node(name: string): PlaneNode {
+    const n =
+      this.cluster.nodes.find((x) => x.name === name) ??
+      this.cluster.nodes.find((x) => x.name.split(".")[0] === name);
+    if (n === undefined) {
+      throw new PodpathError(
+        "USAGE",
+        `the scenario has no node ${name}; its nodes are ${this.nodeNames.join(", ")}`,
+      );
+    }
+    return n;
+  }
+
+  /** What `pod/a`, `pod/ns/a`, `node/n`, `host/h`, `service/ns/s` or an address stands for. */
+  endpoint(text: string): EndpointRef {
+    return resolveEndpoint(this, text);
+  }
+
+  /** Sends the scenario's own traffic, in order. */
+  run(): void {
+    this.traffic.runAll(this.scenario.traffic);
+  }
+
+  /** Lets virtual time pass: a duration like `5s`, or nanoseconds. Timers fire, garbage is collected, samples are read. */
+  advance(duration: string | number): void {
+    const ns = typeof duration === "number" ? duration : parseDuration(duration);
+    if (ns === undefined || ns < 0)
+      throw new PodpathError("USAGE", `${JSON.stringify(duration)} is not a duration like 5s or 1h30m`);
+    this.runUntil(this.clock.ns + ns);
+  }
+
+  /** Lets virtual time pass until the clock shows `ns`, reading the rings after each burst. */
+  runUntil(ns: number): void {
+    const { timers, world } = this.machines;
+    world.run();
+    this.#drain();
+    while (timers.nextDue() <= ns) {
+      timers.runUntil(timers.nextDue());
+      world.run();
+      this.#drain();
+    }
+    timers.runUntil(ns);
+  }
+
+  /** Lets time pass until `done()` says so or `limitNs` have gone; true if it was done. */
+  runWhileWaiting(done: () => boolean, limitNs: number): boolean {
+    const { timers, world } = this.machines;
+    const end = this.clock.ns + limitNs;
+    world.run();
+    this.#drain();
+    while (!done()) {
+      const due = timers.nextDue();
+      if (due > end) {
+        timers.runUntil(end);
+        return done();
+      }
+      timers.runUntil(due);
+      world.run();
+      this.#drain();
+    }
+    return true;
+  }
+
+  /**
+   * Calls `sink` with each sample of a node's perf ring from now on (as `cilium monitor` attached there would see
+   * it). Returns a function that detaches. Nodes without a BPF datapath have no samples.
+   */
+  monitor(node: string, sink: (s: LabSample) => void): () => void {
+    const n = this.node(node);
+    if (n.events === null) {
+      throw new PodpathError(
+        "UNSUPPORTED",
+        `node ${n.name} runs ${this.cluster.model.datapath.name}, which has no monitor`,
+      );
+    }
+    const entry = { node: n.name, sink };
+    this.#listeners.push(entry);
+    n.events.enabled = true;
+    return () => {
+      const at = this.#listeners.indexOf(entry);
+      if (at >= 0) this.#listeners.splice(at, 1);
+      if (!this.#listeners.some((l) => l.node === n.name)) n.events!.enabled = false;
+    };
+  }
+
+  #drain(): void {
+    if (this.#listeners.length === 0) return;
+    for (const n of this.cluster.nodes) {
+      const events = n.events;
+      if (events === null || !events.enabled) continue;
+      events.read((bytes, cpu, ns) => {
+        const sample = { node: n.name, cpu, ns, bytes };
+        for (const l of this.#listeners) if (l.node === n.name) l.sink(sample);
+      });
+    }
+  }
+
+  /** Runs `action` with a walk recorder attached and gives the walks of all packets that were under way. */
+  record(action: () => void, capacity = 65536): Walk[] {
+    const recorder = new StepRecorder(this.clock, capacity);
+    this.cluster.setRecorder(recorder);
+    try {
+      action();
+    } finally {
+      this.cluster.setRecorder(null);
+    }
+    return walksOf(recorder.records(), this.names);
+  }
+
+  /** Names for renderings. */
+  get names(): WalkNames {
+    const profile = profileOf(this.cluster.model.datapath.profile);
+    return {
+      netns: (id) => this.machines.namespaces[id]?.name ?? `netns ${id}`,
+      device: (id, ifindex) => this.machines.namespaces[id]?.dev(ifindex)?.name ?? String(ifindex),
+      dropReason: (code, bpf) =>
+        bpf ? dropReasonText(profile, code, 0) : (DROP_REASON_NAMES[code] ?? String(code)),
+    };
+  }
+}
+
+function overridden(model: ClusterModel, o: LabOptions): ClusterModel {
+  const d = model.datapath;
+  return {
+    ...model,
+    datapath: {
+      name: o.datapath ?? d.name,
+      profile: o.profile ?? d.profile,
+      kubeProxy: d.kubeProxy,
+      options: { ...d.options, ...o.options },
+    },
+  };
+}

@@ -1,0 +1,317 @@
+// Traffic of a lab: pings, datagrams and connections between pods, nodes, hosts and addresses, sent through the kernel
+// model's own sockets. Servers for the other end are opened where the scenario has none.
+
+import { NS_PER_MSEC, NS_PER_SEC } from "../base/clock.js";
+import { parseDuration } from "../base/duration.js";
+import { PodpathError } from "../base/errors.js";
+import type { ControlPlane } from "../cluster/control_plane.js";
+import type { Machines } from "../cluster/machines.js";
+import { ip_ident_start } from "../kernel/ip_output.js";
+import type { Netns } from "../kernel/netns.js";
+import { Ping } from "../kernel/raw.js";
+import { UdpSock } from "../kernel/udp.js";
+import { formatIpv4, parseIpv4, tryParseIpv4 } from "../net/address.js";
+import type { ListenStep, PingStep, TcpStep, TrafficStep, UdpStep } from "./schema.js";
+
+/** What traffic needs of the lab. */
+export interface TrafficHost {
+  readonly cluster: ControlPlane;
+  readonly machines: Machines;
+  /** Lets virtual time pass until `done()` or the limit; true if done. */
+  runWhileWaiting(done: () => boolean, limitNs: number): boolean;
+  advance(ns: number): void;
+}
+
+/** An end of traffic. */
+export interface EndpointRef {
+  /** As written: `pod/default/a`, `10.0.0.1`. */
+  readonly text: string;
+  /** Namespace that owns it; undefined for a service or an address that nobody in the lab has. */
+  readonly ns: Netns | undefined;
+  /** Address to send to, Be32. */
+  readonly ip4: number;
+}
+
+/** Outcome of a ping run. Times in nanoseconds of virtual time. */
+export interface PingResult {
+  readonly sent: number;
+  readonly received: number;
+  readonly replies: readonly {
+    readonly seq: number;
+    readonly from: string;
+    readonly ttl: number;
+    readonly bytes: number;
+    readonly rttNs: number;
+  }[];
+  /** ICMP errors and local errors, in order. */
+  readonly errors: readonly {
+    readonly seq: number;
+    readonly errno: number;
+    readonly type: number;
+    readonly code: number;
+    readonly from: string;
+  }[];
+}
+
+/** Outcome of a run of datagrams. */
+export interface UdpResult {
+  readonly sent: number;
+  /** Datagrams that the other end got, as it saw them. */
+  readonly received: readonly {
+    readonly from: string;
+    readonly sourcePort: number;
+    readonly ttl: number;
+    readonly bytes: number;
+  }[];
+  /** Datagrams that came back. */
+  readonly answers: readonly { readonly from: string; readonly ttl: number; readonly bytes: number }[];
+  /** errno of the first refusal (113 EHOSTUNREACH, 111 ECONNREFUSED ...); 0: none. */
+  readonly errno: number;
+}
+
+/** Half a second: how long one answer may take before a step goes on without it. */
+const REPLY_TIMEOUT = 10 * NS_PER_SEC;
+
+/** `pod/a`, `pod/ns/a`, `node/n`, `host/h`, an address: who that is. Throws USAGE for a name that does not exist. */
+export function resolveEndpoint(lab: TrafficHost, text: string): EndpointRef {
+  const parts = text.split("/");
+  const missing = (what: string, names: Iterable<string>): PodpathError =>
+    new PodpathError(
+      "USAGE",
+      `there is no ${what} ${parts.slice(1).join("/")}; there are ${[...names].join(", ") || "none"}`,
+    );
+  switch (parts[0]) {
+    case "pod": {
+      const key = parts.length === 2 ? `default/${parts[1]}` : `${parts[1]}/${parts[2]}`;
+      const s = lab.cluster.pods.get(key);
+      if (s === undefined) throw missing("pod", lab.cluster.pods.keys());
+      if (s.pod.ip4 === undefined) throw new PodpathError("USAGE", `pod ${key} has no IPv4 address`);
+      return { text, ns: s.ns, ip4: parseIpv4(s.pod.ip4) };
+    }
+    case "node": {
+      const n = lab.cluster.nodes.find((x) => x.name === parts[1]);
+      if (n === undefined)
+        throw missing(
+          "node",
+          lab.cluster.nodes.map((x) => x.name),
+        );
+      return { text, ns: n.machine.ns, ip4: primary(n.machine.ns) };
+    }
+    case "host": {
+      const h = lab.machines.hosts.get(parts[1] ?? "");
+      if (h === undefined) throw missing("host", lab.machines.hosts.keys());
+      return { text, ns: h.ns, ip4: primary(h.ns) };
+    }
+    default: {
+      const ip4 = tryParseIpv4(text);
+      if (ip4 === undefined) {
+        throw new PodpathError(
+          "USAGE",
+          `${text} is neither pod/NAME, pod/NAMESPACE/NAME, node/NAME, host/NAME nor an address`,
+        );
+      }
+      return {
+        text,
+        ns: lab.machines.namespaces.find((n) => n?.fib.isLocalAddr(ip4) === true && n.name !== undefined),
+        ip4,
+      };
+    }
+  }
+}
+
+function primary(ns: Netns): number {
+  for (const d of ns.devOrder) if (d !== ns.lo && d.addrs.length > 0) return d.addrs[0]!.local;
+  return 0;
+}
+
+function source(e: EndpointRef): Netns {
+  if (e.ns === undefined)
+    throw new PodpathError("USAGE", `${e.text} is nobody in this lab: traffic cannot start there`);
+  return e.ns;
+}
+
+/** The traffic of one lab; keeps the servers that it opened. */
+export class Traffic {
+  readonly #udpServers = new Map<string, UdpSock>();
+  #nextIdent = 1;
+
+  constructor(private readonly lab: TrafficHost) {}
+
+  /** Runs steps in order. */
+  runAll(steps: readonly TrafficStep[]): void {
+    for (const s of steps) {
+      switch (s.kind) {
+        case "ping":
+          this.ping(s.spec);
+          break;
+        case "udp":
+          this.udp(s.spec);
+          break;
+        case "tcp":
+          this.tcp(s.spec);
+          break;
+        case "listen":
+          this.listen(s.spec);
+          break;
+        case "wait":
+          this.lab.advance(s.ns);
+          break;
+      }
+    }
+  }
+
+  /** ICMP echo, one request a second unless said otherwise; waits for each answer. */
+  ping(o: PingStep): PingResult {
+    const from = resolveEndpoint(this.lab, o.from);
+    const to = resolveEndpoint(this.lab, o.to);
+    const ns = source(from);
+    const interval = o.interval === undefined ? NS_PER_SEC : durationOf(o.interval);
+    const ping = new Ping(ns, to.ip4, o.id ?? this.#ident());
+    if (o.ttl !== undefined) ping.sock.ttl = o.ttl;
+    if (o.dontFragment === true) ping.sock.pmtudisc = 2;
+    if (o.ipId !== undefined) ip_ident_start(ns, o.ipId);
+    const count = o.count ?? 1;
+    const first = o.seq ?? 1;
+    for (let i = 0; i < count; i++) {
+      const seq = (first + i) & 0xffff;
+      ping.send(seq, o.size ?? 56);
+      const probe = ping.probes[ping.probes.length - 1]!;
+      const answered = (): boolean => probe.reply !== null || probe.error !== null || probe.sendErrno !== 0;
+      const last = i === count - 1;
+      const sentNs = probe.sentNs;
+      this.lab.runWhileWaiting(answered, last ? REPLY_TIMEOUT : interval);
+      if (!last) this.#until(sentNs + interval);
+    }
+    ping.close();
+    return {
+      sent: count,
+      received: ping.probes.filter((p) => p.reply !== null).length,
+      replies: ping.probes.flatMap((p) =>
+        p.reply === null
+          ? []
+          : [
+              {
+                seq: p.seq,
+                from: formatIpv4(p.reply.from),
+                ttl: p.reply.ttl,
+                bytes: p.reply.len - 20,
+                rttNs: p.reply.rttNs,
+              },
+            ],
+      ),
+      errors: ping.probes.flatMap((p) => {
+        if (p.error !== null) {
+          return [
+            {
+              seq: p.seq,
+              errno: p.error.errno,
+              type: p.error.type,
+              code: p.error.code,
+              from: formatIpv4(p.error.from),
+            },
+          ];
+        }
+        return p.sendErrno === 0
+          ? []
+          : [{ seq: p.seq, errno: p.sendErrno, type: 0, code: 0, from: "0.0.0.0" }];
+      }),
+    };
+  }
+
+  /** Datagrams to a port; the server (opened if there is none) answers each with as many bytes. */
+  udp(o: UdpStep): UdpResult {
+    const from = resolveEndpoint(this.lab, o.from);
+    const to = resolveEndpoint(this.lab, o.to);
+    const ns = source(from);
+    if (to.ns !== undefined && this.#mayServe(to, o.port))
+      this.listen({ on: o.to, port: o.port, protocol: "udp" });
+    const server = this.#udpServers.get(serverKey(to, o.port));
+    const before = server?.received.length ?? 0;
+    const sock = new UdpSock(ns);
+    sock.recverr = true;
+    if (o.ttl !== undefined) sock.ttl = o.ttl;
+    let errno = -sock.bind(0, o.sourcePort ?? 0);
+    if (errno === 0) errno = -sock.connect(to.ip4, o.port);
+    const count = o.count ?? 1;
+    const payload = new Uint8Array(o.size ?? 32).fill(0x61);
+    const interval = o.interval === undefined ? NS_PER_MSEC : durationOf(o.interval);
+    let sent = 0;
+    for (let i = 0; i < count && errno === 0; i++) {
+      const answers = sock.received.length;
+      const at = this.lab.machines.clock.ns;
+      errno = -sock.sendto(payload);
+      if (errno !== 0) break;
+      sent++;
+      const done = (): boolean =>
+        sock.received.length > answers || sock.err !== 0 || sock.errqueue.length > 0;
+      const last = i === count - 1;
+      this.lab.runWhileWaiting(done, last ? REPLY_TIMEOUT : interval);
+      const e = sock.errqueue.shift();
+      if (e !== undefined) errno = e.errno;
+      if (!last) this.#until(at + interval);
+    }
+    sock.close();
+    return {
+      sent,
+      errno,
+      answers: sock.received.map((d) => ({ from: formatIpv4(d.from), ttl: d.ttl, bytes: d.data.length })),
+      received: (server?.received ?? []).slice(before).map((d) => ({
+        from: formatIpv4(d.from),
+        sourcePort: d.sport,
+        ttl: d.ttl,
+        bytes: d.data.length,
+      })),
+    };
+  }
+
+  tcp(_o: TcpStep): never {
+    throw new PodpathError("UNSUPPORTED", "tcp traffic is not built yet");
+  }
+
+  /** Opens a server that answers what it gets. */
+  listen(o: ListenStep): void {
+    const on = resolveEndpoint(this.lab, o.on);
+    const ns = source(on);
+    if ((o.protocol ?? "tcp") === "udp") {
+      const key = serverKey(on, o.port);
+      if (this.#udpServers.has(key)) return;
+      const sock = new UdpSock(ns);
+      const errno = -sock.bind(0, o.port);
+      if (errno !== 0)
+        throw new PodpathError("USAGE", `${o.on} cannot listen on udp port ${o.port} (errno ${errno})`);
+      sock.onDatagram = (d) => {
+        sock.received.push(d);
+        sock.sendto(d.data, d.from, d.sport);
+      };
+      this.#udpServers.set(key, sock);
+      return;
+    }
+    throw new PodpathError("UNSUPPORTED", "tcp traffic is not built yet");
+  }
+
+  /** True if nobody listens there yet and the address is the endpoint's own. */
+  #mayServe(to: EndpointRef, port: number): boolean {
+    return to.ns !== undefined && !to.ns.sockets.udp.has(port);
+  }
+
+  #until(ns: number): void {
+    const now = this.lab.machines.clock.ns;
+    if (ns > now) this.lab.advance(ns - now);
+  }
+
+  #ident(): number {
+    this.#nextIdent = (this.#nextIdent % 0xffff) + 1;
+    return this.#nextIdent;
+  }
+}
+
+function serverKey(e: EndpointRef, port: number): string {
+  return `${e.ns?.id ?? -1}:${port}`;
+}
+
+function durationOf(d: string | number): number {
+  const ns = parseDuration(d);
+  if (ns === undefined)
+    throw new PodpathError("USAGE", `${JSON.stringify(d)} is not a duration like 5s or 100ms`);
+  return ns;
+}
