@@ -34,6 +34,7 @@ import { PAYLOAD_LOST, PAYLOAD_SAMPLE } from "./payload.js";
 import { RECORDING_MAGIC } from "./recording_magic.js";
 
 const VERSION = 1;
+const NO_DATA = new Uint8Array(0);
 /** Longest record that is believed; a sample is at most 64 KiB. */
 const MAX_RECORD = 1 << 20;
 
@@ -218,7 +219,16 @@ export class RecordingReader {
     }
     if (r.event !== undefined && r.event !== null) {
       const { node, cpu, timeNs, type, data, lost } = r.event;
-      out.push({ event: { node, cpu, ns: timeNs, type, data: copyOf(data, 0, data.length), lost } });
+      out.push({
+        event: {
+          node,
+          cpu,
+          ns: timeNs,
+          type,
+          data: data.length > 0 ? copyOf(data, 0, data.length) : NO_DATA,
+          lost,
+        },
+      });
     } else if (r.link !== undefined && r.link !== null) {
       const { node, ifindex, name } = r.link;
       out.push({ link: { node, ifindex, name } });
