@@ -102,10 +102,7 @@ export class LruCacheMap extends BpfMap {
 
   /** A free slot; a full cache gives its oldest entry up first, so that rows never outnumber max_entries. */
   #takeSlot(): number {
-    if (this.#cache.size >= this.spec.maxEntries) {
-      this.#cache.pop();
-      this.evictions++;
-    }
+    if (this.#cache.size >= this.spec.maxEntries) this.#cache.pop();
     const slot = this.#free.pop();
     if (slot !== undefined) return slot;
     const fresh = this.#fresh++;

@@ -30,6 +30,17 @@ class Ring {
 /** The default ring of the agent: 64 pages of 4 KiB for each CPU. */
 export const DEFAULT_RING_BYTES = 64 * 4096;
 
+/** State of a perf event array. */
+export interface PerfEventSnapshot {
+  readonly rings: readonly {
+    readonly bytes: Uint8Array;
+    readonly head: number;
+    readonly tail: number;
+    readonly lost: number;
+  }[];
+  readonly seq: number;
+}
+
 export class PerfEventArray {
   readonly #rings: Ring[];
   #seq = 0;
@@ -125,6 +136,29 @@ export class PerfEventArray {
   /** Forgets everything unread, without counting it as lost. */
   discard(): void {
     for (const r of this.#rings) r.tail = r.head;
+  }
+
+  /** Copy of everything unread and of the counts, for `restore`. */
+  save(): PerfEventSnapshot {
+    const rings = this.#rings.map((r) => ({
+      bytes: r.bytes.slice(),
+      head: r.head,
+      tail: r.tail,
+      lost: r.lost,
+    }));
+    return { rings, seq: this.#seq };
+  }
+
+  /** Returns to a snapshot of an array with the same CPUs and ring size. Whether anybody listens stays as it is. */
+  restore(snapshot: PerfEventSnapshot): void {
+    this.#seq = snapshot.seq;
+    snapshot.rings.forEach((s, cpu) => {
+      const ring = this.#rings[cpu];
+      ring.bytes.set(s.bytes);
+      ring.head = s.head;
+      ring.tail = s.tail;
+      ring.lost = s.lost;
+    });
   }
 
   /** Samples lost on a CPU because its ring was full, since the start. */

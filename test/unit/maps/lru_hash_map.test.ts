@@ -162,7 +162,13 @@ describe("LruHashMap, kernel", () => {
 
   it("keeps a full conntrack table of 524,288 entries below 100 MB", () => {
     const before = process.memoryUsage().arrayBuffers;
-    const map = new LruHashMap({ name: "ct", type: "lru_hash", keySize: 14, valueSize: 56, maxEntries: 524288 });
+    const map = new LruHashMap({
+      name: "ct",
+      type: "lru_hash",
+      keySize: 14,
+      valueSize: 56,
+      maxEntries: 524288,
+    });
     const k = new Int32Array(4);
     const v = new Int32Array(14);
     for (let n = 0; n < 524288; n++) {
