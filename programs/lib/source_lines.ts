@@ -186,3 +186,22 @@ export const NODEPORT_EGRESS_V6_NAT_FWD = site(FILE_NODEPORT_EGRESS, 294);
 export const NODEPORT_EGRESS_V4_SNAT_FWD_DROP = site(FILE_NODEPORT_EGRESS, 445);
 export const NODEPORT_EGRESS_V4_SNAT_FWD = site(FILE_NODEPORT_EGRESS, 455);
 export const NODEPORT_EGRESS_V4_NAT_FWD = site(FILE_NODEPORT_EGRESS, 595);
+export const NODEPORT_EGRESS_V6_SNAT_FWD_DROP = site(FILE_NODEPORT_EGRESS, 152);
+export const NODEPORT_EGRESS_V6_NAT_FWD_DROP = site(FILE_NODEPORT_EGRESS, 289);
+export const NODEPORT_EGRESS_V4_NAT_FWD_DROP = site(FILE_NODEPORT_EGRESS, 590);
+/** nodeport.h: DSR packets that are too big but get no answer; drops of the other tail calls. */
+export const NODEPORT_V6_DSR_REPLY_DROP = site(FILE_NODEPORT, 709);
+export const NODEPORT_V4_DSR_REPLY_DROP = site(FILE_NODEPORT, 2144);
+export const NODEPORT_V6_DSR_DROP = site(FILE_NODEPORT, 0);
+export const NODEPORT_V4_DSR_DROP = site(FILE_NODEPORT, 2198);
+export const NODEPORT_V6_NAT_EGRESS_DROP = site(FILE_NODEPORT, 0);
+export const NODEPORT_V6_REVNAT_DROP = site(FILE_NODEPORT, 0);
+export const NODEPORT_V4_NAT_INGRESS_DROP = site(FILE_NODEPORT, 0);
+export const NODEPORT_V4_NAT_EGRESS_DROP = site(FILE_NODEPORT, 0);
+export const NODEPORT_V4_REVNAT_DROP = site(FILE_NODEPORT, 0);
+/** Service traffic for an L7 proxy: to-proxy trace. */
+export const NODEPORT_V6_TO_PROXY = site(FILE_NODEPORT, 0);
+export const NODEPORT_V4_TO_PROXY = site(FILE_NODEPORT, 0);
+/** tail_no_service_ipv4, _ipv6: drops. */
+export const LB_V4_NO_SERVICE_DROP = site(FILE_LB, 0);
+export const LB_V6_NO_SERVICE_DROP = site(FILE_LB, 0);
