@@ -152,6 +152,10 @@ export class Ctx {
   fraginfo = 0;
   frag_id = 0;
   frag_proto = 0;
+  /** nodeport_lb4/6: the packet goes to the stack now (`bool *punt_to_stack`). */
+  punt_to_stack = false;
+  /** nodeport_lb4/6: the packet carried DSR information (`bool *is_dsr`). */
+  is_dsr = false;
   /** Output device of the last fib_redirect (`int *oif`). */
   fib_oif = 0;
   /** load_ip_trace_id(): the IP option's trace id, 0 when not traced. */

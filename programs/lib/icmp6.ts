@@ -109,6 +109,13 @@ function __icmp6_handle_ns(ctx: Ctx): number {
   return ctx.obj.kind === IS_BPF_HOST ? CTX_ACT_OK : DROP_UNKNOWN_TARGET;
 }
 
+/** Answers the solicitation in the packet with the device's own MAC (L2 announcements). */
+export function send_ndisc_adv_for_target(ctx: Ctx): number {
+  const mac = ctx.config.interface_mac;
+  ipv6_load_addr(ctx, ND_TARGET_OFF, target, 0);
+  return send_icmp6_ndisc_adv(ctx, mac_lo(mac), mac_hi(mac), false);
+}
+
 function equals(a: Int32Array, b: Int32Array): boolean {
   return a[0] === b[0] && a[1] === b[1] && a[2] === b[2] && a[3] === b[3];
 }

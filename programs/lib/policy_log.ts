@@ -6,7 +6,7 @@
 // Profile 1.11 sends the first 32 bytes.
 
 import { bswap16 } from "../../src/net/view.js";
-import { CILIUM_NOTIFY_POLICY_VERDICT, CTX_ACT_OK } from "./common.js";
+import { CILIUM_NOTIFY_POLICY_VERDICT, CTX_ACT_OK, POLICY_MATCH_ALL } from "./common.js";
 import { type Ctx, IS_BPF_LXC } from "./ctx.js";
 import { capture_header, emit, listened, msg } from "./notify.js";
 import type { PolicyResult } from "./policy.js";
@@ -28,8 +28,12 @@ export function send_policy_verdict_notify(
   auth_type: number,
 ): void {
   if (!ctx.def.POLICY_VERDICT_NOTIFY) return;
-  // An endpoint logs a direction only where policy is enforced in it; the host firewall decides before it calls.
-  if (ctx.obj.kind === IS_BPF_LXC && (ctx.config.policy_verdict_log_filter & dir) === 0) return;
+  // An endpoint logs a direction only where policy is enforced in it; the host firewall all but "no rule, allowed".
+  if (ctx.obj.kind === IS_BPF_LXC) {
+    if ((ctx.config.policy_verdict_log_filter & dir) === 0) return;
+  } else if (verdict === CTX_ACT_OK && res.match_type === POLICY_MATCH_ALL) {
+    return;
+  }
   if (!listened(ctx) || !events_allowed(ctx)) return;
   const len = ctx.skb.tail - ctx.skb.data;
   const max = ctx.config.trace_payload_len;

@@ -205,3 +205,5 @@ export const NODEPORT_V4_TO_PROXY = site(FILE_NODEPORT, 0);
 /** tail_no_service_ipv4, _ipv6: drops. */
 export const LB_V4_NO_SERVICE_DROP = site(FILE_LB, 0);
 export const LB_V6_NO_SERVICE_DROP = site(FILE_LB, 0);
+/** host_firewall.h: to-proxy trace (not counted). */
+export const HOST_FIREWALL_TO_PROXY = site(FILE_HOST_FIREWALL, 0);
