@@ -130,6 +130,8 @@ export abstract class NetDevice {
   taps: Tap[] | null = null;
   /** tunnel devices: dst is not kept (IFF_XMIT_DST_RELEASE is set on all others). */
   keepDst = false;
+  /** A fallback device (tunl0), which cannot be deleted. */
+  fallback = false;
   /** Carrier; a veth has it when its peer is up. */
   carrier = true;
   /** Nested transmissions on this device; > 0 is a loop. */
