@@ -39,6 +39,14 @@ export interface LabSample {
   readonly bytes: Uint8Array;
 }
 
+interface Listener {
+  readonly node: string;
+  readonly sink: (s: LabSample) => void;
+  readonly lost: (cpu: number, ns: number, count: number) => void;
+  /** Samples lost on each CPU when it was last told. */
+  readonly seen: number[];
+}
+
 /**
  * A running scenario.
  *
@@ -53,7 +61,7 @@ export class Lab {
   readonly cluster: ControlPlane;
   readonly traffic: Traffic;
   readonly scenario: Scenario;
-  readonly #listeners: { node: string; sink: (s: LabSample) => void }[] = [];
+  readonly #listeners: Listener[] = [];
 
   private constructor(scenario: Scenario, options: LabOptions) {
     const model = overridden(scenario.cluster, options);
@@ -147,9 +155,14 @@ export class Lab {
 
   /**
    * Calls `sink` with each sample of a node's perf ring from now on (as `cilium monitor` attached there would see
-   * it). Returns a function that detaches. Nodes without a BPF datapath have no samples.
+   * it), and `lost` when a CPU's ring was full. Returns a function that detaches. Throws UNSUPPORTED for a node
+   * without a BPF datapath.
    */
-  monitor(node: string, sink: (s: LabSample) => void): () => void {
+  monitor(
+    node: string,
+    sink: (s: LabSample) => void,
+    lost: (cpu: number, ns: number, count: number) => void = () => {},
+  ): () => void {
     const n = this.node(node);
     if (n.events === null) {
       throw new PodpathError(
@@ -157,13 +170,15 @@ export class Lab {
         `node ${n.name} runs ${this.cluster.model.datapath.name}, which has no monitor`,
       );
     }
-    const entry = { node: n.name, sink };
+    const ring = n.events;
+    const seen = Array.from({ length: ring.cpus }, (_, cpu) => ring.lost(cpu));
+    const entry: Listener = { node: n.name, sink, lost, seen };
     this.#listeners.push(entry);
-    n.events.enabled = true;
+    ring.enabled = true;
     return () => {
       const at = this.#listeners.indexOf(entry);
       if (at >= 0) this.#listeners.splice(at, 1);
-      if (!this.#listeners.some((l) => l.node === n.name)) n.events!.enabled = false;
+      if (!this.#listeners.some((l) => l.node === n.name)) ring.enabled = false;
     };
   }
 
@@ -176,6 +191,15 @@ export class Lab {
         const sample = { node: n.name, cpu, ns, bytes };
         for (const l of this.#listeners) if (l.node === n.name) l.sink(sample);
       });
+      for (const l of this.#listeners) {
+        if (l.node !== n.name) continue;
+        for (let cpu = 0; cpu < events.cpus; cpu++) {
+          const count = events.lost(cpu) - l.seen[cpu]!;
+          if (count === 0) continue;
+          l.seen[cpu]! += count;
+          l.lost(cpu, this.clock.ns, count);
+        }
+      }
     }
   }
 

@@ -10,6 +10,7 @@ type Loader = () => Promise<Command>;
 /** Sub-commands in the order of the help. */
 const COMMANDS: ReadonlyMap<string, Loader> = new Map<string, Loader>([
   ["monitor", async () => (await import("./monitor.js")).monitorCommand()],
+  ["decode", async () => (await import("./decode.js")).decodeCommand()],
   ["scenarios", async () => (await import("./scenarios.js")).scenariosCommand()],
   ["conformance", async () => (await import("./conformance.js")).conformanceCommand()],
 ]);

@@ -49,6 +49,8 @@ export interface Scenario {
   readonly seed: number;
   /** Nanoseconds since boot at the start. */
   readonly uptimeNs: number;
+  /** Nodes whose monitor stream is the scenario's point; empty: all. */
+  readonly monitorNodes: readonly string[];
 }
 
 /** Kinds that a control plane reads itself (handed on whole). */
@@ -174,6 +176,7 @@ class Loader {
       description: lab?.spec.description ?? "",
       seed: lab?.spec.seed ?? 1,
       uptimeNs: uptime,
+      monitorNodes: lab?.spec.monitor ?? [],
       traffic: this.#steps,
       cluster: {
         name: "default",

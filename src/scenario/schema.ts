@@ -187,6 +187,8 @@ export const labSchema = z.strictObject({
       seed: z.optional(u32),
       /** Age of the nodes at the start, e.g. `16h`: conntrack lifetimes count from boot. */
       uptime: z.optional(z.union([z.string(), z.number()])),
+      /** Nodes that `podpath monitor` watches unless told otherwise. */
+      monitor: z.optional(z.array(z.string())),
     }),
   ),
 });

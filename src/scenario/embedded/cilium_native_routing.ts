@@ -9,6 +9,7 @@ spec:
   description: "Cilium native routing with BPF host routing, one ping across two nodes (published trace)"
   seed: 2
   uptime: 16h49m12s
+  monitor: [node-2.whale.com]
 ---
 apiVersion: podpath.dev/v1
 kind: Datapath

@@ -1,0 +1,82 @@
+// podpath monitor [SCENARIO]: sends the scenario's traffic and prints what `cilium monitor` on its nodes would.
+
+import { Command } from "commander";
+import { startUpText } from "../../monitor/session.js";
+import type { Profile } from "../cluster/model.js";
+import type { LabSample } from "../lab.js";
+import { addMonitorFlags, type MonitorFlags, Pacer, paceOf } from "./monitor_options.js";
+import { MonitorOutput } from "./monitor_output.js";
+import { addLabFlags, type LabFlags, openLab } from "./scenario_arg.js";
+
+interface Flags extends MonitorFlags, LabFlags {
+  readonly node: readonly string[];
+}
+
+/** The `monitor` command. */
+export function monitorCommand(): Command {
+  const collect = (value: string, earlier: readonly string[]): string[] => [...earlier, value];
+  const command = new Command("monitor").description(
+    "send a scenario's traffic and print the monitor stream of its nodes",
+  );
+  return addMonitorFlags(addLabFlags(command))
+    .option(
+      "--node <name>",
+      "a node to watch (repeatable; `all` for every one); default: the scenario's choice",
+      collect,
+      [],
+    )
+    .action(async (scenario: string | undefined, flags: Flags) => {
+      const lab = openLab(scenario, flags, flags.profile as Profile | undefined);
+      const nodes = watched(flags.node, lab.scenario.monitorNodes, lab.nodeNames).map(
+        (n) => lab.node(n).name,
+      );
+      const profile = lab.cluster.model.datapath.profile;
+      const output = await MonitorOutput.open({
+        flags,
+        profile,
+        nodes,
+        source: `monitor ${lab.scenario.name}`,
+        ifnames: (node, ifindex) => lab.node(nodes[node]!).ifname(ifindex),
+        stdout: process.stdout,
+      });
+      for (const t of startUpText(output.profile)) {
+        if (t.stream === "stdout") output.text.write(t.text);
+        else process.stderr.write(t.text);
+      }
+      const speed = paceOf(flags);
+      const later: { node: number; s: LabSample }[] = [];
+      nodes.forEach((name, node) => {
+        lab.monitor(
+          name,
+          (s) => {
+            if (speed === undefined) output.sample(node, s.cpu, s.ns, s.bytes);
+            else later.push({ node, s });
+          },
+          (cpu, ns, n) => output.lost(node, cpu, ns, n),
+        );
+      });
+      lab.run();
+      if (speed !== undefined) {
+        const pacer = new Pacer(speed);
+        for (const { node, s } of later) {
+          if (pacer.delay(s.ns) > 0) {
+            await output.flush();
+            await pacer.wait(s.ns);
+          }
+          output.sample(node, s.cpu, s.ns, s.bytes);
+        }
+      }
+      await output.end();
+    });
+}
+
+/** Which nodes are watched: those asked for, else the scenario's choice, else all. */
+function watched(
+  asked: readonly string[],
+  chosen: readonly string[],
+  all: readonly string[],
+): readonly string[] {
+  if (asked.includes("all")) return all;
+  if (asked.length > 0) return asked;
+  return chosen.length > 0 ? chosen : all;
+}

@@ -1,0 +1,76 @@
+// The [SCENARIO] argument that commands share: an embedded scenario's name, a file, or - for standard input.
+
+import { existsSync, readFileSync } from "node:fs";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { PodpathError } from "../base/errors.js";
+import { DATAPATHS, type DatapathName, type Profile } from "../cluster/model.js";
+import { Lab, type LabOptions } from "../lab.js";
+import { DEFAULT_SCENARIO, EMBEDDED } from "../scenario/embedded/index.js";
+import { unknownScenario } from "./scenarios.js";
+
+/** Flags that choose how a scenario is built. */
+export interface LabFlags {
+  readonly datapath?: DatapathName;
+  readonly seed?: number;
+  readonly set: readonly string[];
+}
+
+/** Adds the scenario argument and the flags that choose how it is built. */
+export function addLabFlags(command: Command): Command {
+  return command
+    .argument(
+      "[scenario]",
+      `embedded scenario, YAML file, or - for standard input (default: ${DEFAULT_SCENARIO})`,
+    )
+    .addOption(new Option("--datapath <name>", "another datapath than the scenario's").choices(DATAPATHS))
+    .option("--seed <n>", "seed of everything random", seedOf)
+    .option(
+      "--set <key=value>",
+      "an option of the control plane, as in cilium-config (repeatable)",
+      collect,
+      [],
+    );
+}
+
+function collect(value: string, earlier: readonly string[]): string[] {
+  return [...earlier, value];
+}
+
+function seedOf(text: string): number {
+  const n = Number(text);
+  if (!Number.isInteger(n) || n < 0 || n > 0xffffffff)
+    throw new InvalidArgumentError("Give a whole number from 0 to 4294967295.");
+  return n;
+}
+
+/** The text of a scenario and its name for errors. @throws PodpathError SCENARIO_NOT_FOUND, IO */
+export function readScenario(name: string = DEFAULT_SCENARIO): { text: string; file: string } {
+  const embedded = EMBEDDED.get(name);
+  if (embedded !== undefined) return { text: embedded, file: name };
+  if (name === "-") return { text: readFileSync(0, "utf8"), file: "<stdin>" };
+  if (!existsSync(name)) throw unknownScenario(name);
+  try {
+    return { text: readFileSync(name, "utf8"), file: name };
+  } catch (e) {
+    throw new PodpathError("IO", `cannot read ${name}: ${(e as Error).message}`);
+  }
+}
+
+/** Builds the lab that the argument and flags ask for. @throws PodpathError */
+export function openLab(scenario: string | undefined, flags: LabFlags, profile: Profile | undefined): Lab {
+  const { text, file } = readScenario(scenario);
+  const options: Record<string, string> = {};
+  for (const s of flags.set) {
+    const at = s.indexOf("=");
+    if (at < 1)
+      throw new PodpathError("USAGE", `--set ${s}: give KEY=VALUE, such as enable-endpoint-routes=true`);
+    options[s.slice(0, at)] = s.slice(at + 1);
+  }
+  const o: LabOptions = {
+    options,
+    ...(flags.datapath === undefined ? {} : { datapath: flags.datapath }),
+    ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+    ...(profile === undefined ? {} : { profile }),
+  };
+  return Lab.fromYaml(text, file, o);
+}
