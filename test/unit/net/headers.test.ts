@@ -394,7 +394,7 @@ describe("tcp", () => {
       7,
       true,
       true,
-      3452609877,
+      0xcdcaa5d5,
       0,
       0,
     ]);
