@@ -397,7 +397,10 @@ class HashSet extends IpSet {
     }
     const parts = (words[0] ?? "").split(",");
     if (parts.length !== this.dims.length)
-      throw setError(this.name, `element "${member}" has ${parts.length} parts, ${this.type} wants ${this.dims.length}`);
+      throw setError(
+        this.name,
+        `element "${member}" has ${parts.length} parts, ${this.type} wants ${this.dims.length}`,
+      );
     const sets: number[][] = this.dims.map((d, i) => this.#values(d, parts[i]!, member));
     const each = (fn: () => void): void => {
       const idx = sets.map(() => 0);
@@ -459,7 +462,8 @@ class HashSet extends IpSet {
         const [lo, hi] = m[2]!.split("-");
         const from = Number(lo);
         const to = hi === undefined ? from : Number(hi);
-        if (!Number.isInteger(from) || !Number.isInteger(to) || from < 0 || to > 65_535 || to < from) throw bad();
+        if (!Number.isInteger(from) || !Number.isInteger(to) || from < 0 || to > 65_535 || to < from)
+          throw bad();
         const out: number[] = [];
         for (let i = from; i <= to; i++) out.push((proto << 16) | i);
         return out;
@@ -856,7 +860,8 @@ export class IpSets {
       if (line === "" || line.startsWith("#") || line === "COMMIT") return;
       const m = /^(?:-?-?)(create|add|del|flush|destroy|swap|N|A|D|F|X|W)\s+(\S+)\s*(.*)$/.exec(line);
       try {
-        if (m === null) throw new PodpathError("RULES_INVALID", `"${line}" is not an ipset command that is modelled`);
+        if (m === null)
+          throw new PodpathError("RULES_INVALID", `"${line}" is not an ipset command that is modelled`);
         const exist = /\s-(exist|!)$/.test(line);
         const name = m[2]!;
         const rest = m[3]!.replace(/\s+-(exist|!)$/, "");

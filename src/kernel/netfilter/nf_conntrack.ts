@@ -7,7 +7,7 @@
 // has one for all), unconfirmed entries are not counted against nf_conntrack_max; garbage is collected by a timer at the earliest expiry, at most once a second, where the
 // kernel's worker wakes up at changing intervals. Look-ups never see an expired entry in either.
 
-import { type Timer, NS_PER_MSEC, type TimerQueue } from "../../base/clock.js";
+import { NS_PER_MSEC, type Timer, type TimerQueue } from "../../base/clock.js";
 import type { Prng } from "../../base/prng.js";
 import type { Skb } from "../../bpf/skb.js";
 import { Step } from "../../bpf/steps.js";
@@ -35,13 +35,13 @@ import {
 import {
   generic_packet,
   ICMP_INVERT,
-  icmp_error,
-  icmp_packet,
   IPPROTO_ICMP,
   IPPROTO_SCTP,
   IPPROTO_TCP,
   IPPROTO_UDP,
   IPPROTO_UDPLITE,
+  icmp_error,
+  icmp_packet,
   sctp_packet,
   udp_packet,
 } from "./nf_conntrack_proto.js";
@@ -278,7 +278,7 @@ export class NfConntrack {
 
   /** __nf_conntrack_find: the live entry direction that has this tuple. */
   find(t: NfTuple, zone: number): NfTupleHash | null {
-    let h = this.#buckets[this.#hash(t) & this.#mask]!;
+    let h: NfTupleHash | null = this.#buckets[this.#hash(t) & this.#mask]!;
     while (h !== null) {
       if (
         h.src === t.src &&
@@ -307,13 +307,13 @@ export class NfConntrack {
 
   #remove(h: NfTupleHash): void {
     const b = this.#hash(h) & this.#mask;
-    let p = this.#buckets[b]!;
+    let p: NfTupleHash | null = this.#buckets[b]!;
     if (p === h) {
       this.#buckets[b] = h.next;
       h.next = null;
       return;
     }
-    while (p !== null && p.next !== h) p = p.next!;
+    while (p !== null && p.next !== h) p = p.next;
     if (p !== null) p.next = h.next;
     h.next = null;
   }
@@ -348,6 +348,12 @@ export class NfConntrack {
   /** Milliseconds until the entry expires (nf_ct_expires). */
   expires(ct: NfConn): number {
     const left = (ct.status & IPS_CONFIRMED) !== 0 ? (ct.timeout - this.now) | 0 : ct.timeout;
+    return left > 0 ? left : 0;
+  }
+
+  /** Milliseconds that an entry which was just deleted had left. */
+  remaining(ct: NfConn): number {
+    const left = (ct.timeout - this.now) | 0;
     return left > 0 ? left : 0;
   }
 
@@ -448,10 +454,10 @@ export class NfConntrack {
   #removeNat(ct: NfConn): void {
     if (!ct.inNatHash) return;
     const b = this.#natHash(ct.orig);
-    let p = this.natBySource[b]!;
+    let p: NfConn | null = this.natBySource[b]!;
     if (p === ct) this.natBySource[b] = ct.natNext;
     else {
-      while (p !== null && p.natNext !== ct) p = p.natNext!;
+      while (p !== null && p.natNext !== ct) p = p.natNext;
       if (p !== null) p.natNext = ct.natNext;
     }
     ct.natNext = null;
@@ -465,7 +471,7 @@ export class NfConntrack {
 
   /** nf_conntrack_tuple_taken: does an entry other than `ignored` answer to this tuple? */
   tupleTaken(t: NfTuple, ignored: NfConn, zone: number): boolean {
-    let h = this.#buckets[this.#hash(t) & this.#mask]!;
+    let h: NfTupleHash | null = this.#buckets[this.#hash(t) & this.#mask]!;
     const now = this.now;
     while (h !== null) {
       if (
@@ -633,10 +639,10 @@ export class NfConntrack {
     let b = this.#hash(t);
     for (let i = 0; i < 8; i++, b++) {
       let drops = 0;
-      let h = this.#buckets[b & this.#mask]!;
+      let h: NfTupleHash | null = this.#buckets[b & this.#mask]!;
       while (h !== null) {
         const next: NfTupleHash | null = h.next;
-        const ct = h.ct;
+        const ct: NfConn = h.ct;
         if (((ct.timeout - this.now) | 0) <= 0) {
           this.kill(ct);
           drops++;

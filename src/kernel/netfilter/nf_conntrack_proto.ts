@@ -25,10 +25,18 @@ export const IPPROTO_SCTP = 132;
 export const IPPROTO_UDPLITE = 136;
 
 /** Type of the answer to an ICMP query and of the query to an answer; -1 = not trackable. */
-export const ICMP_INVERT: readonly number[] = [8, -1, -1, -1, -1, -1, -1, -1, 0, -1, -1, -1, -1, 14, 13, 16, 15, 18, 17];
+export const ICMP_INVERT: readonly number[] = [
+  8, -1, -1, -1, -1, -1, -1, -1, 0, -1, -1, -1, -1, 14, 13, 16, 15, 18, 17,
+];
 
 /** Do the bytes that the IP header promises exist, and is the L4 checksum right (nf_checksum in PREROUTING)? */
-export function nf_ip_checksum_bad(ct: NfConntrack, skb: Skb, off: number, proto: number, hook: number): boolean {
+export function nf_ip_checksum_bad(
+  ct: NfConntrack,
+  skb: Skb,
+  off: number,
+  proto: number,
+  hook: number,
+): boolean {
   if (ct.sysctl.checksum === 0 || hook !== NF_INET_PRE_ROUTING) return false;
   const len = skb.tail - off;
   if (proto === IPPROTO_ICMP) return csum_fold(csum_partial(skb.bytes, off, len, 0)) !== 0;

@@ -345,7 +345,14 @@ const VALID_FLAGS = new Uint8Array(64);
 for (const f of [2, 2 | 32, 2 | 16, 4, 4 | 16, 1 | 16, 1 | 16 | 32, 16, 16 | 32]) VALID_FLAGS[f] = 1;
 
 /** tcp_error. */
-function tcp_error(net: NfConntrack, skb: Skb, off: number, doff: number, flags: number, hook: number): boolean {
+function tcp_error(
+  net: NfConntrack,
+  skb: Skb,
+  off: number,
+  doff: number,
+  flags: number,
+  hook: number,
+): boolean {
   if (doff < 20 || doff > skb.tail - off) return true;
   if (nf_ip_checksum_bad(net, skb, off, IPPROTO_TCP, hook)) return true;
   return VALID_FLAGS[flags & 0x37] === 0;

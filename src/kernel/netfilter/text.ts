@@ -1,21 +1,12 @@
 // Addresses and protocol names as iptables, ipset and conntrack read and print them.
 
+import { formatIpv4, tryParseIpv4 } from "../../net/address.js";
+
+export { formatIpv4 };
+
 /** Dotted quad to Be32; undefined when it is none. */
 export function parseIpv4(s: string): number | undefined {
-  const m = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(s);
-  if (m === null) return undefined;
-  let v = 0;
-  for (let i = 4; i >= 1; i--) {
-    const b = Number(m[i]);
-    if (b > 255) return undefined;
-    v = (v << 8) | b;
-  }
-  return v;
-}
-
-/** Be32 to dotted quad. */
-export function formatIpv4(a: number): string {
-  return `${a & 255}.${(a >>> 8) & 255}.${(a >>> 16) & 255}.${a >>> 24}`;
+  return tryParseIpv4(s);
 }
 
 /** Be32 mask of a prefix length. */
