@@ -1,6 +1,6 @@
 // cilium_events: BPF_MAP_TYPE_PERF_EVENT_ARRAY, one ring a CPU. Samples are bytes; readers decode them.
 //
-//   ring record: u32 size | u32 sequence | f64 time (ns) | sample bytes, the whole padded to 8
+//   ring record: u32 size (0 = skip to the end) | u32 sequence | f64 time (ns) | sample bytes, the whole padded to 8
 //
 // A real perf ring stores a 4-byte size and the data, rounded up so that 4 + size is a multiple of 8, and the reader
 // gets the rounded size (facts: samples have length % 8 == 4, the rest zero). `read` gives samples so padded.
@@ -16,9 +16,11 @@ const HEADER = 16;
 class Ring {
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  /** Bytes ever written and read; their difference is what is in the ring. */
+  /** Where the next record goes, and where the oldest unread one is. */
   head = 0;
   tail = 0;
+  /** Bytes between tail and head. */
+  used = 0;
   lost = 0;
 
   constructor(readonly size: number) {
@@ -36,14 +38,22 @@ export interface PerfEventSnapshot {
     readonly bytes: Uint8Array;
     readonly head: number;
     readonly tail: number;
+    readonly used: number;
     readonly lost: number;
   }[];
   readonly seq: number;
 }
 
+/** How many buffers `output` remembers a view of; more than packets in flight in one program. */
+const VIEWS = 16;
+
 export class PerfEventArray {
   readonly #rings: Ring[];
   #seq = 0;
+  /** Views of the byte arrays seen last, so that `output` makes none in steady state. */
+  readonly #seen: (Uint8Array | null)[] = new Array<Uint8Array | null>(VIEWS).fill(null);
+  readonly #views: DataView[] = Array.from({ length: VIEWS }, () => new DataView(new ArrayBuffer(0)));
+  #nextView = 0;
   /** False: nobody listens, output is a no-op that returns -ENOENT, as with an empty slot of the real map. */
   enabled = false;
 
@@ -76,31 +86,44 @@ export class PerfEventArray {
     capLen: number,
   ): number {
     if (!this.enabled) return -2;
-    const ring = this.#rings[cpu]!;
+    return this.outputViews(cpu, this.#viewOf(hdr), hdrLen, this.#viewOf(pkt), pktOff, capLen);
+  }
+
+  /** `output` for callers that have views of header and packet at hand. */
+  outputViews(
+    cpu: number,
+    hdr: DataView,
+    hdrLen: number,
+    pkt: DataView,
+    pktOff: number,
+    capLen: number,
+  ): number {
+    if (!this.enabled) return -2;
+    const ring = this.#rings[cpu];
     const n = hdrLen + capLen;
     const need = (HEADER + n + 7) & ~7;
-    const free = ring.size - (ring.head - ring.tail);
-    let at = ring.head % ring.size;
+    let at = ring.head;
     const toEnd = ring.size - at;
     // A record never wraps: where it does not fit before the end, the rest is skipped and marked by size 0.
     const skip = toEnd < need ? toEnd : 0;
-    if (skip + need > free) {
+    if (ring.used + skip + need > ring.size) {
       ring.lost++;
       return -28;
     }
+    const view = ring.view;
     if (skip > 0) {
-      if (skip >= 4) ring.view.setUint32(at, 0, true);
-      ring.head += skip;
+      view.setInt32(at, 0, true);
       at = 0;
     }
-    const { view, bytes } = ring;
-    view.setUint32(at, n, true);
-    view.setUint32(at + 4, this.#seq++, true);
+    view.setInt32(at, n, true);
+    view.setInt32(at + 4, this.#seq, true);
+    this.#seq = (this.#seq + 1) | 0;
     view.setFloat64(at + 8, this.clock.ns, true);
-    let to = at + HEADER;
-    for (let i = 0; i < hdrLen; i++) bytes[to++] = hdr[i]!;
-    for (let i = 0; i < capLen; i++) bytes[to++] = pkt[pktOff + i]!;
-    ring.head += need;
+    copyView(view, at + HEADER, hdr, 0, hdrLen);
+    copyView(view, at + HEADER + hdrLen, pkt, pktOff, capLen);
+    const head = at + need;
+    ring.head = head === ring.size ? 0 : head;
+    ring.used += skip + need;
     return 0;
   }
 
@@ -112,22 +135,23 @@ export class PerfEventArray {
       let bestCpu = 0;
       let bestSeq = 0;
       for (let cpu = 0; cpu < this.cpus; cpu++) {
-        const ring = this.#rings[cpu]!;
+        const ring = this.#rings[cpu];
         if (!settle(ring)) continue;
-        const seq = ring.view.getUint32((ring.tail % ring.size) + 4, true);
-        if (best === undefined || seq < bestSeq) {
+        const seq = ring.view.getInt32(ring.tail + 4, true);
+        // Sequence numbers wrap; their difference tells which is older.
+        if (best === undefined || ((seq - bestSeq) | 0) < 0) {
           best = ring;
           bestCpu = cpu;
           bestSeq = seq;
         }
       }
       if (best === undefined) return count;
-      const at = best.tail % best.size;
-      const n = best.view.getUint32(at, true);
+      const at = best.tail;
+      const n = best.view.getInt32(at, true);
       const sample = new Uint8Array(((n + 4 + 7) & ~7) - 4);
       sample.set(best.bytes.subarray(at + HEADER, at + HEADER + n));
       const ns = best.view.getFloat64(at + 8, true);
-      best.tail += (HEADER + n + 7) & ~7;
+      advance(best, (HEADER + n + 7) & ~7);
       reader(sample, bestCpu, ns);
       count++;
     }
@@ -135,7 +159,10 @@ export class PerfEventArray {
 
   /** Forgets everything unread, without counting it as lost. */
   discard(): void {
-    for (const r of this.#rings) r.tail = r.head;
+    for (const r of this.#rings) {
+      r.tail = r.head;
+      r.used = 0;
+    }
   }
 
   /** Copy of everything unread and of the counts, for `restore`. */
@@ -144,6 +171,7 @@ export class PerfEventArray {
       bytes: r.bytes.slice(),
       head: r.head,
       tail: r.tail,
+      used: r.used,
       lost: r.lost,
     }));
     return { rings, seq: this.#seq };
@@ -157,24 +185,53 @@ export class PerfEventArray {
       ring.bytes.set(s.bytes);
       ring.head = s.head;
       ring.tail = s.tail;
+      ring.used = s.used;
       ring.lost = s.lost;
     });
   }
 
   /** Samples lost on a CPU because its ring was full, since the start. */
   lost(cpu: number): number {
-    return this.#rings[cpu]!.lost;
+    return this.#rings[cpu].lost;
   }
+
+  #viewOf(bytes: Uint8Array): DataView {
+    for (let i = 0; i < VIEWS; i++) if (this.#seen[i] === bytes) return this.#views[i];
+    const i = this.#nextView;
+    this.#nextView = (i + 1) % VIEWS;
+    this.#seen[i] = bytes;
+    this.#views[i] = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return this.#views[i];
+  }
+}
+
+/** Copies `n` bytes, sixteen at a time: a loop over bytes costs more than all the rest of an event. */
+function copyView(dst: DataView, to: number, src: DataView, from: number, n: number): void {
+  let i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const a = src.getInt32(from + i, true);
+    const b = src.getInt32(from + i + 4, true);
+    const c = src.getInt32(from + i + 8, true);
+    const d = src.getInt32(from + i + 12, true);
+    dst.setInt32(to + i, a, true);
+    dst.setInt32(to + i + 4, b, true);
+    dst.setInt32(to + i + 8, c, true);
+    dst.setInt32(to + i + 12, d, true);
+  }
+  for (; i + 4 <= n; i += 4) dst.setInt32(to + i, src.getInt32(from + i, true), true);
+  for (; i < n; i++) dst.setUint8(to + i, src.getUint8(from + i));
+}
+
+function advance(ring: Ring, n: number): void {
+  const tail = ring.tail + n;
+  ring.tail = tail === ring.size ? 0 : tail;
+  ring.used -= n;
 }
 
 /** Steps over a skipped end of the ring; false if the ring is empty. */
 function settle(ring: Ring): boolean {
-  if (ring.tail === ring.head) return false;
-  const at = ring.tail % ring.size;
-  const toEnd = ring.size - at;
-  if (toEnd < HEADER || ring.view.getUint32(at, true) === 0) {
-    ring.tail += toEnd;
-    return ring.tail !== ring.head;
-  }
-  return true;
+  if (ring.used === 0) return false;
+  // Sizes are multiples of 8, so at least a size word is left before the end.
+  if (ring.view.getInt32(ring.tail, true) === 0) advance(ring, ring.size - ring.tail);
+  return ring.used > 0;
 }
