@@ -13,6 +13,8 @@ import {
   RTN_UNICAST,
   RTN_UNREACHABLE,
 } from "../kernel/fib.js";
+import { iptablesRestore, type Unmodelled } from "../kernel/netfilter/iptables.js";
+import { xtNet } from "../kernel/netfilter/xtables.js";
 import type { Netns } from "../kernel/netns.js";
 import { addr_add, link_up, parsePrefix, sysctl_set } from "../kernel/rtnetlink.js";
 import { broadcastOf4, parseIpv4, parseIpv6 } from "../net/address.js";
@@ -105,4 +107,23 @@ export function addRoute(ns: Netns, r: RouteText): void {
 /** `ip rule add pref P fwmark M/MASK lookup T`. */
 export function addMarkRule(ns: Netns, pref: number, fwmark: number, fwmask: number, table: number): void {
   ns.fib.addRule(fibRule({ pref, fwmark, fwmask, table }));
+}
+
+/**
+ * `iptables-restore`, with `noflush` as `iptables-restore --noflush`. Gives what of the text is not modelled, by rule and
+ * line. Throws RULES_INVALID with the position of the first mistake.
+ */
+export function restoreIptables(
+  ns: Netns,
+  text: string,
+  file: string,
+  noflush = false,
+): readonly Unmodelled[] {
+  return iptablesRestore(ns, text, { file, noflush }).unmodelled;
+}
+
+/** `ipset create NAME TYPE` and `ipset add` of each member. */
+export function makeIpset(ns: Netns, name: string, type: string, members: Iterable<string>): void {
+  const set = xtNet(ns).sets.create(name, type, true);
+  for (const m of members) set.add(m);
 }

@@ -11,12 +11,21 @@ import { PodpathError } from "../../base/errors.js";
 import type { StepRecorder } from "../../bpf/steps.js";
 import { KernelHelpers } from "../../kernel/helpers.js";
 import { ip_ident_start } from "../../kernel/ip_output.js";
+import type { Unmodelled } from "../../kernel/netfilter/iptables.js";
 import { VethDevice } from "../../kernel/veth.js";
 import { networkOf4, parseIpv4, parseIpv6, parseMac } from "../../net/address.js";
 import { type ControlPlane, type PlaneNode, podKey } from "../control_plane.js";
 import { type Machine, type Machines, nthAddress, type Sandbox } from "../machines.js";
 import type { ClusterModel, NodeModel, PodModel } from "../model.js";
-import { addAddress, addMarkRule, addRoute, linkUp, setSysctl } from "../netcfg.js";
+import {
+  addAddress,
+  addMarkRule,
+  addRoute,
+  linkUp,
+  makeIpset,
+  restoreIptables,
+  setSysctl,
+} from "../netcfg.js";
 import type { AgentConfig } from "./agent_config.js";
 import {
   ID_HOST,
@@ -54,6 +63,8 @@ export interface CiliumEndpoint {
 /** A node with its agent. */
 export class CiliumNode implements PlaneNode {
   readonly endpoints = new Map<number, CiliumEndpoint>();
+  /** Rules of the node's own iptables text that the kernel model does not know, by rule and line. */
+  readonly unmodelled: Unmodelled[] = [];
   datapath!: NodeDatapath;
   facts!: NodeFacts;
 
@@ -272,8 +283,14 @@ export class CiliumPlane implements ControlPlane {
       routerIp4: router,
       proxyPorts: [],
     });
-    node.machine.restoreIptables(text);
-    if (node.model.iptables !== undefined) node.machine.restoreIptables(node.model.iptables, true);
+    if (a.masquerade4 && !a.bpfMasquerade) {
+      const members = this.nodes.map((n) => n.model.internalIp4).filter((ip) => ip !== undefined);
+      makeIpset(ns, "cilium_node_set_v4", "hash:ip family inet", members);
+    }
+    node.unmodelled.push(...restoreIptables(ns, text, "cilium"));
+    if (node.model.iptables !== undefined) {
+      node.unmodelled.push(...restoreIptables(ns, node.model.iptables, `iptables of ${node.name}`, true));
+    }
     this.#hostAddresses(node);
   }
 
