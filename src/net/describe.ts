@@ -279,7 +279,7 @@ class Printer {
     this.#need(tpa, pln);
     if (!this.#ether) this.say("ARP, ");
     if (pro !== ethernet.ETH_P_IP || pln !== 4 || hln === 0) {
-      const hw = hrd === 1 ? "Ethernet" : `Unknown Hardware (${hrd})`;
+      const hw = ARP_HARDWARE[hrd] ?? `Unknown Hardware (${hrd})`;
       const pr = ETHER_TYPES[pro] ?? `Unknown Protocol (0x${pro.toString(16).padStart(4, "0")})`;
       this.say(`${hw} (len ${hln}), ${pr} (len ${pln}), length ${length}`);
       return;
@@ -863,7 +863,8 @@ class Printer {
     }
     if (type === 0) {
       this.say(`[TSN: ${this.#u32(at)}] [SID: ${this.#u16(at + 4)}] [SSEQ ${this.#u16(at + 6)}] `);
-      this.say(`[PPID 0x${this.#u32(at + 8).toString(16)}] `);
+      const ppid = this.#u32(at + 8);
+      this.say(`[PPID ${SCTP_PPIDS[ppid] ?? `0x${ppid.toString(16)}`}] `);
       if (len - 4 < least) {
         this.say(`bogus chunk length ${len}]`);
         return false;
@@ -1235,6 +1236,34 @@ const SCTP_CHUNKS: Names = {
   13: "ECN CWR",
   14: "SHUTDOWN COMPLETE",
   192: "FOR CUM TSN",
+};
+
+/** Payload protocols of SCTP by their assigned number. */
+const SCTP_PPIDS: Names = {
+  1: "ISDN Q.921",
+  2: "M2UA",
+  3: "M3UA",
+  4: "SUA",
+  5: "M2PA",
+  6: "V5.2",
+  7: "H.248",
+  8: "BICC",
+  9: "TALI",
+  10: "DUA",
+  11: "ASAP",
+  12: "ENRP",
+  13: "H.323",
+  14: "Q.IPC",
+  18: "S1AP",
+  27: "X2AP",
+};
+
+const ARP_HARDWARE: Names = {
+  1: "Ethernet",
+  6: "TokenRing",
+  7: "ArcNet",
+  15: "FrameRelay",
+  24: "Infiniband",
 };
 
 const UNREACH_CODES: Names = {
