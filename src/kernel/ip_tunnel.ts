@@ -96,7 +96,7 @@ export function ip_tunnel_command(ns: Netns, args: readonly string[]): CommandRe
   if (cmd === "linkset") {
     // Attributes that are not given keep the kernel's defaults of a new device, except the addresses.
     if (ttl !== undefined && ttl !== 0 && !have.pmtudisc && pmtudisc !== true)
-      return { rc: 2, out: "RTNETLINK answers: Invalid argument\n" };
+      return { rc: 255, out: "ttl != 0 and nopmtudisc are incompatible\n" };
     have.configure({
       ...(ttl === undefined ? {} : { ttl }),
       ...(tos === undefined ? {} : { tos }),

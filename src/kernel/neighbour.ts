@@ -2,8 +2,8 @@
 //
 //   NONE -> INCOMPLETE -(answer)-> REACHABLE -(time)-> STALE -(used)-> DELAY -(5 s)-> PROBE -> REACHABLE | FAILED
 //
-// Differs from the kernel: entries are not garbage collected (the kernel starts with 128 entries), and times are
-// not rounded to jiffies.
+// Differs from the kernel: entries are not garbage collected (the kernel starts with 128 entries), and `used`,
+// `confirmed` and `updated` are not rounded to jiffies.
 
 import type { Timer } from "../base/clock.js";
 import type { Skb } from "../bpf/skb.js";
@@ -15,6 +15,7 @@ import * as R from "./drop_reason.js";
 import { ETH_P_IP, ETH_P_IPV6 } from "./eth.js";
 import { ndisc_constructor, ndisc_error_report, ndisc_solicit } from "./ipv6/ndisc.js";
 import { kfree_skb_reason } from "./skbuff.js";
+import { wheelExpiryNs } from "./timer_wheel.js";
 
 export const NUD_NONE = 0;
 export const NUD_INCOMPLETE = 1;
@@ -93,7 +94,7 @@ export class Neighbour {
 
   #arm(atNs: number): void {
     this.#disarm();
-    this.#timer = this.dev.ns.kernel.timers.at(atNs, this.#onTimer);
+    this.#timer = this.dev.ns.kernel.timers.at(wheelExpiryNs(this.#now(), atNs), this.#onTimer);
   }
 
   #disarm(): void {

@@ -1,0 +1,194 @@
+// podpath conformance kernel: labs recorded on a real kernel (topology.json, one pcap per device, results.json) are
+// built and run in the model; frames of every device and the senders' results are compared.
+
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { isPodpathError, PodpathError } from "../base/errors.js";
+import type { Skb } from "../bpf/skb.js";
+import type { NetDevice, Tap } from "../kernel/device.js";
+import { Kernel } from "../kernel/kernel.js";
+import { type BuiltTopology, buildTopology, type Topology } from "../kernel/topology.js";
+import { readPcap } from "../net/pcap.js";
+import { FrameNorm } from "./frame_norm.js";
+import { attachLabBpf, type LabBpf } from "./kernel_lab_bpf.js";
+import { applyNetfilter, checkNetfilter, labCommand } from "./kernel_netfilter.js";
+import { LabTraffic, type StepResult, type TrafficOp } from "./kernel_traffic.js";
+import { ConformanceReport, type ConformanceResult, textDiff } from "./report.js";
+
+/** topology.json as recorded. */
+export interface LabTopology extends Topology {
+  readonly name: string;
+  readonly traffic: readonly TrafficOp[];
+  readonly captures?: readonly { readonly file: string; readonly ns: string; readonly dev: string }[];
+  readonly capture_skip?: Readonly<Record<string, readonly string[]>>;
+  readonly linger?: number;
+}
+
+/** Keeps copies of the frames of a device. */
+class FrameTap implements Tap {
+  readonly frames: Uint8Array[] = [];
+
+  packet(_dev: NetDevice, skb: Skb, from: number): void {
+    this.frames.push(skb.bytes.slice(from, skb.tail));
+  }
+}
+
+/** A lab that was run. */
+export interface LabRun {
+  readonly built: BuiltTopology;
+  readonly kernel: Kernel;
+  /** Frames by capture file (`ns.dev.pcap`). */
+  readonly frames: ReadonlyMap<string, readonly Uint8Array[]>;
+  readonly results: readonly { readonly step: string | undefined; readonly result: StepResult }[];
+}
+
+/** Milliseconds that recorded steps took, in order; steps that read tools' texts have none. */
+type Durations = readonly (number | undefined)[];
+
+/** What a step that only read texts is taken to have lasted. */
+const TOOLS_MS = 500;
+
+/** Builds a lab and sends its traffic, each step lasting as long as it did in the record. */
+export function runLab(topo: LabTopology, durations: Durations = []): LabRun {
+  const kernel = new Kernel({ name: topo.name, cpus: 1 });
+  // Away from time 0, as a machine is that was not booted this instant.
+  kernel.clock.set(1000e9);
+  const built = buildTopology(kernel, topo, (name, ns, spec) => {
+    applyNetfilter(name, ns, spec);
+    const bpf = (spec as { readonly bpf?: LabBpf }).bpf;
+    if (bpf !== undefined) attachLabBpf(ns, bpf);
+  });
+  kernel.runUntil(kernel.clock.ns + 1e9);
+  const taps = new Map<string, FrameTap>();
+  for (const d of built.devs) {
+    const t = new FrameTap();
+    d.addTap(t);
+    taps.set(`${d.ns.name}.${d.name}.pcap`, t);
+  }
+  const traffic = new LabTraffic(kernel, built.ns, labCommand);
+  const results: { step: string | undefined; result: StepResult }[] = [];
+  topo.traffic.forEach((op, i) => {
+    if (op.op === "tools") traffic.sleep(TOOLS_MS);
+    else results.push({ step: op.id, result: traffic.run(op, durations[i]) });
+  });
+  traffic.sleep((topo.linger ?? 0.15) * 1000);
+  return { built, kernel, frames: new Map([...taps].map(([f, t]) => [f, t.frames])), results };
+}
+
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch (e) {
+    throw new PodpathError("VECTOR_INVALID", `${path}: ${(e as Error).message}`);
+  }
+}
+
+/** Folders below `path` (or itself) that hold a topology.json. */
+function labsOf(path: string): string[] {
+  if (!existsSync(path)) throw new PodpathError("IO", `${path}: no such file or directory`);
+  if (!statSync(path).isDirectory()) {
+    if (basename(path) === "topology.json") return [join(path, "..")];
+    throw new PodpathError("VECTOR_INVALID", `${path}: not a lab; give a folder with a topology.json`);
+  }
+  if (existsSync(join(path, "topology.json"))) return [path];
+  return readdirSync(path)
+    .sort()
+    .map((n) => join(path, n))
+    .filter((p) => existsSync(join(p, "topology.json")));
+}
+
+/** Frames of a recorded capture as comparable lines. */
+export function normalized(frames: Iterable<Uint8Array>, raw: boolean): string[] {
+  const n = new FrameNorm();
+  const out: string[] = [];
+  for (const f of frames) out.push(n.frame(f, raw));
+  for (const b of n.bad) out.push(`bad ${b}`);
+  return out;
+}
+
+/** LINKTYPE_RAW and the older values that mean the same. */
+const isRaw = (link: number): boolean => link === 101 || link === 12 || link === 14;
+
+function checkFrames(
+  dir: string,
+  lab: string,
+  topo: LabTopology,
+  run: LabRun,
+  report: ConformanceReport,
+): void {
+  for (const c of topo.captures ?? []) {
+    const path = join(dir, c.file);
+    const name = `${lab} ${c.file}`;
+    const pcap = readPcap(readFileSync(path));
+    const raw = isRaw(pcap.header.linkType);
+    const want = normalized(
+      pcap.packets.map((p) => p.bytes),
+      raw,
+    );
+    const got = normalized(run.frames.get(c.file) ?? [], raw);
+    const a = `${want.join("\n")}\n`;
+    const b = `${got.join("\n")}\n`;
+    if (a === b) report.pass();
+    else report.fail(name, `${want.length} frames recorded, ${got.length} sent\n${textDiff(a, b)}`);
+  }
+}
+
+/** A result without what depends on the wall clock. */
+function stable(r: unknown): string {
+  return JSON.stringify(
+    r,
+    (k, v: unknown) => {
+      if (k === "ms") return undefined;
+      if (v !== null && typeof v === "object" && !Array.isArray(v))
+        return Object.fromEntries(Object.entries(v).sort(([x], [y]) => (x < y ? -1 : 1)));
+      return v;
+    },
+    1,
+  );
+}
+
+function checkResults(dir: string, lab: string, run: LabRun, report: ConformanceReport): void {
+  const path = join(dir, "results.json");
+  if (!existsSync(path)) return;
+  const want = readJson(path) as { step: string; result: StepResult }[];
+  const rest = [...run.results];
+  for (const w of want) {
+    if ("files" in w.result) continue;
+    const g = rest.shift();
+    const name = `${lab} results ${w.step}`;
+    if (g === undefined || g.step !== (w.step ?? undefined)) {
+      report.fail(name, `step is missing (ours: ${g?.step ?? "none"})`);
+      continue;
+    }
+    const a = `${stable(w.result)}\n`;
+    const b = `${stable(g.result)}\n`;
+    if (a === b) report.pass();
+    else report.fail(name, textDiff(a, b));
+  }
+}
+
+/** Runs every lab found in `paths`. */
+export function runKernelVectors(paths: readonly string[], write: (text: string) => void): ConformanceResult {
+  const report = new ConformanceReport(write);
+  for (const dir of paths.flatMap(labsOf)) {
+    const topo = readJson(join(dir, "topology.json")) as LabTopology;
+    const lab = topo.name ?? basename(dir);
+    const before = report.failed;
+    try {
+      const recorded = join(dir, "results.json");
+      const steps = existsSync(recorded) ? (readJson(recorded) as { result: { ms?: number } }[]) : [];
+      const run = runLab(
+        topo,
+        steps.map((x) => x.result.ms),
+      );
+      checkFrames(dir, lab, topo, run, report);
+      checkResults(dir, lab, run, report);
+      checkNetfilter(dir, lab, topo, run, report);
+    } catch (e) {
+      if (!isPodpathError(e)) throw e;
+      report.fail(lab, e.toString());
+    }
+    write(`${report.failed === before ? "ok  " : "FAIL"} ${lab}\n`);
+  }
+  return report.finish();
+}
