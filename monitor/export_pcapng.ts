@@ -6,9 +6,10 @@
 //   policy verdict  -           its own bit          OK, SHOT or REDIRECT    "
 //   capture         arg1        by its kind          none                    "
 //
-// epb_queue holds the CPU. The ring's padding is left out: a packet has the bytes that were captured.
+// epb_queue holds the CPU. The ring's padding is left out: a packet has the bytes that were captured. Packets of
+// devices without Ethernet header get one of zeroes, and a comment that says so: libpcap, and with it tcpdump, refuses
+// files whose interfaces have different link types.
 
-import { LINKTYPE_ETHERNET, LINKTYPE_RAW } from "../src/net/link_type.js";
 import { DIRECTION_INBOUND, DIRECTION_OUTBOUND, PcapngWriter, VERDICT_EBPF_TC } from "../src/net/pcapng.js";
 import { dropReasonText } from "./debug_message.js";
 import { CLS_FLAG_L3_DEV, DatapathEvent, POLICY_AUDITED, POLICY_DIR_MASK, POLICY_L3_DEV } from "./event.js";
@@ -31,6 +32,18 @@ const NS_PER_SEC = 1_000_000_000;
 /** Debug captures that have an ifindex as argument. */
 const CAPTURE_DELIVERY = 4;
 const CAPTURE_FROM_LB = 5;
+
+const ETH_HLEN = 14;
+
+/** The packet behind an Ethernet header without addresses. */
+function withEthernet(packet: Uint8Array): Uint8Array {
+  const out = new Uint8Array(ETH_HLEN + packet.length);
+  const v6 = packet[0]! >> 4 === 6;
+  out[12] = v6 ? 0x86 : 0x08;
+  out[13] = v6 ? 0xdd : 0x00;
+  out.set(packet, ETH_HLEN);
+  return out;
+}
 
 export interface PcapngExportOptions {
   readonly profile: Profile;
@@ -82,7 +95,7 @@ export class PcapngExport {
     if (ev.decode(this.#profile, sample) !== "") return false;
     // The u32 that old decoders read for drops has the version in its upper half.
     const captured = type === EVENT_RECORDER ? ev.lenCap >>> 0 : le16(sample, 12);
-    const bytes = sample.subarray(ev.packet, Math.min(sample.length, ev.packet + captured));
+    let bytes = sample.subarray(ev.packet, Math.min(sample.length, ev.packet + captured));
     if (bytes.length === 0) return false;
     this.#node = node;
 
@@ -139,13 +152,18 @@ export class PcapngExport {
         hook = "recorder";
         direction = ev.subtype === 1 ? DIRECTION_INBOUND : DIRECTION_OUTBOUND;
     }
-    raw &&= p.release.extendedLayers;
     const comments = [`hook ${hook}`, `verdict ${outcome}`, `cpu ${cpu}`];
+    let origLen = ev.lenOrig >>> 0;
+    if (raw && p.release.extendedLayers) {
+      bytes = withEthernet(bytes);
+      origLen += ETH_HLEN;
+      comments.push("no Ethernet header: the device has none, this one is made up");
+    }
     const line = this.#line.format(cpu, sample);
     if (line !== "" && type !== EVENT_RECORDER) comments.push(line.trimEnd());
     const sec = Math.floor(ns / NS_PER_SEC);
-    this.#writer.packet(this.#interface(node, ifindex, raw), sec, ns - sec * NS_PER_SEC, bytes, {
-      origLen: Math.max(ev.lenOrig >>> 0, bytes.length),
+    this.#writer.packet(this.#interface(node, ifindex), sec, ns - sec * NS_PER_SEC, bytes, {
+      origLen: Math.max(origLen, bytes.length),
       comments,
       queue: cpu,
       ...(direction === 0 ? {} : { flags: direction }),
@@ -155,18 +173,21 @@ export class PcapngExport {
     return true;
   }
 
-  #interface(node: string, ifindex: number, raw: boolean): number {
-    const key = `${node}/${ifindex}/${raw}`;
+  #interface(node: string, ifindex: number): number {
+    const key = `${node}/${ifindex}`;
     let index = this.#interfaces.get(key);
     if (index === undefined) {
       const own = ifindex === 0 ? "unknown" : (this.#ifnames?.(node, ifindex) ?? `ifindex ${ifindex >>> 0}`);
-      index = this.#writer.addInterface({
-        name: node === "" ? own : `${node}/${own}`,
-        linkType: raw ? LINKTYPE_RAW : LINKTYPE_ETHERNET,
-      });
+      index = this.#writer.addInterface({ name: node === "" ? own : `${node}/${own}` });
       this.#interfaces.set(key, index);
     }
     return index;
+  }
+
+  /** The last bytes. A file without packets gets an interface: libpcap reads none that has not. */
+  finish(): Uint8Array {
+    if (this.#interfaces.size === 0) this.#interface("", 0);
+    return this.#writer.take();
   }
 
   /** The bytes since the last call; the first ones are the file's header. */

@@ -249,8 +249,7 @@ export class MonitorOutput {
     await this.text.flush();
     this.#recordFile?.close();
     if (this.#pcap !== undefined) {
-      // A file without packets still has its header.
-      this.#pcapFile!.write(this.#pcap.take());
+      this.#pcapFile!.write(this.#pcap.finish());
       this.#pcapFile!.close();
     }
     this.#recordFile = undefined;
