@@ -116,6 +116,8 @@ export interface AgentConfig {
   readonly lbMapMax: number;
   readonly mapBackend: "table" | "lru-cache";
   readonly installNoConntrackRules: boolean;
+  /** Fixed interval of conntrack garbage collection, ns; 0 = dynamic. */
+  readonly ctGcIntervalNs: number;
   readonly clusterName: string;
   readonly clusterId: number;
   /** Every option as resolved, for `cilium config` and explanations. */
@@ -213,6 +215,7 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
     lbMapMax: o.number("bpf-lb-map-max", 65536, 1, 1 << 24),
     mapBackend: o.oneOf("map-backend", ["table", "lru-cache"] as const, "table"),
     installNoConntrackRules: o.bool("install-no-conntrack-iptables-rules", false),
+    ctGcIntervalNs: o.seconds("conntrack-gc-interval", 0) * 1e9,
     clusterName: o.text("cluster-name", "default"),
     clusterId: o.number("cluster-id", 0, 0, 511),
     options,

@@ -2,6 +2,7 @@
 // programs with the node's configuration and attaches them; together they know every identity and address.
 
 import { type CiliumMaps, createCiliumMaps } from "../../../maps/cilium_maps.js";
+import { CtGc } from "../../../maps/ct_gc.js";
 import { IPCACHE_F_HAS_TUNNEL_EP, IpcacheKey, IpcacheValue } from "../../../maps/ipcache.js";
 import { ENDPOINT_F_HOST, LxcKey, LxcValue } from "../../../maps/lxc.js";
 import type { PerfEventArray } from "../../../maps/perf_event_array.js";
@@ -50,6 +51,8 @@ import {
   resolvePolicy,
   SelectorCache,
 } from "./policy/resolve.js";
+import { ServiceMaps } from "./service_maps.js";
+import { type LbCluster, type LbFrontend, nodeFrontends, readServices } from "./services.js";
 
 /** An endpoint as the agent keeps it. */
 export interface CiliumEndpoint {
@@ -67,6 +70,10 @@ export class CiliumNode implements PlaneNode {
   readonly unmodelled: Unmodelled[] = [];
   datapath!: NodeDatapath;
   facts!: NodeFacts;
+  gc!: CtGc;
+  serviceMaps!: ServiceMaps;
+  /** What the node programs of the cluster's services. */
+  frontends: readonly LbFrontend[] = [];
 
   constructor(
     readonly name: string,
@@ -95,6 +102,8 @@ export class CiliumPlane implements ControlPlane {
   readonly policyConfig: PolicyConfig;
   /** Policies as parsed; what the agent refused is in `rejected`. */
   readonly policies: ParsedPolicies;
+  /** Services of the cluster, as every agent sees them. */
+  readonly services: LbCluster;
   readonly #identityOf = new Map<string, number>();
 
   constructor(
@@ -127,6 +136,9 @@ export class CiliumPlane implements ControlPlane {
     for (const p of model.pods) if (!p.hostNetwork) this.#addEndpoint(p);
     for (const n of this.nodes) this.#ipcache(n, prefixes);
     this.#regenerate();
+    this.services = readServices(model.objects, model.pods);
+    for (const n of this.nodes) this.#programServices(n);
+    for (const n of this.nodes) n.gc.start(this.machines.timers);
   }
 
   /** Endpoint of a pod. */
@@ -225,6 +237,26 @@ export class CiliumPlane implements ControlPlane {
     };
     const helpers = new KernelHelpers(machine.kernel);
     node.datapath = createDatapath({ def: nodeDefines(a, node.facts), maps, helpers });
+    const nat = a.kubeProxyReplacement || a.bpfMasquerade;
+    node.gc = new CtGc({
+      ipv4: a.ipv4
+        ? {
+            tcp: maps.cilium_ct4_global,
+            any: maps.cilium_ct_any4_global,
+            nat: nat ? maps.cilium_snat_v4_external : null,
+          }
+        : null,
+      ipv6: a.ipv6
+        ? {
+            tcp: maps.cilium_ct6_global,
+            any: maps.cilium_ct_any6_global,
+            nat: nat ? maps.cilium_snat_v6_external : null,
+          }
+        : null,
+      now: a.jiffies ? () => helpers.jiffies_shr8() : () => helpers.ktime_get_sec(),
+      interval: a.ctGcIntervalNs,
+    });
+    node.serviceMaps = new ServiceMaps(maps, { tableSize: a.maglevTableSize });
     const vars = (fields: Parameters<typeof objectVariables>[2]) => objectVariables(a, node.facts, fields);
 
     const hostVars = (dev: { ifindex: number; mac: Uint8Array }) =>
@@ -453,6 +485,27 @@ export class CiliumPlane implements ControlPlane {
       if (pod.ip4 !== undefined && a.ipv4) put(pod.ip4, identity, tunnel);
       if (pod.ip6 !== undefined && a.ipv6) put(pod.ip6, identity, tunnel);
     }
+  }
+
+  // --- services ---------------------------------------------------------------------------------------------------------
+
+  #programServices(node: CiliumNode): void {
+    const a = this.config;
+    node.frontends = nodeFrontends(this.services, {
+      nodeName: node.name,
+      zone: node.model.labels["topology.kubernetes.io/zone"] ?? "",
+      nodePortAddresses: node.model.nics.flatMap((n) => n.addresses.map((x) => x.split("/")[0]!)),
+      kubeProxyReplacement: a.kubeProxyReplacement,
+      externalClusterIp: a.lbExternalClusterIp,
+      algorithm: a.lbAlgorithm,
+      algorithmAnnotation: true,
+      mode: a.lbMode,
+      modeAnnotation: false,
+      ipv4: a.ipv4,
+      ipv6: a.ipv6,
+      pods: this.model.pods.filter((p) => p.nodeName === node.name),
+    });
+    node.serviceMaps.sync(node.frontends);
   }
 
   // --- policy -----------------------------------------------------------------------------------------------------------
