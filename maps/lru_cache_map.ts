@@ -19,7 +19,9 @@ export class LruCacheMap extends BpfMap {
     super(spec, Math.min(8, spec.maxEntries));
     this.#keys = new Int32Array(Math.min(8, spec.maxEntries) * this.keyWords);
     this.#cache = new LRUCache<string, number>({
-      max: spec.maxEntries,
+      // `max` would make arrays of max_entries places now; sizes of 1 bound it alike and let it grow.
+      maxSize: spec.maxEntries,
+      sizeCalculation: () => 1,
       dispose: (slot, _key, reason) => {
         if (reason === "set") return;
         if (reason === "evict") this.evictions++;
