@@ -54,7 +54,7 @@ export function runLab(topo: LabTopology, durations: Durations = []): LabRun {
   // Away from time 0, as a machine is that was not booted this instant.
   kernel.clock.set(1000e9);
   const built = buildTopology(kernel, topo, (name, ns, spec) => {
-    applyNetfilter(name, ns, spec);
+    applyNetfilter(name, ns, spec, topo);
     const bpf = (spec as { readonly bpf?: LabBpf }).bpf;
     if (bpf !== undefined) attachLabBpf(ns, bpf);
   });

@@ -1,27 +1,306 @@
-// The netfilter side of a kernel lab: rules, sets and services in, trace and counters out.
+// The netfilter side of a kernel lab: rules, sets and services in; trace, conntrack events, rule counters, conntrack
+// table and IPVS tables out.
 
+import { existsSync, readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
+import { join } from "node:path";
+import { isPodpathError, PodpathError } from "../base/errors.js";
+import { ipvsadm } from "../kernel/ipvs/ipvsadm.js";
+import { nfState } from "../kernel/netfilter/hooks.js";
+import { iptables, iptablesRestore, iptablesSave } from "../kernel/netfilter/iptables.js";
+import { ConntrackEvents, conntrackList, procNfConntrackLine } from "../kernel/netfilter/nf_conntrack_text.js";
+import { nfSysctlSet } from "../kernel/netfilter/sysctl.js";
+import { NfTrace } from "../kernel/netfilter/trace.js";
+import { type TableName, xtNet } from "../kernel/netfilter/xtables.js";
 import type { Netns } from "../kernel/netns.js";
+import { MIB_NAMES } from "../kernel/snmp.js";
 import type { TopoNetns } from "../kernel/topology.js";
 import type { LabRun, LabTopology } from "./kernel.js";
-import type { ConformanceReport } from "./report.js";
+import { type ConformanceReport, textDiff } from "./report.js";
+
+/** The netfilter part of a namespace in topology.json. */
+interface NfSpec {
+  readonly role?: string;
+  readonly trace?: boolean;
+  readonly iptables?: string;
+  readonly ipset?: readonly { readonly name: string; readonly type: string; readonly members: readonly string[] }[];
+  readonly ipvs?: {
+    readonly services: readonly {
+      readonly proto: string;
+      readonly addr: string;
+      readonly port: number;
+      readonly scheduler?: string;
+      readonly persistent?: number;
+      readonly servers: readonly {
+        readonly addr: string;
+        readonly port: number;
+        readonly weight?: number;
+        readonly forward?: string;
+      }[];
+    }[];
+    readonly timeouts?: readonly number[];
+  };
+  readonly sysctl?: Readonly<Record<string, string | number>>;
+}
+
+/** The four empty tables that every node of a lab starts with. */
+const EMPTY_TABLES = `*raw
+:PREROUTING ACCEPT
+:OUTPUT ACCEPT
+COMMIT
+*mangle
+:PREROUTING ACCEPT
+:INPUT ACCEPT
+:FORWARD ACCEPT
+:OUTPUT ACCEPT
+:POSTROUTING ACCEPT
+COMMIT
+*nat
+:PREROUTING ACCEPT
+:INPUT ACCEPT
+:OUTPUT ACCEPT
+:POSTROUTING ACCEPT
+COMMIT
+*filter
+:INPUT ACCEPT
+:FORWARD ACCEPT
+:OUTPUT ACCEPT
+COMMIT
+`;
+
+/** Conntrack events of traced namespaces. */
+const events = new WeakMap<Netns, ConntrackEvents>();
+
+/** Listens to conntrack as soon as something has switched it on. */
+function listen(ns: Netns): void {
+  const ct = ns.nf?.ct ?? null;
+  if (ct === null || !(ns.nf!.trace instanceof NfTrace) || ct.listener !== null) return;
+  const ev = new ConntrackEvents(ct);
+  ct.listener = ev;
+  events.set(ns, ev);
+}
 
 /** Loads iptables rules, ipsets and IPVS services of a namespace. */
-export function applyNetfilter(_name: string, _ns: Netns, _spec: TopoNetns): void {}
+export function applyNetfilter(name: string, ns: Netns, topoSpec: TopoNetns, topo: LabTopology): void {
+  const spec = topoSpec as NfSpec;
+  const node = spec.role === "node";
+  for (const s of spec.ipset ?? []) {
+    const set = xtNet(ns).sets.create(s.name, s.type);
+    for (const m of s.members) set.add(m);
+  }
+  if (node || spec.iptables !== undefined) iptablesRestore(ns, EMPTY_TABLES);
+  if (spec.iptables !== undefined) {
+    const report = iptablesRestore(ns, spec.iptables, { file: `iptables of ${name}`, noflush: true });
+    const u = report.unmodelled[0];
+    if (u !== undefined)
+      throw new PodpathError("UNSUPPORTED", `${name}, line ${u.line}: ${u.what} (${u.rule})`);
+  }
+  for (const [k, v] of Object.entries(spec.sysctl ?? {})) nfSysctlSet(ns, k, v);
+  if (spec.ipvs !== undefined) {
+    const ok = (argv: readonly string[]): void => {
+      const r = ipvsadm(ns, argv);
+      if (r.rc !== 0) throw new PodpathError("SCENARIO_INVALID", `${name}: ipvsadm ${argv.join(" ")}: ${r.out.trim()}`);
+    };
+    for (const s of spec.ipvs.services) {
+      const key = [s.proto === "udp" ? "-u" : "-t", `${s.addr}:${s.port}`];
+      const p = s.persistent !== undefined && s.persistent > 0 ? ["-p", String(s.persistent)] : [];
+      ok(["-A", ...key, "-s", s.scheduler ?? "rr", ...p]);
+      for (const r of s.servers) {
+        const fwd = { masq: "-m", tunnel: "-i", direct: "-g" }[r.forward ?? "masq"] ?? "-m";
+        ok(["-a", ...key, "-r", `${r.addr}:${r.port}`, fwd, "-w", String(r.weight ?? 1)]);
+      }
+    }
+    if (spec.ipvs.timeouts !== undefined) ok(["--set", ...spec.ipvs.timeouts.map(String)]);
+  }
+  if (node && spec.trace !== false) {
+    nfState(ns).trace = new NfTrace({ chainEnds: oldKernel(topo) });
+    for (const c of ["PREROUTING", "OUTPUT"]) iptables(ns, "raw", `-I ${c} 1 -j TRACE`);
+    listen(ns);
+  }
+}
 
-/** Runs a command of a `cmd` step (iptables ...); null when it is not known. */
+/** True before Linux 6.3: nf_tables told of the ends of chains. */
+function oldKernel(topo: LabTopology): boolean {
+  const m = /^(\d+)\.(\d+)/.exec((topo as { readonly kernel?: string }).kernel ?? "");
+  return m !== null && (Number(m[1]) < 6 || (Number(m[1]) === 6 && Number(m[2]) < 3));
+}
+
+function quote(w: string): string {
+  return /^[^\s"'\\]+$/.test(w) ? w : `"${w.replace(/["\\]/g, "\\$&")}"`;
+}
+
+/** Runs a command of a `cmd` step (iptables, ipset, ipvsadm, conntrack); null when it is not known. */
 export function labCommand(
-  _ns: Netns,
-  _argv: readonly string[],
-  _stdin: string,
+  ns: Netns,
+  argv: readonly string[],
+  stdin: string,
 ): { rc: number; out: string } | null {
+  try {
+    switch (argv[0]) {
+      case "iptables":
+      case "iptables-nft": {
+        let table: TableName = "filter";
+        const rest: string[] = [];
+        for (let i = 1; i < argv.length; i++) {
+          if (argv[i] === "-t") table = argv[++i] as TableName;
+          else if (argv[i] !== "-w" && argv[i] !== "-n") rest.push(argv[i]!);
+        }
+        iptables(ns, table, rest.map(quote).join(" "), { strict: true });
+        listen(ns);
+        return { rc: 0, out: "" };
+      }
+      case "iptables-restore":
+      case "iptables-nft-restore":
+        iptablesRestore(ns, stdin, { noflush: argv.includes("--noflush") || argv.includes("-n"), strict: true });
+        listen(ns);
+        return { rc: 0, out: "" };
+      case "ipset":
+        xtNet(ns).sets.restore(argv[1] === "restore" ? stdin : argv.slice(1).join(" "));
+        return { rc: 0, out: "" };
+      case "ipvsadm":
+        return ipvsadm(ns, argv.slice(1), stdin);
+      case "conntrack": {
+        const ct = ns.nf?.ct ?? null;
+        if (argv[1] === "-F") {
+          ct?.flush(() => true);
+          return { rc: 0, out: "conntrack v1.4.7 (conntrack-tools): connection tracking table has been emptied.\n" };
+        }
+        if (argv[1] === "-L") {
+          const l = conntrackList(ct);
+          return { rc: 0, out: l.out + l.err };
+        }
+        return null;
+      }
+      default:
+        return null;
+    }
+  } catch (e) {
+    if (!isPodpathError(e)) throw e;
+    return { rc: 1, out: `${argv[0]}: ${e.message}\n` };
+  }
+}
+
+function readMaybe(path: string): string | null {
+  if (existsSync(path)) return readFileSync(path, "utf8");
+  if (existsSync(`${path}.gz`)) return gunzipSync(readFileSync(`${path}.gz`)).toString("utf8");
   return null;
 }
 
-/** Compares what netfilter saw. */
+/** A trace line without what is random: IP ids that the sender's kernel chose, tunnel ports, dumped bytes. */
+function maskTrace(l: string): string {
+  return l
+    .replace(/ ID=(\d+)/, (_, id) => ` ID=${id === "0" ? "0" : "#"}`)
+    .replace(/LL=(0x[0-9a-f]+) [0-9a-f]+/, "LL=$1 #")
+    .replace(/SPORT=\d+ DPORT=(4789|6081)/, "SPORT=# DPORT=$1")
+    .trimEnd();
+}
+
+/** Seconds of a conntrack line: a tick may have passed before they were read. */
+function maskSeconds(l: string): string {
+  return l.replace(/^(\s*\[\w+\])?(\s*\w+\s+\d+) (\d+) /, (_, a: string | undefined, b: string, s: string) => {
+    const n = Number(s);
+    return `${a ?? ""}${b} ${a?.includes("DESTROY") ? "#" : n % 10 === 9 ? n + 1 : n} `;
+  });
+}
+
+/** Sections of trace.txt by node. */
+function traceSections(text: string): Map<string, { trace: string[]; events: string[] }> {
+  const out = new Map<string, { trace: string[]; events: string[] }>();
+  let into: string[] | null = null;
+  for (const l of text.split("\n")) {
+    const t = /^### netfilter trace in (\S+)/.exec(l);
+    const e = /^### conntrack events in (\S+)/.exec(l);
+    if (t !== null) {
+      into = [];
+      out.set(t[1]!, { trace: into, events: [] });
+    } else if (e !== null) {
+      into = out.get(e[1]!)!.events;
+    } else if (into !== null && l !== "" && !l.startsWith("(no packet") && l !== "(none)") into.push(l);
+  }
+  return out;
+}
+
+interface Counters {
+  readonly nstat?: Readonly<Record<string, number>>;
+  readonly conntrack?: readonly string[];
+  readonly iptables_save?: readonly string[];
+  readonly ipvs?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Compares what netfilter saw with what was recorded, node by node. */
 export function checkNetfilter(
-  _dir: string,
-  _lab: string,
+  dir: string,
+  lab: string,
   _topo: LabTopology,
-  _run: LabRun,
-  _report: ConformanceReport,
-): void {}
+  run: LabRun,
+  report: ConformanceReport,
+): void {
+  const compare = (name: string, want: readonly string[], got: readonly string[]): void => {
+    const a = want.map((l) => `${l}\n`).join("");
+    const b = got.map((l) => `${l}\n`).join("");
+    if (a === b) report.pass();
+    else report.fail(`${lab} ${name}`, textDiff(a, b));
+  };
+  const text = readMaybe(join(dir, "trace.txt"));
+  if (text !== null) {
+    for (const [node, s] of traceSections(text)) {
+      const ns = run.built.ns.get(node);
+      if (ns === undefined) continue;
+      const got = (ns.nf?.trace?.compact() ?? "").split("\n").filter((l) => l !== "");
+      compare(`trace in ${node}`, s.trace.map(maskTrace), got.map(maskTrace));
+      compare(
+        `conntrack events in ${node}`,
+        s.events.map((l) => maskSeconds(l.trimEnd())),
+        (events.get(ns)?.lines ?? []).map((l) => maskSeconds(l.trimEnd())),
+      );
+    }
+  }
+  const json = readMaybe(join(dir, "counters.json"));
+  if (json === null) return;
+  for (const [node, c] of Object.entries(JSON.parse(json) as Record<string, Counters>)) {
+    const ns = run.built.ns.get(node);
+    if (ns === undefined) continue;
+    if (c.iptables_save !== undefined && c.iptables_save.length > 0) {
+      compare(
+        `rule counters in ${node}`,
+        c.iptables_save.filter((l) => !l.startsWith("#")),
+        iptablesSave(ns, { counters: true })
+          .split("\n")
+          .filter((l) => l !== ""),
+      );
+    }
+    if (c.conntrack !== undefined) {
+      const ct = ns.nf?.ct ?? null;
+      const strip = (l: string): string => l.replace(/^(ipv4 +2 \w+ +\d+) \d+ /, "$1 # ").replace(/ use=\d+$/, "");
+      const got = ct === null ? [] : [...ct.entries()].map((x) => procNfConntrackLine(ct, x));
+      compare(`conntrack table in ${node}`, c.conntrack.map(strip).sort(), got.map(strip).sort());
+    }
+    if (c.ipvs !== undefined) {
+      const lines = (t: string): string[] => t.split("\n").filter((l) => l !== "");
+      const strip = (l: string): string => l.replace(/ \d\d:\d\d /, " # ");
+      compare(`ipvs services in ${node}`, c.ipvs.services ?? [], lines(ipvsadm(ns, ["-Sn"]).out));
+      compare(
+        `ipvs statistics in ${node}`,
+        c.ipvs.stats ?? [],
+        lines(ipvsadm(ns, ["-ln", "--stats", "--exact"]).out),
+      );
+      compare(
+        `ipvs connections in ${node}`,
+        (c.ipvs.connections ?? []).map(strip).sort(),
+        lines(ipvsadm(ns, ["-lnc"]).out).map(strip).sort(),
+      );
+    }
+    if (c.nstat !== undefined) {
+      const want: string[] = [];
+      const got: string[] = [];
+      MIB_NAMES.forEach((n, i) => {
+        if (/^(Tcp|Ip6|Icmp6)/.test(n)) return;
+        const w = c.nstat![n] ?? 0;
+        const g = ns.mib[i]!;
+        want.push(`${n} ${w}`);
+        got.push(`${n} ${g}`);
+      });
+      compare(`counters in ${node}`, want, got);
+    }
+  }
+}

@@ -237,7 +237,7 @@ function parseRule(xt: XtNet, table: XtTable, words: readonly string[], line: nu
       case "--wait":
         break;
       default: {
-        let taken = target !== null && target.b.option(o, inv, w);
+        let taken = target?.b.option(o, inv, w);
         for (let i = builders.length - 1; i >= 0 && !taken; i--) taken = builders[i]!.b.option(o, inv, w);
         if (!taken) {
           // An option of the protocol's own match loads it.

@@ -226,7 +226,6 @@ const scratchInv = new NfTuple();
 const scratchInner = new NfTuple();
 
 export class NfConntrack {
-  readonly sysctl = new NfCtSysctl();
   readonly stats = new NfCtStats();
   /** Confirmed entries. */
   count = 0;
@@ -249,6 +248,7 @@ export class NfConntrack {
 
   constructor(
     readonly nf: NfState,
+    readonly sysctl: NfCtSysctl = new NfCtSysctl(),
     buckets = 1024,
   ) {
     this.ns = nf.ns;
@@ -348,13 +348,13 @@ export class NfConntrack {
   /** Milliseconds until the entry expires (nf_ct_expires). */
   expires(ct: NfConn): number {
     const left = (ct.status & IPS_CONFIRMED) !== 0 ? (ct.timeout - this.now) | 0 : ct.timeout;
-    return left > 0 ? left : 0;
+    return Math.max(left, 0);
   }
 
   /** Milliseconds that an entry which was just deleted had left. */
   remaining(ct: NfConn): number {
     const left = (ct.timeout - this.now) | 0;
-    return left > 0 ? left : 0;
+    return Math.max(left, 0);
   }
 
   /** __nf_ct_refresh_acct: a new life span, `sec` seconds. */
@@ -792,9 +792,13 @@ class ConntrackConfirm extends NfHook {
  * nf_ct_netns_get: connection tracking is switched on in a namespace by the first rule that needs it, together
  * with defragmentation. `nf_defrag_ipv4_enable` is given by the caller, because it lives with the IP code.
  */
-export function conntrackEnable(nf: NfState, defragEnable: (nf: NfState) => void): NfConntrack {
+export function conntrackEnable(
+  nf: NfState,
+  defragEnable: (nf: NfState) => void,
+  sysctl: NfCtSysctl = new NfCtSysctl(),
+): NfConntrack {
   if (nf.ct !== null) return nf.ct;
-  const ct = new NfConntrack(nf);
+  const ct = new NfConntrack(nf, sysctl);
   nf.ct = ct;
   defragEnable(nf);
   nf.register(new ConntrackIn(NF_INET_PRE_ROUTING, ct));

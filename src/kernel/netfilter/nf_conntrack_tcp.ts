@@ -154,7 +154,7 @@ function tcp_options(skb: Skb, off: number, doff: number, st: IpCtTcpState): voi
     if (op === 4 && n === 2) st.flags |= FLAG_SACK_PERM;
     else if (op === 3 && n === 3) {
       const s = b[p + 2]!;
-      st.td_scale = s > 14 ? 14 : s;
+      st.td_scale = Math.min(s, 14);
       st.flags |= FLAG_WINDOW_SCALE;
     }
     p += n;
@@ -278,7 +278,7 @@ function tcp_in_window(
     seq = sender.td_end;
     end = seq;
   }
-  const maxack = sender.td_maxwin > MAXACKWINCONST ? sender.td_maxwin : MAXACKWINCONST;
+  const maxack = Math.max(sender.td_maxwin, MAXACKWINCONST);
 
   if (!before(seq, (sender.td_maxend + 1) | 0)) {
     const overshot = (end - sender.td_maxend + 1) >>> 0;

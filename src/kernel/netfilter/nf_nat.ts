@@ -181,8 +181,8 @@ function uniquePort(net: NfConntrack, t: NfTuple, r: NatRange, manip: number, ct
     case IPPROTO_SCTP:
       key = src ? t.sport : t.dport;
       if (spec) {
-        min = r.minPort < r.maxPort ? r.minPort : r.maxPort;
-        size = (r.minPort < r.maxPort ? r.maxPort : r.minPort) - min + 1;
+        min = Math.min(r.minPort, r.maxPort);
+        size = Math.max(r.minPort, r.maxPort) - min + 1;
       } else {
         // Without a range a destination port cannot change.
         if (manip === NF_NAT_MANIP_DST) return;
@@ -205,7 +205,7 @@ function uniquePort(net: NfConntrack, t: NfTuple, r: NatRange, manip: number, ct
     (r.flags & NF_NAT_RANGE_PROTO_OFFSET) !== 0
       ? (key - r.basePort) & 0xffff
       : (net.prng.nextInt32() >>> 16) & 0xffff;
-  let attempts = size > 128 ? 128 : size;
+  let attempts = Math.min(size, 128);
   for (;;) {
     for (let i = 0; i < attempts; i++, off = (off + 1) & 0xffff) {
       const p = min + (off % size);

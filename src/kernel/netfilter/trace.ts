@@ -168,7 +168,7 @@ export function describePacket(cx: XtContext): string {
     // The kernel dumps what lies between the MAC header and the IP header, at most 20 bytes; a stale MAC header
     // behind the IP header makes it 20 bytes from there.
     const gap = n - skb.mac;
-    const len = gap >= 0 ? (gap < 20 ? gap : 20) : 20;
+    const len = gap >= 0 ? Math.min(gap, 20) : 20;
     const type = cx.inDev !== null ? cx.inDev.type : 0;
     if (len > 0) {
       if (type === ARPHRD_ETHER && len >= 14) {

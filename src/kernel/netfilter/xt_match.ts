@@ -1137,7 +1137,7 @@ class LimitMatch extends XtMatch {
     const s = this.#state;
     const now = this.xt.clock.ns;
     const c = s[0]! + now - s[1]!;
-    s[0] = c > this.cap ? this.cap : c;
+    s[0] = Math.min(c, this.cap);
     s[1] = now;
     if (s[0]! < this.cost) return false;
     s[0]! -= this.cost;
@@ -1213,7 +1213,7 @@ class HashlimitMatch extends XtMatch {
     const s = this.#slot(k0, k1, k2, now);
     const vals = this.#vals;
     const c = vals[s]! + now - vals[s + 1]!;
-    vals[s] = c > this.cap ? this.cap : c;
+    vals[s] = Math.min(c, this.cap);
     vals[s + 1] = now;
     vals[s + 2] = now + this.expireMs * 1e6;
     if (vals[s]! >= this.cost) {

@@ -39,7 +39,7 @@ import {
   nfState,
 } from "./hooks.js";
 import { IpSets } from "./ipset.js";
-import { conntrackEnable, type NfConntrack } from "./nf_conntrack.js";
+import { conntrackEnable, type NfConntrack, NfCtSysctl } from "./nf_conntrack.js";
 import { type NatChains, natRerouteNeeded, nf_nat_fn } from "./nf_nat.js";
 import { TRACE_POLICY, TRACE_RETURN, TRACE_RULE } from "./trace.js";
 
@@ -349,9 +349,12 @@ export class XtNet {
     else if (defrag) nf_defrag_ipv4_enable(this.nf);
   }
 
+  /** What sysctls said before tracking was on. */
+  readonly ctSysctl = new NfCtSysctl();
+
   /** nf_ct_netns_get. */
   conntrack(): NfConntrack {
-    return conntrackEnable(this.nf, nf_defrag_ipv4_enable);
+    return conntrackEnable(this.nf, nf_defrag_ipv4_enable, this.ctSysctl);
   }
 
   /** Runs the base chain of `table` on `hook`. Returns NF_*. */
