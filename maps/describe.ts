@@ -133,8 +133,11 @@ function tuple(k: Reader, v6: boolean): Described {
 /** Adds `name_rel` = value - now. */
 function relative(out: Described, now: number | undefined, names: readonly string[]): void {
   if (now === undefined) return;
-  // A time of 0 means "never", so a difference would say nothing.
-  for (const name of names) if (out[name] !== 0) out[`${name}_rel`] = (out[name] as number) - now;
+  for (const name of names) {
+    // A report at 0 never was, so that its distance would say nothing.
+    if (out[name] === 0 && name.endsWith("_report")) continue;
+    out[`${name}_rel`] = (out[name] as number) - now;
+  }
 }
 
 function ct(k: Reader, v: Reader, v6: boolean): Described {
