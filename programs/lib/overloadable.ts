@@ -2,6 +2,7 @@
 //
 //   mark  bits 31..16 identity 15..0 (or proxy port, endpoint id)   11..8 magic   7..0 identity 23..16
 
+import { PACKET_HOST } from "../../src/bpf/skb.js";
 import {
   DBG_SKIP_PROXY,
   MARK_MAGIC_EGW_DONE,
@@ -15,12 +16,10 @@ import {
   TC_INDEX_F_SKIP_HEALTH_CHECK,
   TC_INDEX_F_SKIP_HOST_FIREWALL,
   TC_INDEX_F_SKIP_NODEPORT,
-  XFER_PKT_NO_SVC,
   XFER_PKT_SNAT_DONE,
 } from "./common.js";
 import { type Ctx, ctx_redirect, IS_BPF_XDP } from "./ctx.js";
 import { cilium_dbg } from "./dbg.js";
-import { PACKET_HOST } from "../../src/bpf/skb.js";
 
 /** get_identity(): the identity carried in the mark. */
 export function get_identity(ctx: Ctx): number {
@@ -87,9 +86,9 @@ export function ctx_skip_nodeport_clear(ctx: Ctx): void {
   ctx.skb.tcIndex &= ~TC_INDEX_F_SKIP_NODEPORT;
 }
 
+/** ctx_skip_nodeport_set(): in XDP the bit stands for RECIRC_MARKER and is gone before the packet leaves the program. */
 export function ctx_skip_nodeport_set(ctx: Ctx): void {
-  if (ctx.obj.kind === IS_BPF_XDP) ctx.xdp_xfer |= XFER_PKT_NO_SVC;
-  else ctx.skb.tcIndex |= TC_INDEX_F_SKIP_NODEPORT;
+  ctx.skb.tcIndex |= TC_INDEX_F_SKIP_NODEPORT;
 }
 
 /** ctx_skip_host_fw(): reads and clears. */
