@@ -181,6 +181,8 @@ function timeFrom(units: bigint, iface: { tsresol: number; tsoffset?: number }):
 function timeTo(t: CaptureTime, iface: { tsresol: number; tsoffset?: number }): bigint {
   const per = unitsPerSec(iface.tsresol);
   const sec = BigInt(t.sec - (iface.tsoffset ?? 0));
+  if (sec < 0n)
+    throw new PodpathError("USAGE", `pcapng: the time ${t.sec} s lies before the interface's offset`);
   // Units that nanoseconds do not hit are rounded up, so that a time that reading rounded down comes back.
   const up = (iface.tsresol & 0x80) !== 0 || iface.tsresol > 9 ? NS - 1n : 0n;
   return sec * per + (BigInt(t.nsec) * per + up) / NS;

@@ -284,6 +284,14 @@ describe("PcapngWriter", () => {
     );
   });
 
+  it("refuses a time before the interface's offset", () => {
+    const w = new p.PcapngWriter();
+    w.addInterface({ tsoffset: 100 });
+    expect(failure(() => w.packet(0, 99, 0, hex("aa")))).toBe(
+      "USAGE: pcapng: the time 99 s lies before the interface's offset",
+    );
+  });
+
   it("keeps text beyond ASCII", () => {
     const w = new p.PcapngWriter({ comments: ["größer → 跨节点"] });
     expect(p.readPcapng(w.take()).sections[0]!.comments).toEqual(["größer → 跨节点"]);

@@ -148,7 +148,8 @@ describe("captures recorded with a real kernel", () => {
             : proto === ipv4.IPPROTO_UDP && udp.check(out, l4) !== 0
               ? l4Checksum(out, 0, l4, n - l4, proto)
               : 0;
-        if (sum !== 0 || !ipv4.checkOk(out, 0)) wrong.push(`${c.file}: ${describeFrame(p.bytes, p)}`);
+        if (sum !== 0 || !ipv4.checkOk(out, 0))
+          wrong.push(`${c.file}: ${describeFrame(p.bytes, { linkType: p.linkType })}`);
       });
     }
     expect(complete).toBeGreaterThan(0);
@@ -163,7 +164,7 @@ describe("captures recorded with a real kernel", () => {
       for (const p of readCapture(c.bytes).packets) {
         if (p.linkType !== LINKTYPE_ETHERNET || p.bytes.length < ETH_HLEN) continue;
         if (!dissectFrame(viewOf(p.bytes), 0, p.bytes.length, k, 0))
-          failed.push(`${c.file}: ${describeFrame(p.bytes, p)}`);
+          failed.push(`${c.file}: ${describeFrame(p.bytes, { linkType: p.linkType })}`);
       }
     }
     expect(failed).toEqual([]);
