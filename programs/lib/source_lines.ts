@@ -153,6 +153,8 @@ export const OVERLAY_TO_OVERLAY_EDT = site(FILE_OVERLAY, 0);
 /** tail_lb_ipv4, tail_lb_ipv6: drops. */
 export const XDP_LB4_DROP = site(FILE_XDP, 194);
 export const XDP_LB6_DROP = site(FILE_XDP, 0);
+/** cil_xdp_entry: the tail call is missing. */
+export const XDP_ENTRY_DROP = site(FILE_XDP, 0);
 
 // --- bpf_wireguard.c ------------------------------------------------------------------------------------------------
 export const WIREGUARD_DROP = site(FILE_WIREGUARD, 0);
