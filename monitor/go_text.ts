@@ -121,23 +121,42 @@ export function durationMs(ms: number): string {
   return minutes === 0 ? `${seconds}s` : `${minutes}m${seconds}s`;
 }
 
+// A row of a dump: offset 0-7, bytes from 10 (from 35 the upper eight), `|` at 60, text, `|`, newline.
+const DUMP_ROW = 79;
+const DUMP_TEXT = 61;
+const SPACE = 0x20;
+const BAR = 0x7c;
+const DIGITS = new Uint8Array(16);
+for (let i = 0; i < 16; i++) DIGITS[i] = i.toString(16).charCodeAt(0);
+let dump = new Uint8Array(DUMP_ROW * 16);
+const ascii = new TextDecoder();
+
 /** encoding/hex.Dump of bytes [from, to). */
 export function hexDump(b: Uint8Array, from: number, to: number): string {
-  let out = "";
-  for (let row = from; row < to; row += 16) {
-    const n = Math.min(16, to - row);
-    let text = `${(row - from).toString(16).padStart(8, "0")} `;
-    let ascii = "";
+  const rows = (to - from + 15) >> 4;
+  if (dump.length < rows * DUMP_ROW) dump = new Uint8Array(rows * DUMP_ROW * 2);
+  const out = dump;
+  let length = 0;
+  for (let row = 0; row < rows; row++) {
+    const base = row * DUMP_ROW;
+    const at = from + row * 16;
+    const n = Math.min(16, to - at);
+    for (let i = 0, shift = 28; i < 8; i++, shift -= 4) out[base + i] = DIGITS[((row << 4) >>> shift) & 15]!;
+    for (let i = 8; i < 60; i++) out[base + i] = SPACE;
+    out[base + 60] = BAR;
     for (let i = 0; i < n; i++) {
-      const v = b[row + i]!;
-      text += i === 8 ? `  ${HEX2[v]}` : ` ${HEX2[v]}`;
-      ascii += v < 32 || v > 126 ? "." : PRINTABLE[v]!;
+      const v = b[at + i]!;
+      const o = base + 10 + 3 * i + (i >> 3);
+      out[o] = DIGITS[v >> 4]!;
+      out[o + 1] = DIGITS[v & 15]!;
+      out[base + DUMP_TEXT + i] = v < 32 || v > 126 ? 0x2e : v;
     }
-    out += n === 16 ? `${text}  |${ascii}|\n` : `${text.padEnd(58)}  |${ascii}|\n`;
+    out[base + DUMP_TEXT + n] = BAR;
+    out[base + DUMP_TEXT + n + 1] = 0x0a;
+    length = base + DUMP_TEXT + n + 2;
   }
-  return out;
+  return ascii.decode(out.subarray(0, length));
 }
-const PRINTABLE: readonly string[] = Array.from({ length: 127 }, (_, i) => String.fromCharCode(i));
 
 /** `[a b c]`: `%v` of bytes [from, to). */
 export function bytesSpaced(b: Uint8Array, from: number, to: number): string {

@@ -51,6 +51,9 @@ class LineCache {
     keys[k] = words;
     keys[k + 1] = extra;
     for (let i = 0, o = off; i < words; i++, o += 4) keys[k + 2 + i] = be32(b, o);
+    // A line put together from thirty pieces is a tree of them until somebody looks into it; looking now makes it one
+    // string, which every later use copies in one go. (No line begins with NUL: the look is not optimised away.)
+    if (line.charCodeAt(0) === 0) return "";
     this.#lines[this.#slot] = line;
     return line;
   }
