@@ -152,10 +152,6 @@ export class Ctx {
   fraginfo = 0;
   frag_id = 0;
   frag_proto = 0;
-  /** nodeport_lb4/6: the packet goes to the stack now (`bool *punt_to_stack`). */
-  punt_to_stack = false;
-  /** nodeport_lb4/6: the packet carried DSR information (`bool *is_dsr`). */
-  is_dsr = false;
   /** Output device of the last fib_redirect (`int *oif`). */
   fib_oif = 0;
   /** load_ip_trace_id(): the IP option's trace id, 0 when not traced. */
@@ -164,8 +160,6 @@ export class Ctx {
   recorder: StepRecorder | null = null;
   readonly ct_buffer4: CtBuffer4 = new CtBuffer4();
   readonly ct_buffer6: CtBuffer6 = new CtBuffer6();
-  /** cilium_call_policy and cilium_egresscall_policy: endpoint id to object. */
-  readonly call_policy: (LoadedObject | undefined)[] = [];
 
   constructor(
     readonly def: CompileConfig,
@@ -184,6 +178,7 @@ export class Ctx {
     this.config = obj.config;
     this.ext_err = 0;
     this.tail_calls = 0;
+    this.maps.cpu.id = skb.cpu;
   }
 }
 
@@ -320,23 +315,23 @@ export function tail_call_internal(ctx: Ctx, index: number): number {
  * with TAIL_CALLED set, or -1 if there is none (the caller knows which drop reason that is).
  */
 export function tail_call_policy(ctx: Ctx, endpoint_id: number): number {
-  const obj = ctx.call_policy[endpoint_id];
-  return enter_object(ctx, obj, obj === undefined ? null : obj.policyProgram, endpoint_id);
+  const obj = ctx.maps.cilium_call_policy.get(endpoint_id) as LoadedObject | null;
+  return enter_object(ctx, obj, obj === null ? null : obj.policyProgram, endpoint_id);
 }
 
 /** tail_call_egress_policy(): the egress policy program, for packets that come back from the L7 load balancer. */
 export function tail_call_egress_policy(ctx: Ctx, endpoint_id: number): number {
-  const obj = ctx.call_policy[endpoint_id];
-  return enter_object(ctx, obj, obj === undefined ? null : obj.policyEgressProgram, endpoint_id);
+  const obj = ctx.maps.cilium_egresscall_policy.get(endpoint_id) as LoadedObject | null;
+  return enter_object(ctx, obj, obj === null ? null : obj.policyEgressProgram, endpoint_id);
 }
 
 function enter_object(
   ctx: Ctx,
-  obj: LoadedObject | undefined,
+  obj: LoadedObject | null,
   program: TailCall | null,
   endpoint_id: number,
 ): number {
-  const there = obj !== undefined && program !== null && ctx.tail_calls < MAX_TAIL_CALL_CNT;
+  const there = obj !== null && program !== null && ctx.tail_calls < MAX_TAIL_CALL_CNT;
   if (ctx.recorder !== null) ctx.recorder.step(Step.TAIL_CALL, ctx.skb, null, endpoint_id, there ? 1 : 0, 1);
   if (!there) return -1;
   ctx.tail_calls++;

@@ -1,5 +1,6 @@
 // The Ethernet header, after bpf/lib/eth.h. A MAC is two words as maps hold them (four bytes, two bytes), or six bytes.
 
+import { bswap16 } from "../../src/net/view.js";
 import { ETH_HLEN } from "./common.js";
 import { type Ctx, ctx_has, load_u16, store_be16, store_be32 } from "./ctx.js";
 
@@ -21,9 +22,12 @@ export function validate_ethertype(ctx: Ctx): boolean {
   return eth_is_supported_ethertype(ethertype);
 }
 
-/** True for Ethernet II types. */
+/**
+ * True for Ethernet II types. The original compares two big-endian numbers as they are loaded, so on little-endian
+ * machines most IEEE 802.3 lengths count as types: only 0x0000, 0x0100 ... 0x0500 do not.
+ */
 export function eth_is_supported_ethertype(proto: number): boolean {
-  return proto >= 0x0600;
+  return bswap16(proto) >= 0x0006;
 }
 
 export function eth_store_daddr(ctx: Ctx, lo: number, hi: number): void {

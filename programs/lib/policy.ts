@@ -132,7 +132,8 @@ function __policy_can_access(
     res.match_type = prefix > 8 ? POLICY_MATCH_L4_ONLY : prefix > 0 ? POLICY_MATCH_PROTO_ONLY : POLICY_MATCH_ALL;
   }
   if (ctx.def.POLICY_ACCOUNTING) {
-    stats_key.set(effective_ep_id(ctx), prefix, chosen === a ? remote_id : 0, egress, proto, port);
+    // Under the packet's port: the ICMP type stands in for it in the look-up only.
+    stats_key.set(effective_ep_id(ctx), prefix, chosen === a ? remote_id : 0, egress, proto, dport);
     policyStatsAdd(ctx.maps.cilium_policystats, stats_key, ctx_full_len(ctx));
   }
   res.cookie = policyCookie(map, chosen);
