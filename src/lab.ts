@@ -14,7 +14,14 @@ import { Machines } from "./cluster/machines.js";
 import type { ClusterModel, DatapathName, Profile } from "./cluster/model.js";
 import { DROP_REASON_NAMES } from "./kernel/drop_reason.js";
 import { loadScenario, type Scenario } from "./scenario/load.js";
-import { type EndpointRef, resolveEndpoint, Traffic } from "./scenario/traffic.js";
+import type { PingStep, UdpStep } from "./scenario/schema.js";
+import {
+  type EndpointRef,
+  type PingResult,
+  resolveEndpoint,
+  Traffic,
+  type UdpResult,
+} from "./scenario/traffic.js";
 import { type Walk, type WalkNames, walksOf } from "./walk/walk.js";
 
 /** What a caller may change of a scenario. */
@@ -106,6 +113,16 @@ export class Lab {
   /** What `pod/a`, `pod/ns/a`, `node/n`, `host/h`, `service/ns/s` or an address stands for. */
   endpoint(text: string): EndpointRef {
     return resolveEndpoint(this, text);
+  }
+
+  /** ICMP echo; see Traffic.ping. */
+  ping(o: PingStep): PingResult {
+    return this.traffic.ping(o);
+  }
+
+  /** Datagrams; see Traffic.udp. */
+  udp(o: UdpStep): UdpResult {
+    return this.traffic.udp(o);
   }
 
   /** Sends the scenario's own traffic, in order. */

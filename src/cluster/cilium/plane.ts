@@ -153,7 +153,7 @@ export class CiliumPlane implements ControlPlane {
 
   setRecorder(recorder: StepRecorder | null): void {
     for (const ns of this.machines.namespaces) if (ns !== undefined) ns.recorder = recorder;
-    for (const n of this.nodes) n.datapath.setRecorder(recorder);
+    for (const n of this.nodes) n.datapath.recorder = recorder;
   }
 
   // --- a node -----------------------------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ export class CiliumPlane implements ControlPlane {
       nativeMac: (ifindex) => ns.dev(ifindex)?.mac ?? null,
     };
     const helpers = new KernelHelpers(machine.kernel);
-    node.datapath = createDatapath({ def: nodeDefines(a, node.facts), maps, helpers });
+    node.datapath = createDatapath({ config: nodeDefines(a, node.facts), maps, helpers });
     const nat = a.kubeProxyReplacement || a.bpfMasquerade;
     node.gc = new CtGc({
       ipv4: a.ipv4
@@ -261,14 +261,14 @@ export class CiliumPlane implements ControlPlane {
 
     const hostVars = (dev: { ifindex: number; mac: Uint8Array }) =>
       vars({ interface_ifindex: dev.ifindex, interface_mac: dev.mac, security_label: ID_HOST });
-    const onHost = node.datapath.loadHost(hostVars(host), "cilium_host");
+    const onHost = node.datapath.loadHost(hostVars(host));
     host.tc_ingress = onHost.to_host;
     host.tc_egress = onHost.from_host;
-    net.tc_ingress = node.datapath.loadHost(hostVars(net), "cilium_net").to_host;
+    net.tc_ingress = node.datapath.loadHost(hostVars(net)).to_host;
     // Native devices get programs only when some feature needs them there.
     if (a.kubeProxyReplacement || a.bpfMasquerade || a.hostFirewall) {
       for (const dev of machine.nics) {
-        const onNetdev = node.datapath.loadHost(hostVars(dev), "netdev");
+        const onNetdev = node.datapath.loadHost(hostVars(dev));
         dev.tc_ingress = onNetdev.from_netdev;
         dev.tc_egress = onNetdev.to_netdev;
       }
