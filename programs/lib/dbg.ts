@@ -33,7 +33,7 @@ export function cilium_dbg_capture2(ctx: Ctx, type: number, arg1: number, arg2: 
 function send_dbg(ctx: Ctx, type: number, arg1: number, arg2: number, arg3: number): void {
   if (!listened(ctx)) return;
   msg[0] = CILIUM_NOTIFY_DBG_MSG | (type << 8) | (ctx.obj.event_source << 16);
-  msg[1] = ctx.helpers.get_hash_recalc(ctx.skb);
+  msg[1] = ctx.skb.hash;
   msg[2] = arg1;
   msg[3] = arg2;
   msg[4] = arg3;

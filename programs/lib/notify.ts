@@ -1,7 +1,7 @@
 // The scratch header that all samples are built in, and what their common parts look like (bpf/lib/notify.h).
 //
 //   word 0  type u8 | subtype u8 | source u16        common header
-//   word 1  hash u32
+//   word 1  hash u32: skb->hash as it is, not computed for the sample (recorded runs with hash 0 show 0)
 //   word 2  len_orig u32                             capture header
 //   word 3  len_cap u16 | version u8 | ext_version u8
 //   word 4.. by type
@@ -25,7 +25,7 @@ export function capture_header(
 ): void {
   const skb = ctx.skb;
   msg[0] = type | ((subtype & 0xff) << 8) | (source << 16);
-  msg[1] = ctx.helpers.get_hash_recalc(skb);
+  msg[1] = skb.hash;
   msg[2] = skb.tail - skb.data;
   msg[3] = cap | (version << 16);
 }
