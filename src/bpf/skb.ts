@@ -131,6 +131,8 @@ export class Skb {
   nfctinfo = 0;
   /** skb->nf_trace: id under which netfilter traces the packet; 0 = it does not. */
   nfTrace = 0;
+  /** skb->ipvs_property: IPVS has dealt with it. */
+  ipvsProperty = false;
   /** skb->sk: the socket that owns it. */
   sk: Opaque = null;
   /** skb->_skb_refdst: the route. */
@@ -185,6 +187,7 @@ export class Skb {
     this.nfct = null;
     this.nfctinfo = 0;
     this.nfTrace = 0;
+    this.ipvsProperty = false;
     this.sk = null;
     this.dst = null;
     this.next = null;

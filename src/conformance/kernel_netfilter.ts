@@ -2,13 +2,17 @@
 // table and IPVS tables out.
 
 import { existsSync, readFileSync } from "node:fs";
-import { gunzipSync } from "node:zlib";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { isPodpathError, PodpathError } from "../base/errors.js";
 import { ipvsadm } from "../kernel/ipvs/ipvsadm.js";
 import { nfState } from "../kernel/netfilter/hooks.js";
 import { iptables, iptablesRestore, iptablesSave } from "../kernel/netfilter/iptables.js";
-import { ConntrackEvents, conntrackList, procNfConntrackLine } from "../kernel/netfilter/nf_conntrack_text.js";
+import {
+  ConntrackEvents,
+  conntrackList,
+  procNfConntrackLine,
+} from "../kernel/netfilter/nf_conntrack_text.js";
 import { nfSysctlSet } from "../kernel/netfilter/sysctl.js";
 import { NfTrace } from "../kernel/netfilter/trace.js";
 import { type TableName, xtNet } from "../kernel/netfilter/xtables.js";
@@ -23,7 +27,11 @@ interface NfSpec {
   readonly role?: string;
   readonly trace?: boolean;
   readonly iptables?: string;
-  readonly ipset?: readonly { readonly name: string; readonly type: string; readonly members: readonly string[] }[];
+  readonly ipset?: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly members: readonly string[];
+  }[];
   readonly ipvs?: {
     readonly services: readonly {
       readonly proto: string;
@@ -99,7 +107,8 @@ export function applyNetfilter(name: string, ns: Netns, topoSpec: TopoNetns, top
   if (spec.ipvs !== undefined) {
     const ok = (argv: readonly string[]): void => {
       const r = ipvsadm(ns, argv);
-      if (r.rc !== 0) throw new PodpathError("SCENARIO_INVALID", `${name}: ipvsadm ${argv.join(" ")}: ${r.out.trim()}`);
+      if (r.rc !== 0)
+        throw new PodpathError("SCENARIO_INVALID", `${name}: ipvsadm ${argv.join(" ")}: ${r.out.trim()}`);
     };
     for (const s of spec.ipvs.services) {
       const key = [s.proto === "udp" ? "-u" : "-t", `${s.addr}:${s.port}`];
@@ -151,7 +160,10 @@ export function labCommand(
       }
       case "iptables-restore":
       case "iptables-nft-restore":
-        iptablesRestore(ns, stdin, { noflush: argv.includes("--noflush") || argv.includes("-n"), strict: true });
+        iptablesRestore(ns, stdin, {
+          noflush: argv.includes("--noflush") || argv.includes("-n"),
+          strict: true,
+        });
         listen(ns);
         return { rc: 0, out: "" };
       case "ipset":
@@ -163,7 +175,10 @@ export function labCommand(
         const ct = ns.nf?.ct ?? null;
         if (argv[1] === "-F") {
           ct?.flush(() => true);
-          return { rc: 0, out: "conntrack v1.4.7 (conntrack-tools): connection tracking table has been emptied.\n" };
+          return {
+            rc: 0,
+            out: "conntrack v1.4.7 (conntrack-tools): connection tracking table has been emptied.\n",
+          };
         }
         if (argv[1] === "-L") {
           const l = conntrackList(ct);
@@ -197,10 +212,13 @@ function maskTrace(l: string): string {
 
 /** Seconds of a conntrack line: a tick may have passed before they were read. */
 function maskSeconds(l: string): string {
-  return l.replace(/^(\s*\[\w+\])?(\s*\w+\s+\d+) (\d+) /, (_, a: string | undefined, b: string, s: string) => {
-    const n = Number(s);
-    return `${a ?? ""}${b} ${a?.includes("DESTROY") ? "#" : n % 10 === 9 ? n + 1 : n} `;
-  });
+  return l.replace(
+    /^(\s*\[\w+\])?(\s*\w+\s+\d+) (\d+) /,
+    (_, a: string | undefined, b: string, s: string) => {
+      const n = Number(s);
+      return `${a ?? ""}${b} ${a?.includes("DESTROY") ? "#" : n % 10 === 9 ? n + 1 : n} `;
+    },
+  );
 }
 
 /** Sections of trace.txt by node. */
@@ -271,7 +289,8 @@ export function checkNetfilter(
     }
     if (c.conntrack !== undefined) {
       const ct = ns.nf?.ct ?? null;
-      const strip = (l: string): string => l.replace(/^(ipv4 +2 \w+ +\d+) \d+ /, "$1 # ").replace(/ use=\d+$/, "");
+      const strip = (l: string): string =>
+        l.replace(/^(ipv4 +2 \w+ +\d+) \d+ /, "$1 # ").replace(/ use=\d+$/, "");
       const got = ct === null ? [] : [...ct.entries()].map((x) => procNfConntrackLine(ct, x));
       compare(`conntrack table in ${node}`, c.conntrack.map(strip).sort(), got.map(strip).sort());
     }
@@ -287,7 +306,9 @@ export function checkNetfilter(
       compare(
         `ipvs connections in ${node}`,
         (c.ipvs.connections ?? []).map(strip).sort(),
-        lines(ipvsadm(ns, ["-lnc"]).out).map(strip).sort(),
+        lines(ipvsadm(ns, ["-lnc"]).out)
+          .map(strip)
+          .sort(),
       );
     }
     if (c.nstat !== undefined) {

@@ -29,7 +29,9 @@ export function nfSysctlSet(ns: Netns, path: string, value: string | number): bo
     s[vs[1]!] = n;
     return true;
   }
-  const m = /^net\/(?:netfilter|ipv4\/netfilter)\/(?:nf|ip)_conntrack_(\w+)$/.exec(path) ?? (path === "net/nf_conntrack_max" ? ["", "max"] : null);
+  const m =
+    /^net\/(?:netfilter|ipv4\/netfilter)\/(?:nf|ip)_conntrack_(\w+)$/.exec(path) ??
+    (path === "net/nf_conntrack_max" ? ["", "max"] : null);
   if (m === null) return false;
   // The sysctls exist with the module; the tracking itself waits for its first user.
   const s = ctSysctl(ns);
