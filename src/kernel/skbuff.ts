@@ -108,6 +108,7 @@ export function copy_skb_header(c: Skb, skb: Skb): void {
   c.nfct = skb.nfct;
   c.nfctinfo = skb.nfctinfo;
   c.nfTrace = skb.nfTrace;
+  c.ipvsProperty = skb.ipvsProperty;
   c.sk = skb.sk;
   c.dst = skb.dst;
 }
@@ -124,6 +125,7 @@ export function skb_scrub_packet(skb: Skb, xnet: boolean): void {
   if (skb.nfct !== null || skb.nfctinfo !== 0) nf_reset_ct(skb);
   skb.nfTrace = 0;
   if (!xnet) return;
+  skb.ipvsProperty = false;
   skb.mark = 0;
   skb.sk = null;
   skb.tstamp[0] = 0;
