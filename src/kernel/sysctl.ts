@@ -68,6 +68,7 @@ export class Sysctl {
   tcp_window_scaling = 1;
   tcp_ecn = 2;
   tcp_syn_retries = 6;
+  tcp_syn_linear_timeouts = 4;
   tcp_synack_retries = 5;
   tcp_retries1 = 3;
   tcp_retries2 = 15;

@@ -1,38 +1,1623 @@
-import { Sock } from "./sock.js";
+// TCP endpoints whose packets look like Linux's (tcp.c, tcp_input.c, tcp_output.c, tcp_timer.c), on the virtual clock.
+//
+// A send is cut into GSO packets as the kernel does (one per push, PSH on the last segment), all segments of one
+// leave before anything that they cause is handled, and while a call works on the socket ("owned by user") segments
+// that come in wait in the backlog until the call is done.
+//
+// Differs from the kernel: congestion control is slow start and a fixed window after a loss; no RACK, no TLP, no
+// receive buffer tuning (the window only shrinks by what is not read), no urgent data, no fast open, no ECN.
+
+import type { Timer } from "../base/clock.js";
+import type { Skb } from "../bpf/skb.js";
+import { Step } from "../bpf/steps.js";
+import { csum_fold, csum_partial, csum_pseudo } from "./csum.js";
+import { ip_build_header, ip_local_out } from "./ip_output.js";
+import type { Netns } from "./netns.js";
+import { dst_mtu, flowOut, ip_route_output_flow, outputErrno, type Rtable, rtMtuLocked } from "./route.js";
+import { alloc_local_skb, IPSKB_CONFIRM, IPSKB_IGNORE_DF } from "./skbuff.js";
+import { Mib } from "./snmp.js";
+import { IP_PMTUDISC_DO, IP_PMTUDISC_PROBE, IP_PMTUDISC_WANT, Sock } from "./sock.js";
+import { wheelExpiryNs } from "./timer_wheel.js";
+
+export const TCP_ESTABLISHED = 1;
+export const TCP_SYN_SENT = 2;
+export const TCP_SYN_RECV = 3;
+export const TCP_FIN_WAIT1 = 4;
+export const TCP_FIN_WAIT2 = 5;
+export const TCP_TIME_WAIT = 6;
+export const TCP_CLOSE = 7;
+export const TCP_CLOSE_WAIT = 8;
+export const TCP_LAST_ACK = 9;
+export const TCP_LISTEN = 10;
+export const TCP_CLOSING = 11;
+
+export const TH_FIN = 1;
+export const TH_SYN = 2;
+export const TH_RST = 4;
+export const TH_PSH = 8;
+export const TH_ACK = 16;
+
+const MS = 1e6;
+const EADDRINUSE = 98;
+const EADDRNOTAVAIL = 99;
+const ECONNRESET = 104;
+const ETIMEDOUT = 110;
+const EPIPE = 32;
+const ENOTCONN = 107;
+const MAX_QUICKACKS = 16;
+const TIMEWAIT_MS = 60_000;
+const TS_LEN = 12;
+
+/** a < b in sequence space. */
+export const before = (a: number, b: number): boolean => ((a - b) | 0) < 0;
+export const after = (a: number, b: number): boolean => ((b - a) | 0) < 0;
+
+/** A packet of the write or retransmission queue (struct sk_buff with tcp_skb_cb). */
+interface TxSkb {
+  seq: number;
+  end: number;
+  data: Uint8Array;
+  fin: boolean;
+  psh: boolean;
+  sentNs: number;
+  sacked: boolean;
+  lost: boolean;
+  retrans: boolean;
+  /** gso_size it was sent with. */
+  mss: number;
+}
+
+interface OooSegment {
+  seq: number;
+  end: number;
+  data: Uint8Array;
+  fin: boolean;
+}
+
+/** What a received segment says, read once. */
+export class TcpSegment {
+  seq = 0;
+  ack = 0;
+  flags = 0;
+  window = 0;
+  end = 0;
+  data = new Uint8Array(0);
+  tsVal = 0;
+  tsEcr = 0;
+  hasTs = false;
+  mss = 0;
+  wscale = -1;
+  sackOk = false;
+  saddr = 0;
+  daddr = 0;
+  sport = 0;
+  dport = 0;
+  tos = 0;
+  ttl = 0;
+  id = 0;
+  sacks: number[] = [];
+}
 
 export class TcpSock extends Sock {
-  synRetries = 6;
+  state = TCP_CLOSE;
+  /** tcp_syn_retries of this socket (TCP_SYNCNT). */
+  synRetries: number;
+  noDelay = false;
+  parent: TcpSock | null = null;
+  readonly #acceptq: TcpSock[] = [];
+  #synq = 0;
+  #backlogLimit = 0;
+  // send side
+  iss = 0;
+  sndUna = 0;
+  sndNxt = 0;
+  #writeSeq = 0;
+  sndWnd = 0;
+  #sndWl1 = 0;
+  #sndWscale = 0;
+  #rtx: TxSkb[] = [];
+  #queue: TxSkb[] = [];
+  #cwnd = 10;
+  #ssthresh = 0x7fffffff;
+  mssClamp = 536;
+  #mssCache = 536;
+  #pmtuCookie = 0;
+  #dupAcks = 0;
+  #inLoss = false;
+  #highSeq = 0;
+  #sndSml = 0;
+  #minshall = false;
+  #finQueued = false;
+  // receive side
+  irs = 0;
+  rcvNxt = 0;
+  #rcvWup = 0;
+  #rcvWnd = 0;
+  #rcvWscale = 0;
+  #ooo: OooSegment[] = [];
+  #rcvQueue: Uint8Array[] = [];
+  #rcvQueued = 0;
+  #rcvShutdown = false;
+  #eofRead = false;
+  readonly #rcvbuf: number;
+  #rcvMss = 88;
+  #dsack: [number, number] | null = null;
+  // acknowledgements
+  #quick = 0;
+  #ato = 0;
+  #pingpong = false;
+  #lrcvNs = 0;
+  #ackScheduled = false;
+  #ackPushed = 0;
+  #delack: Timer | null = null;
+  // timestamps
+  tsOk = false;
+  sackOk = false;
+  #tsOffset = 0;
+  #tsRecent = 0;
+  // timers
+  #rto = 1000;
+  #srtt = 0;
+  #rttvar = 0;
+  #retransmits = 0;
+  #rtxTimer: Timer | null = null;
+  #twTimer: Timer | null = null;
+  #probes = 0;
+  // ownership
+  #owned = 0;
+  readonly #backlog: TcpSegment[] = [];
+  #mtuDeferred = 0;
+  #confirm = false;
+  #orphan = false;
+  /** The walk id that the next packets carry; 0 = each its own. */
+  walkId = 0;
   connected = false;
+  /** Called when a connection is ready to be accepted. */
+  onAccept: (() => void) | null = null;
+
+  constructor(ns: Netns) {
+    super(ns);
+    this.synRetries = ns.sysctl.tcp_syn_retries;
+    this.#rcvbuf = ns.sysctl.tcp_rmem_default;
+  }
+
+  // ---- calls of the application ----
+
   bind(addr: number, port: number): number {
+    const t = this.ns.sockets;
+    if (addr !== 0 && !this.ns.fib.isLocalAddr(addr)) return -EADDRNOTAVAIL;
+    if (
+      port !== 0 &&
+      t.tcpListen.get(port)?.some((s) => s.saddr === 0 || addr === 0 || s.saddr === addr) === true
+    )
+      return -EADDRINUSE;
     this.saddr = addr;
     this.sport = port;
     return 0;
   }
-  listen(_backlog: number): number {
+
+  listen(backlog: number): number {
+    const t = this.ns.sockets.tcpListen;
+    this.#backlogLimit = backlog;
+    this.state = TCP_LISTEN;
+    const l = t.get(this.sport);
+    if (l === undefined) t.set(this.sport, [this]);
+    else l.push(this);
     return 0;
   }
-  connect(_daddr: number, _dport: number): number {
+
+  /** tcp_v4_connect: sends the SYN; `connected` or `err` tell the outcome. 0 or a negative errno. */
+  connect(daddr: number, dport: number): number {
+    const ns = this.ns;
+    const f = flowOut(ns);
+    f.daddr = daddr;
+    f.saddr = this.saddr;
+    f.tos = this.tos & 0x1c;
+    f.mark = this.mark;
+    f.proto = 6;
+    f.oif = this.boundIf;
+    f.dport = dport;
+    f.sport = this.sport;
+    const rt = ip_route_output_flow(ns, f);
+    if (rt === null) return -outputErrno;
+    this.saddr = f.saddr;
+    this.daddr = daddr;
+    this.dport = dport;
+    if (this.sport === 0)
+      this.sport = ns.sockets.ephemeralPort(
+        (p) => ns.sockets.tcpListen.has(p) || ns.sockets.tcpEstablished.has((dport << 16) | p),
+      );
+    this.iss = ns.kernel.prng.nextInt32();
+    this.#tsOffset = ns.kernel.prng.nextInt32();
+    this.ipId = ns.kernel.prng.nextInt32() & 0xffff;
+    this.sndUna = this.iss;
+    this.sndNxt = (this.iss + 1) | 0;
+    this.#writeSeq = this.sndNxt;
+    this.tsOk = ns.sysctl.tcp_timestamps !== 0;
+    this.sackOk = ns.sysctl.tcp_sack !== 0;
+    this.#rcvWscale = ns.sysctl.tcp_window_scaling !== 0 ? this.#wscale() : -1;
+    const advmss = this.#advmss(rt);
+    this.#rcvWnd = initialWindow(advmss);
+    this.#pmtuCookie = dst_mtu(ns, rt);
+    this.state = TCP_SYN_SENT;
+    this.#hash();
+    ns.mib[Mib.TcpActiveOpens]!++;
+    this.#enter();
+    this.#sendSyn();
+    this.#armRtx();
+    this.#leave();
     return 0;
   }
+
   acceptable(): boolean {
-    return false;
+    return this.#acceptq.length > 0;
   }
+
   accept(): TcpSock | null {
-    return null;
+    return this.#acceptq.shift() ?? null;
   }
-  send(_d: Uint8Array): number {
-    return -1;
+
+  /** tcp_sendmsg: takes what fits into the send buffer. Number of bytes or a negative errno. */
+  send(data: Uint8Array, walkId = 0): number {
+    if (this.err !== 0) return -this.takeError();
+    if (this.#finQueued || (this.state !== TCP_ESTABLISHED && this.state !== TCP_CLOSE_WAIT))
+      return this.state === TCP_SYN_SENT || this.state === TCP_SYN_RECV
+        ? -11
+        : this.state === TCP_CLOSE && !this.connected
+          ? -ENOTCONN
+          : -EPIPE;
+    if (walkId !== 0) this.walkId = walkId;
+    const room = 2_500_000 - ((this.#writeSeq - this.sndUna) | 0);
+    const n = Math.min(room, data.length);
+    if (n <= 0) return -11;
+    this.#enter();
+    let off = 0;
+    while (off < n) {
+      // Data joins the last unsent packet while that has room.
+      const tail = this.#queue[this.#queue.length - 1];
+      const goal = this.#sizeGoal();
+      if (tail !== undefined && !tail.fin && tail.data.length < goal) {
+        const take = Math.min(goal - tail.data.length, n - off);
+        const joined = new Uint8Array(tail.data.length + take);
+        joined.set(tail.data);
+        joined.set(data.subarray(off, off + take), tail.data.length);
+        tail.data = joined;
+        tail.end = (tail.end + take) | 0;
+        off += take;
+      } else {
+        const take = Math.min(goal, n - off);
+        this.#queue.push(this.#txSkb(this.#writeSeq, data.slice(off, off + take)));
+        off += take;
+      }
+      this.#writeSeq = this.#queue[this.#queue.length - 1]!.end;
+    }
+    const last = this.#queue[this.#queue.length - 1];
+    if (last !== undefined) last.psh = true;
+    this.#push();
+    this.#leave();
+    return n;
   }
-  recv(_n: number): Uint8Array {
-    return new Uint8Array(0);
+
+  #txSkb(seq: number, data: Uint8Array): TxSkb {
+    return {
+      seq,
+      end: (seq + data.length) | 0,
+      data,
+      fin: false,
+      psh: false,
+      sentNs: 0,
+      sacked: false,
+      lost: false,
+      retrans: false,
+      mss: 0,
+    };
   }
+
+  #sizeGoal(): number {
+    const mss = this.#currentMss();
+    return Math.max(mss, Math.floor(65535 / mss) * mss);
+  }
+
   readable(): boolean {
-    return false;
+    return this.#rcvQueued > 0 || this.#rcvShutdown;
   }
+
   writable(): boolean {
-    return false;
+    return ((this.#writeSeq - this.sndUna) | 0) < 2_500_000;
   }
-  shutdown(): void {}
-  abort(): void {}
-  close(): void {}
+
+  /** tcp_recvmsg: at most `max` bytes; empty when nothing is there or at the end. */
+  recv(max: number): Uint8Array {
+    this.#enter();
+    const out: Uint8Array[] = [];
+    let n = 0;
+    while (n < max && this.#rcvQueue.length > 0) {
+      const b = this.#rcvQueue[0]!;
+      const take = Math.min(b.length, max - n);
+      out.push(b.subarray(0, take));
+      n += take;
+      if (take === b.length) this.#rcvQueue.shift();
+      else this.#rcvQueue[0] = b.subarray(take);
+    }
+    this.#rcvQueued -= n;
+    if (n === 0 && this.#rcvShutdown) this.#eofRead = true;
+    this.#cleanupRbuf(n);
+    this.#leave();
+    const r = new Uint8Array(n);
+    let o = 0;
+    for (const b of out) {
+      r.set(b, o);
+      o += b.length;
+    }
+    return r;
+  }
+
+  /** tcp_cleanup_rbuf: reading may be the moment to acknowledge. */
+  #cleanupRbuf(copied: number): void {
+    if (this.state === TCP_CLOSE || this.state === TCP_LISTEN) return;
+    let now = false;
+    if (this.#ackScheduled) {
+      if (
+        ((this.rcvNxt - this.#rcvWup) | 0) > this.#rcvMss ||
+        (copied > 0 &&
+          (this.#ackPushed > 1 || (this.#ackPushed > 0 && !this.#pingpong)) &&
+          this.#rcvQueued === 0)
+      )
+        now = true;
+    }
+    if (copied > 0 && !now && !this.#rcvShutdown) {
+      const win = this.#receiveWindow();
+      if (2 * win <= this.#windowClamp()) {
+        const nw = this.#selectWindow();
+        if (nw !== 0 && nw >= 2 * win) now = true;
+      }
+    }
+    if (now) this.#sendAck();
+  }
+
+  /** shutdown(SHUT_WR): FIN behind everything that was written. */
+  shutdown(): void {
+    this.#enter();
+    if (this.state === TCP_ESTABLISHED || this.state === TCP_SYN_RECV) this.#closeWith(TCP_FIN_WAIT1);
+    else if (this.state === TCP_CLOSE_WAIT) this.#closeWith(TCP_LAST_ACK);
+    this.#leave();
+  }
+
+  #closeWith(next: number): void {
+    this.state = next;
+    this.#queueFin();
+  }
+
+  #queueFin(): void {
+    if (this.#finQueued) return;
+    this.#finQueued = true;
+    const tail = this.#queue[this.#queue.length - 1];
+    if (tail !== undefined) {
+      tail.fin = true;
+      tail.end = (tail.end + 1) | 0;
+    } else {
+      const s = this.#txSkb(this.#writeSeq, new Uint8Array(0));
+      s.fin = true;
+      s.end = (s.end + 1) | 0;
+      this.#queue.push(s);
+    }
+    this.#writeSeq = (this.#writeSeq + 1) | 0;
+    this.#push();
+  }
+
+  /** close(): FIN, or RST when data was not read. */
+  close(): void {
+    if (this.#orphan) return;
+    if (this.state === TCP_LISTEN) {
+      const l = this.ns.sockets.tcpListen.get(this.sport);
+      if (l !== undefined) {
+        const at = l.indexOf(this);
+        if (at >= 0) l.splice(at, 1);
+        if (l.length === 0) this.ns.sockets.tcpListen.delete(this.sport);
+      }
+      for (const c of this.#acceptq) c.abort();
+      this.#acceptq.length = 0;
+      this.state = TCP_CLOSE;
+      this.closed = true;
+      return;
+    }
+    this.#orphan = true;
+    this.closed = true;
+    this.#enter();
+    if (this.state === TCP_SYN_SENT) this.#done();
+    else if (this.#rcvQueued > 0 && this.state !== TCP_CLOSE) {
+      this.#sendReset();
+      this.#done();
+    } else if (this.state === TCP_ESTABLISHED || this.state === TCP_SYN_RECV) this.#closeWith(TCP_FIN_WAIT1);
+    else if (this.state === TCP_CLOSE_WAIT) this.#closeWith(TCP_LAST_ACK);
+    else if (this.state === TCP_FIN_WAIT2) this.#timeWait(this.ns.sysctl.tcp_fin_timeout * 1000, false);
+    this.#leave();
+  }
+
+  /** close() with SO_LINGER 0: RST at once. */
+  abort(): void {
+    if (this.state === TCP_LISTEN) {
+      this.close();
+      return;
+    }
+    this.#orphan = true;
+    this.closed = true;
+    this.#enter();
+    if (this.state !== TCP_CLOSE && this.state !== TCP_SYN_SENT && this.state !== TCP_TIME_WAIT)
+      this.#sendReset();
+    this.#done();
+    this.#leave();
+  }
+
+  // ---- ownership ----
+
+  #enter(): void {
+    this.#owned++;
+  }
+
+  /** release_sock: what came in meanwhile, then what was put off. */
+  #leave(): void {
+    if (this.#owned > 1) {
+      this.#owned--;
+      return;
+    }
+    for (;;) {
+      const s = this.#backlog.shift();
+      if (s === undefined) break;
+      this.#receive(s);
+    }
+    this.#owned = 0;
+    if (this.#mtuDeferred !== 0) {
+      const m = this.#mtuDeferred;
+      this.#mtuDeferred = 0;
+      this.#mtuReduced(m);
+    }
+  }
+
+  // ---- tables ----
+
+  #key(): number {
+    return (this.dport << 16) | this.sport;
+  }
+
+  #hash(): void {
+    const t = this.ns.sockets.tcpEstablished;
+    const l = t.get(this.#key());
+    if (l === undefined) t.set(this.#key(), [this]);
+    else l.push(this);
+  }
+
+  #unhash(): void {
+    const t = this.ns.sockets.tcpEstablished;
+    const l = t.get(this.#key());
+    if (l === undefined) return;
+    const at = l.indexOf(this);
+    if (at >= 0) l.splice(at, 1);
+    if (l.length === 0) t.delete(this.#key());
+  }
+
+  /** tcp_done. */
+  #done(): void {
+    this.state = TCP_CLOSE;
+    this.#unhash();
+    this.#rtxTimer?.cancel();
+    this.#rtxTimer = null;
+    this.#delack?.cancel();
+    this.#delack = null;
+    this.#twTimer?.cancel();
+    this.#rtx = [];
+    this.#queue = [];
+    this.#rcvShutdown = true;
+    this.onEvent?.();
+  }
+
+  #fail(errno: number): void {
+    this.err = errno;
+    this.#done();
+  }
+
+  #timeWait(ms: number, tw = true): void {
+    if (tw) this.state = TCP_TIME_WAIT;
+    this.#rtxTimer?.cancel();
+    this.#rtxTimer = null;
+    this.#delack?.cancel();
+    this.#delack = null;
+    this.#twTimer?.cancel();
+    this.#twTimer = this.ns.kernel.timers.after(ms * MS, () => this.#done());
+  }
+
+  // ---- sizes ----
+
+  #wscale(): number {
+    let space = Math.max(this.#rcvbuf >> 1, this.ns.sysctl.tcp_rmem_max);
+    let w = 0;
+    while (space > 65535 && w < 14) {
+      space >>= 1;
+      w++;
+    }
+    return w;
+  }
+
+  #advmss(rt: Rtable): number {
+    const m = rt.fi !== null && rt.fi.advmss !== 0 ? rt.fi.advmss : dst_mtu(this.ns, rt) - 40;
+    return Math.min(Math.max(m, this.ns.sysctl.min_adv_mss), 65495);
+  }
+
+  /** tcp_current_mss: the MSS without options, less the timestamp option. */
+  #currentMss(): number {
+    const rt = this.#route();
+    if (rt !== null) {
+      const mtu = dst_mtu(this.ns, rt);
+      if (mtu !== this.#pmtuCookie) this.#syncMss(mtu);
+    }
+    return this.#mssCache;
+  }
+
+  /** tcp_sync_mss. */
+  #syncMss(mtu: number): void {
+    this.#pmtuCookie = mtu;
+    const m = Math.min(mtu - 40, this.mssClamp);
+    this.#mssCache = Math.max(m, 48) - (this.tsOk ? TS_LEN : 0);
+  }
+
+  #route(): Rtable | null {
+    const ns = this.ns;
+    const f = flowOut(ns);
+    f.daddr = this.daddr;
+    f.saddr = this.saddr;
+    f.tos = this.tos & 0x1c;
+    f.mark = this.mark;
+    f.proto = 6;
+    f.oif = this.boundIf;
+    f.sport = this.sport;
+    f.dport = this.dport;
+    return ip_route_output_flow(ns, f);
+  }
+
+  #windowClamp(): number {
+    return this.#rcvbuf;
+  }
+
+  /** tcp_receive_window: what is left of the window last told. */
+  #receiveWindow(): number {
+    const w = (this.#rcvWup + this.#rcvWnd - this.rcvNxt) | 0;
+    return w < 0 ? 0 : w;
+  }
+
+  /** __tcp_select_window. */
+  #selectWindow(): number {
+    const free = Math.max(0, (this.#rcvbuf >> 1) - this.#rcvQueued);
+    const full = this.#rcvbuf >> 1;
+    const mss = Math.min(this.#rcvMss, full);
+    if (free < full >> 1 && (free < full >> 4 || free < mss)) return 0;
+    const ws = Math.max(0, this.#rcvWscale);
+    if (ws > 0) {
+      const g = 1 << ws;
+      return Math.ceil(free / g) * g;
+    }
+    return Math.min(Math.max(this.#receiveWindow(), free), 65535);
+  }
+
+  #tsNow(): number {
+    return (Math.floor(this.ns.kernel.clock.ns / MS) + this.#tsOffset) | 0;
+  }
+
+  // ---- transmission ----
+
+  /** __tcp_transmit_skb of one segment, complete with IP (ip_queue_xmit). */
+  #xmit(seq: number, flags: number, data: Uint8Array, from: number, len: number, synAck = false): number {
+    const ns = this.ns;
+    const rt = this.#route();
+    if (rt === null) return -outputErrno;
+    const syn = (flags & TH_SYN) !== 0;
+    const skb = alloc_local_skb(ns);
+    if (this.walkId !== 0) skb.id = this.walkId;
+    const h = skb.data;
+    const b0 = this.#sackBlocks(syn);
+    let optLen = 0;
+    if (syn) {
+      optLen = 4;
+      if (this.tsOk) optLen += 12;
+      else if (this.sackOk) optLen += 4;
+      if (this.#rcvWscale >= 0) optLen += 4;
+    } else if ((flags & TH_RST) === 0 || this.tsOk) {
+      if (this.tsOk) optLen += 12;
+      if (b0.length > 0) optLen += 4 + 4 * b0.length;
+    }
+    skb.ensure(h + 20 + optLen + len);
+    skb.tail = h + 20 + optLen + len;
+    const b = skb.bytes;
+    const v = skb.view;
+    v.setUint16(h, this.sport, false);
+    v.setUint16(h + 2, this.dport, false);
+    v.setInt32(h + 4, seq, false);
+    v.setInt32(h + 8, (flags & TH_ACK) !== 0 ? this.rcvNxt : 0, false);
+    b[h + 12] = ((20 + optLen) / 4) << 4;
+    b[h + 13] = flags;
+    let win: number;
+    if (syn) win = Math.min(this.#rcvWnd, 65535);
+    else if ((flags & TH_RST) !== 0) win = 0;
+    else {
+      // tcp_select_window: never shrinks what was told.
+      const cur = this.#receiveWindow();
+      let nw = this.#selectWindow();
+      const ws = Math.max(0, this.#rcvWscale);
+      if (nw < cur) nw = Math.ceil(cur / (1 << ws)) << ws;
+      this.#rcvWnd = nw;
+      this.#rcvWup = this.rcvNxt;
+      win = Math.min(nw >> ws, 65535);
+    }
+    v.setUint16(h + 14, win, false);
+    v.setUint16(h + 16, 0, false);
+    v.setUint16(h + 18, 0, false);
+    let o = h + 20;
+    if (syn) {
+      b[o] = 2;
+      b[o + 1] = 4;
+      v.setUint16(o + 2, this.#advmss(rt), false);
+      o += 4;
+      if (this.tsOk) {
+        b[o] = this.sackOk ? 4 : 1;
+        b[o + 1] = this.sackOk ? 2 : 1;
+        o = this.#putTs(skb, o + 2, flags);
+      } else if (this.sackOk) {
+        b[o] = 1;
+        b[o + 1] = 1;
+        b[o + 2] = 4;
+        b[o + 3] = 2;
+        o += 4;
+      }
+      if (this.#rcvWscale >= 0) {
+        b[o] = 1;
+        b[o + 1] = 3;
+        b[o + 2] = 3;
+        b[o + 3] = this.#rcvWscale;
+        o += 4;
+      }
+    } else if (optLen > 0) {
+      if (this.tsOk) {
+        b[o] = 1;
+        b[o + 1] = 1;
+        o = this.#putTs(skb, o + 2, flags);
+      }
+      if (b0.length > 0) {
+        b[o] = 1;
+        b[o + 1] = 1;
+        b[o + 2] = 5;
+        b[o + 3] = 2 + 4 * b0.length;
+        o += 4;
+        for (const s of b0) {
+          v.setInt32(o, s, false);
+          o += 4;
+        }
+      }
+    }
+    for (let i = 0; i < len; i++) b[o + i] = data[from + i]!;
+    const n = h - 20;
+    skb.data = n;
+    skb.network = n;
+    const df =
+      this.pmtudisc === IP_PMTUDISC_DO ||
+      this.pmtudisc === IP_PMTUDISC_PROBE ||
+      (this.pmtudisc === IP_PMTUDISC_WANT && !rtMtuLocked(rt));
+    const ttl = this.ttl >= 0 ? this.ttl : ns.sysctl.ip_default_ttl;
+    // A SYN|ACK comes from a request, not from a socket: no id with DF.
+    const id = synAck ? 0 : this.nextIpId();
+    ip_build_header(skb, n, this.tos, id, df, ttl, 6, this.saddr, this.daddr);
+    v.setUint16(
+      h + 16,
+      csum_fold(csum_partial(b, h, skb.tail - h, csum_pseudo(skb, n, 6, skb.tail - h))),
+      false,
+    );
+    skb.dst = rt;
+    skb.sk = this;
+    skb.mark = this.mark;
+    skb.priority = this.priority;
+    if (this.pmtudisc < IP_PMTUDISC_DO) skb.ipcb |= IPSKB_IGNORE_DF;
+    if (this.#confirm) {
+      skb.ipcb |= IPSKB_CONFIRM;
+      this.#confirm = false;
+    }
+    if ((flags & TH_ACK) !== 0) this.#ackSent();
+    ns.mib[Mib.TcpOutSegs]!++;
+    if (ns.recorder !== null) ns.recorder.step(Step.ORIGIN, skb, this, 6, 0, 0);
+    return ip_local_out(ns, skb);
+  }
+
+  #putTs(skb: Skb, o: number, flags: number): number {
+    skb.bytes[o] = 8;
+    skb.bytes[o + 1] = 10;
+    skb.view.setInt32(o + 2, this.#tsNow(), false);
+    skb.view.setInt32(o + 6, (flags & TH_ACK) !== 0 ? this.#tsRecent : 0, false);
+    return o + 10;
+  }
+
+  /** Edges of SACK blocks, the most recent first, a D-SACK before all. */
+  #sackBlocks(syn: boolean): number[] {
+    if (syn || !this.sackOk) return [];
+    const out: number[] = [];
+    if (this.#dsack !== null) {
+      out.push(...this.#dsack);
+      this.#dsack = null;
+    }
+    const max = this.tsOk ? 3 : 4;
+    // Adjacent segments make one block.
+    const blocks: [number, number][] = [];
+    for (const s of this.#ooo) {
+      const l = blocks[blocks.length - 1];
+      if (l !== undefined && l[1] === s.seq) l[1] = s.end;
+      else blocks.push([s.seq, s.end]);
+    }
+    blocks.sort((x, y) =>
+      this.#lastOoo >= 0 && holds(x, this.#lastOoo)
+        ? -1
+        : this.#lastOoo >= 0 && holds(y, this.#lastOoo)
+          ? 1
+          : 0,
+    );
+    for (const bl of blocks) if (out.length < 2 * max) out.push(bl[0], bl[1]);
+    return out;
+  }
+
+  #lastOoo = -1;
+
+  #sendSyn(): void {
+    this.#xmit(this.iss, TH_SYN, EMPTY, 0, 0);
+  }
+
+  #sendSynAck(): void {
+    this.#xmit(this.iss, TH_SYN | TH_ACK, EMPTY, 0, 0, true);
+  }
+
+  /** tcp_send_ack. */
+  #sendAck(): void {
+    if (this.state === TCP_CLOSE) return;
+    this.#xmit(this.sndNxt, TH_ACK, EMPTY, 0, 0);
+  }
+
+  #sendReset(): void {
+    this.ns.mib[Mib.TcpOutRsts]!++;
+    this.#xmit(this.sndNxt, TH_RST | TH_ACK, EMPTY, 0, 0);
+  }
+
+  /** tcp_event_ack_sent. */
+  #ackSent(): void {
+    if (this.#quick > 0) this.#quick--;
+    this.#ackScheduled = false;
+    this.#ackPushed = 0;
+    if (this.#delack !== null) {
+      this.#delack.cancel();
+      this.#delack = null;
+    }
+  }
+
+  #inFlight(): number {
+    let n = 0;
+    for (const s of this.#rtx) if (!s.sacked && (!s.lost || s.retrans)) n += pcount(s, this.#mssCache);
+    return n;
+  }
+
+  /** tcp_write_xmit. */
+  #push(): void {
+    const mss = this.#currentMss();
+    let sent = false;
+    while (this.#queue.length > 0) {
+      const s = this.#queue[0]!;
+      const quota = this.#cwnd - this.#inFlight();
+      if (quota <= 0) break;
+      const wnd = (this.sndUna + this.sndWnd - s.seq) | 0;
+      const len = s.data.length;
+      if (len > 0 && wnd <= 0) {
+        if (this.#rtx.length === 0) this.#armProbe();
+        break;
+      }
+      const last = this.#queue.length === 1;
+      // Nagle: a small packet waits for the acknowledgement of an earlier small one.
+      const nagle = (partial: boolean): boolean =>
+        partial &&
+        !this.noDelay &&
+        this.#rtx.length > 0 &&
+        this.#minshall &&
+        after(this.#sndSml, this.sndUna);
+      if (len <= mss && last && !s.fin && nagle(len < mss)) break;
+      let limit = Math.min(len, wnd, quota * mss);
+      if (len > mss && limit < len && limit > mss) limit -= limit % mss;
+      else if (len > mss && limit === len && last && !s.fin && nagle(len % mss !== 0)) limit -= limit % mss;
+      // Silly window: less than a segment of what is there does not go while something is under way.
+      if (limit < len && limit < mss && this.#rtx.length > 0) break;
+      if (limit < len) {
+        const rest = this.#txSkb((s.seq + limit) | 0, s.data.subarray(limit));
+        rest.end = s.end;
+        rest.fin = s.fin;
+        rest.psh = s.psh;
+        s.data = s.data.subarray(0, limit);
+        s.end = (s.seq + limit) | 0;
+        s.fin = false;
+        s.psh = false;
+        this.#queue.splice(1, 0, rest);
+      }
+      this.#queue.shift();
+      this.#eventDataSent(s);
+      s.sentNs = this.ns.kernel.clock.ns;
+      this.#rtx.push(s);
+      this.sndNxt = s.end;
+      if (s.data.length > 0 && s.data.length % mss !== 0) {
+        this.#sndSml = s.end;
+        this.#minshall = true;
+      }
+      if (this.#rtxTimer === null) this.#armRtx();
+      this.#transmit(s, mss);
+      sent = true;
+    }
+    if (sent && this.#rtxTimer === null) this.#armRtx();
+  }
+
+  /** Sends one (GSO) packet: all its segments before anything they cause is handled. */
+  #transmit(s: TxSkb, mss: number): void {
+    const w = this.ns.kernel.world;
+    const len = s.data.length;
+    s.mss = mss;
+    // "Force a PSH flag on all (GSO) packets to expedite GRO flush at receiver."
+    const psh = s.psh || len > mss;
+    w.enter();
+    let off = 0;
+    do {
+      const n = Math.min(mss, len - off);
+      const last = off + n >= len;
+      let fl = TH_ACK;
+      if (last && psh && len > 0) fl |= TH_PSH;
+      if (last && s.fin) fl |= TH_FIN;
+      this.#xmit((s.seq + off) | 0, fl, s.data, off, n);
+      off += n;
+    } while (off < len);
+    w.leave();
+  }
+
+  /** tcp_event_data_sent: answering soon after receiving makes the connection interactive. */
+  #eventDataSent(s: TxSkb): void {
+    if (s.data.length === 0) return;
+    const now = this.ns.kernel.clock.ns;
+    if (this.#ato > 0 && now - this.#lrcvNs < this.#ato * MS) this.#pingpong = true;
+  }
+
+  // ---- timers ----
+
+  #armRtx(): void {
+    this.#rtxTimer?.cancel();
+    const now = this.ns.kernel.clock.ns;
+    this.#rtxTimer = this.ns.kernel.timers.at(wheelExpiryNs(now, now + this.#rto * MS), () => this.#onRtx());
+  }
+
+  #armProbe(): void {
+    if (this.#rtxTimer !== null) return;
+    this.#armRtx();
+  }
+
+  #onRtx(): void {
+    this.#rtxTimer = null;
+    const w = this.ns.kernel.world;
+    w.enter();
+    this.#retransmitTimer();
+    w.leave();
+  }
+
+  /** tcp_retransmit_timer. */
+  #retransmitTimer(): void {
+    const s = this.ns.sysctl;
+    if (this.state === TCP_SYN_SENT) {
+      if (this.#retransmits >= this.synRetries) {
+        this.#fail(this.err !== 0 ? this.err : ETIMEDOUT);
+        return;
+      }
+      this.#retransmits++;
+      // The first four SYNs are repeated once a second (tcp_syn_linear_timeouts).
+      if (this.#retransmits > s.tcp_syn_linear_timeouts) this.#rto = Math.min(this.#rto * 2, 120_000);
+      this.ns.mib[Mib.TcpRetransSegs]!++;
+      this.#sendSyn();
+      this.#armRtx();
+      return;
+    }
+    if (this.state === TCP_SYN_RECV) {
+      if (this.#retransmits >= s.tcp_synack_retries) {
+        this.#done();
+        return;
+      }
+      this.#retransmits++;
+      this.#rto *= 2;
+      this.ns.mib[Mib.TcpRetransSegs]!++;
+      this.#sendSynAck();
+      this.#armRtx();
+      return;
+    }
+    if (this.#rtx.length === 0) {
+      // Zero window probe: an acknowledgement with an old number.
+      if (this.#queue.length > 0 && this.#probes < s.tcp_retries2) {
+        this.#probes++;
+        this.#xmit((this.sndUna - 1) | 0, TH_ACK, EMPTY, 0, 0);
+        this.#rto = Math.min(this.#rto * 2, 120_000);
+        this.#armRtx();
+      }
+      return;
+    }
+    if (this.#retransmits >= s.tcp_retries2) {
+      this.#fail(this.err !== 0 ? this.err : ETIMEDOUT);
+      return;
+    }
+    this.#retransmits++;
+    if (!this.#inLoss) {
+      this.#ssthresh = Math.max(this.#inFlight() >> 1, 2);
+      this.#highSeq = this.sndNxt;
+      this.#inLoss = true;
+    }
+    this.#cwnd = 1;
+    for (const x of this.#rtx) {
+      if (x.sacked) continue;
+      x.lost = true;
+      x.retrans = false;
+    }
+    this.#retransmitQueue();
+    this.#rto = Math.min(this.#rto * 2, 120_000);
+    this.#armRtx();
+  }
+
+  /** tcp_xmit_retransmit_queue: what is marked lost, as far as the window allows. */
+  #retransmitQueue(): void {
+    const mss = this.#currentMss();
+    for (let i = 0; i < this.#rtx.length; i++) {
+      const s = this.#rtx[i]!;
+      if (s.sacked || !s.lost || s.retrans) continue;
+      const quota = this.#cwnd - this.#inFlight();
+      if (quota <= 0) return;
+      if (s.data.length > quota * mss) this.#split(i, quota * mss);
+      s.retrans = true;
+      s.sentNs = this.ns.kernel.clock.ns;
+      this.ns.mib[Mib.TcpRetransSegs]! += pcount(s, mss);
+      this.#transmit(s, mss);
+    }
+  }
+
+  /** tcp_fragment in the retransmission queue: packet `i` keeps its first `len` bytes. */
+  #split(i: number, len: number): void {
+    const s = this.#rtx[i]!;
+    const rest: TxSkb = { ...s, seq: (s.seq + len) | 0, data: s.data.subarray(len) };
+    s.data = s.data.subarray(0, len);
+    s.end = (s.seq + len) | 0;
+    s.fin = false;
+    s.psh = false;
+    this.#rtx.splice(i + 1, 0, rest);
+  }
+
+  /** tcp_send_delayed_ack. */
+  #scheduleDelack(): void {
+    if (this.#delack !== null) return;
+    const now = this.ns.kernel.clock.ns;
+    const ato = Math.max(40, Math.min(this.#ato, 200));
+    this.#delack = this.ns.kernel.timers.at(wheelExpiryNs(now, now + ato * MS), () => {
+      this.#delack = null;
+      if (!this.#ackScheduled || this.state === TCP_CLOSE) return;
+      const w = this.ns.kernel.world;
+      // "Delayed ACK missed: inflate ATO", and leave the interactive mode.
+      if (!this.#pingpong) this.#ato = Math.min(this.#ato * 2, this.#rto);
+      else {
+        this.#pingpong = false;
+        this.#ato = 40;
+      }
+      w.enter();
+      this.#sendAck();
+      w.leave();
+    });
+  }
+
+  // ---- reception ----
+
+  /** A segment for this socket (tcp_v4_rcv found it). */
+  segment(s: TcpSegment): void {
+    if (this.#owned > 0) {
+      this.#backlog.push(s);
+      return;
+    }
+    this.#owned = 1;
+    this.#receive(s);
+    this.#leave();
+  }
+
+  #receive(s: TcpSegment): void {
+    switch (this.state) {
+      case TCP_CLOSE:
+        tcp_send_reset(this.ns, s);
+        return;
+      case TCP_LISTEN:
+        this.#listenRcv(s);
+        return;
+      case TCP_SYN_SENT:
+        this.#synSentRcv(s);
+        return;
+      case TCP_TIME_WAIT:
+        this.#timeWaitRcv(s);
+        return;
+      default:
+        this.#stateRcv(s);
+    }
+  }
+
+  /** tcp_conn_request. */
+  #listenRcv(s: TcpSegment): void {
+    if ((s.flags & TH_RST) !== 0) return;
+    if ((s.flags & TH_ACK) !== 0) {
+      tcp_send_reset(this.ns, s);
+      return;
+    }
+    if ((s.flags & TH_SYN) === 0 || (s.flags & TH_FIN) !== 0) return;
+    if (this.#acceptq.length > this.#backlogLimit || this.#synq > 1024) return;
+    const ns = this.ns;
+    const c = new TcpSock(ns);
+    c.parent = this;
+    c.saddr = s.daddr;
+    c.sport = s.dport;
+    c.daddr = s.saddr;
+    c.dport = s.sport;
+    c.pmtudisc = this.pmtudisc;
+    c.ttl = this.ttl;
+    c.mark = this.mark;
+    c.priority = this.priority;
+    c.boundIf = this.boundIf;
+    const rt = c.#route();
+    if (rt === null) return;
+    c.irs = s.seq;
+    c.rcvNxt = (s.seq + 1) | 0;
+    c.#rcvWup = c.rcvNxt;
+    c.iss = ns.kernel.prng.nextInt32();
+    c.#tsOffset = ns.kernel.prng.nextInt32();
+    c.ipId = ns.kernel.prng.nextInt32() & 0xffff;
+    c.sndUna = c.iss;
+    c.sndNxt = (c.iss + 1) | 0;
+    c.#writeSeq = c.sndNxt;
+    c.tsOk = s.hasTs && ns.sysctl.tcp_timestamps !== 0;
+    c.sackOk = s.sackOk && ns.sysctl.tcp_sack !== 0;
+    c.#tsRecent = s.tsVal;
+    if (s.wscale >= 0 && ns.sysctl.tcp_window_scaling !== 0) {
+      c.#sndWscale = Math.min(s.wscale, 14);
+      c.#rcvWscale = c.#wscale();
+    } else c.#rcvWscale = -1;
+    c.sndWnd = s.window;
+    c.mssClamp = s.mss !== 0 ? s.mss : 536;
+    c.#rcvWnd = initialWindow(c.#advmss(rt) - (c.tsOk ? TS_LEN : 0));
+    c.#syncMss(dst_mtu(ns, rt));
+    c.state = TCP_SYN_RECV;
+    this.#synq++;
+    c.#hash();
+    c.#sendSynAck();
+    c.#armRtx();
+  }
+
+  /** tcp_rcv_synsent_state_process. */
+  #synSentRcv(s: TcpSegment): void {
+    const ns = this.ns;
+    if ((s.flags & TH_ACK) !== 0) {
+      if (s.ack !== this.sndNxt) {
+        if ((s.flags & TH_RST) === 0) tcp_send_reset(ns, s);
+        return;
+      }
+      if ((s.flags & TH_RST) !== 0) {
+        ns.mib[Mib.TcpAttemptFails]!++;
+        this.#fail(111);
+        return;
+      }
+      if ((s.flags & TH_SYN) === 0) return;
+      this.#rtxTimer?.cancel();
+      this.#rtxTimer = null;
+      this.#retransmits = 0;
+      this.#rto = 200;
+      this.irs = s.seq;
+      this.rcvNxt = (s.seq + 1) | 0;
+      this.#rcvWup = this.rcvNxt;
+      this.sndUna = s.ack;
+      this.tsOk = this.tsOk && s.hasTs;
+      this.sackOk = this.sackOk && s.sackOk;
+      if (s.hasTs) this.#tsRecent = s.tsVal;
+      if (s.wscale >= 0 && this.#rcvWscale >= 0) this.#sndWscale = Math.min(s.wscale, 14);
+      else {
+        this.#sndWscale = 0;
+        this.#rcvWscale = -1;
+      }
+      this.sndWnd = s.window;
+      this.#sndWl1 = s.seq;
+      this.mssClamp = s.mss !== 0 ? s.mss : 536;
+      const rt = this.#route();
+      this.#syncMss(rt === null ? 1500 : dst_mtu(ns, rt));
+      this.state = TCP_ESTABLISHED;
+      this.connected = true;
+      this.#lrcvNs = ns.kernel.clock.ns;
+      this.#confirm = true;
+      this.#sendAck();
+      this.onEvent?.();
+      return;
+    }
+    // Simultaneous open is not modelled: a bare SYN is ignored.
+  }
+
+  #timeWaitRcv(s: TcpSegment): void {
+    if ((s.flags & TH_RST) !== 0) {
+      this.#done();
+      return;
+    }
+    if ((s.flags & TH_SYN) !== 0 && after(s.seq, this.rcvNxt)) {
+      this.#done();
+      const l = tcp_listener(this.ns, s.daddr, s.dport, 0);
+      if (l !== null) l.segment(s);
+      return;
+    }
+    if (s.end !== s.seq || (s.flags & TH_FIN) !== 0) {
+      this.#timeWait(TIMEWAIT_MS);
+      this.#xmit(this.sndNxt, TH_ACK, EMPTY, 0, 0);
+    }
+  }
+
+  /** tcp_rcv_state_process and tcp_rcv_established. */
+  #stateRcv(s: TcpSegment): void {
+    const ns = this.ns;
+    // PAWS and sequence check (tcp_validate_incoming).
+    if (
+      this.tsOk &&
+      s.hasTs &&
+      (s.flags & TH_RST) === 0 &&
+      before(s.tsVal, this.#tsRecent) &&
+      s.end !== s.seq
+    ) {
+      this.#sendAck();
+      return;
+    }
+    const wnd = this.#receiveWindow();
+    const inWindow = !before(s.end, this.#rcvWup) && !after(s.seq, (this.rcvNxt + wnd) | 0);
+    if (!inWindow) {
+      if ((s.flags & TH_RST) === 0) {
+        if ((s.flags & TH_SYN) !== 0 && this.state === TCP_SYN_RECV && s.seq === this.irs) {
+          this.#sendSynAck();
+          return;
+        }
+        if (s.end !== s.seq && before(s.seq, this.rcvNxt)) this.#dsackOf(s);
+        this.#sendAck();
+      }
+      return;
+    }
+    if ((s.flags & TH_RST) !== 0) {
+      if (s.seq === this.rcvNxt) this.#reset();
+      else this.#sendAck();
+      return;
+    }
+    if ((s.flags & TH_SYN) !== 0) {
+      // RFC 5961: a challenge.
+      if (this.state === TCP_SYN_RECV && s.seq === this.irs) this.#sendSynAck();
+      else this.#sendAck();
+      return;
+    }
+    if ((s.flags & TH_ACK) === 0) return;
+    if (this.state === TCP_SYN_RECV) {
+      if (s.ack !== this.sndNxt) {
+        tcp_send_reset(ns, s);
+        return;
+      }
+      this.state = TCP_ESTABLISHED;
+      this.connected = true;
+      this.sndUna = s.ack;
+      this.#rtxTimer?.cancel();
+      this.#rtxTimer = null;
+      this.#retransmits = 0;
+      this.#rto = 200;
+      this.sndWnd = s.window << this.#sndWscale;
+      this.#sndWl1 = s.seq;
+      this.#lrcvNs = ns.kernel.clock.ns;
+      this.#confirm = true;
+      ns.mib[Mib.TcpPassiveOpens]!++;
+      const p = this.parent;
+      if (p !== null) {
+        p.#synq--;
+        if (p.state === TCP_LISTEN) {
+          p.#acceptq.push(this);
+          p.onAccept?.();
+          p.onEvent?.();
+        }
+      }
+    }
+    if (!this.#ack(s)) return;
+    if (this.state === TCP_CLOSE || this.state === TCP_TIME_WAIT) return;
+    if (s.hasTs && !before(s.tsVal, this.#tsRecent) && !after(s.seq, this.#rcvWup)) this.#tsRecent = s.tsVal;
+    const hasData = s.data.length > 0;
+    if (hasData || (s.flags & TH_FIN) !== 0) {
+      if (
+        hasData &&
+        this.#orphan &&
+        (this.state === TCP_FIN_WAIT1 || this.state === TCP_FIN_WAIT2) &&
+        after(s.end, this.rcvNxt)
+      ) {
+        // Data after close(): nobody will read it.
+        tcp_send_reset(ns, s);
+        this.#done();
+        return;
+      }
+      this.#data(s);
+    }
+    this.#push();
+    this.#ackSndCheck();
+  }
+
+  #reset(): void {
+    this.ns.mib[Mib.TcpEstabResets]!++;
+    this.#fail(this.state === TCP_CLOSE_WAIT ? EPIPE : ECONNRESET);
+  }
+
+  /** tcp_ack. False when the segment goes no further. */
+  #ack(s: TcpSegment): boolean {
+    const prior = this.sndUna;
+    if (after(s.ack, this.sndNxt)) {
+      this.#sendAck();
+      return false;
+    }
+    if (before(s.ack, prior)) return true;
+    const forward = after(s.ack, prior);
+    if (
+      forward ||
+      after(s.seq, this.#sndWl1) ||
+      (s.seq === this.#sndWl1 && s.window << this.#sndWscale > this.sndWnd)
+    ) {
+      this.sndWnd = s.window << this.#sndWscale;
+      this.#sndWl1 = s.seq;
+    }
+    const now = this.ns.kernel.clock.ns;
+    let newSack = false;
+    if (s.sacks.length > 0) newSack = this.#sackTag(s.sacks);
+    if (forward) {
+      this.sndUna = s.ack;
+      this.#confirm = true;
+      let acked = 0;
+      let rtt = -1;
+      while (this.#rtx.length > 0) {
+        const x = this.#rtx[0]!;
+        if (after(x.end, s.ack)) {
+          const part = (s.ack - x.seq) | 0;
+          if (part > 0) {
+            acked += Math.ceil(part / Math.max(1, x.mss));
+            x.data = x.data.subarray(part);
+            x.seq = s.ack;
+          }
+          break;
+        }
+        acked += pcount(x, Math.max(1, x.mss));
+        if (!x.retrans) rtt = now - x.sentNs;
+        this.#rtx.shift();
+      }
+      if (rtt >= 0) this.#rttSample(rtt / MS);
+      this.#retransmits = 0;
+      this.#probes = 0;
+      this.#dupAcks = 0;
+      if (this.#inLoss && !before(s.ack, this.#highSeq)) {
+        this.#inLoss = false;
+        for (const x of this.#rtx) {
+          x.lost = false;
+          x.retrans = false;
+        }
+      }
+      if (this.#cwnd < this.#ssthresh) this.#cwnd = Math.min(this.#cwnd + acked, this.#ssthresh);
+      if (this.#rtx.length > 0) this.#armRtx();
+      else {
+        this.#rtxTimer?.cancel();
+        this.#rtxTimer = null;
+      }
+      if (this.#inLoss) this.#retransmitQueue();
+      this.#finAcked();
+    } else if (this.#rtx.length > 0 && s.data.length === 0 && (s.flags & TH_FIN) === 0) {
+      this.#dupAcks++;
+      // RFC 6675 with early retransmit by SACK: three duplicates, or everything behind the hole is acknowledged.
+      if (!this.#inLoss && (this.#dupAcks >= 3 || (newSack && this.#sackedBehind() >= 3))) {
+        this.#inLoss = true;
+        this.#highSeq = this.sndNxt;
+        this.#ssthresh = Math.max(this.#cwnd >> 1, 2);
+        this.#cwnd = this.#ssthresh;
+        const head = this.#rtx.find((x) => !x.sacked);
+        if (head !== undefined) head.lost = true;
+        this.#retransmitQueue();
+      }
+    }
+    if (this.#queue.length > 0 && forward) this.onEvent?.();
+    return true;
+  }
+
+  #sackedBehind(): number {
+    let n = 0;
+    for (const x of this.#rtx) if (x.sacked) n += pcount(x, Math.max(1, x.mss));
+    return n;
+  }
+
+  /** tcp_sacktag_write_queue: marks what blocks cover, splitting packets at their edges. */
+  #sackTag(edges: readonly number[]): boolean {
+    let any = false;
+    for (let e = 0; e + 1 < edges.length; e += 2) {
+      const from = edges[e]!;
+      const to = edges[e + 1]!;
+      if (!after(to, this.sndUna) || after(to, this.sndNxt)) continue;
+      for (let i = 0; i < this.#rtx.length; i++) {
+        const x = this.#rtx[i]!;
+        if (x.sacked || !after(x.end, from) || !before(x.seq, to)) continue;
+        if (before(x.seq, from)) {
+          // Split so that the first part is whole segments.
+          this.#split(i, (from - x.seq) | 0);
+          continue;
+        }
+        if (after(x.end, to) && ((to - x.seq) | 0) < x.data.length) this.#split(i, (to - x.seq) | 0);
+        x.sacked = true;
+        any = true;
+      }
+    }
+    return any;
+  }
+
+  #rttSample(ms: number): void {
+    if (this.#srtt === 0) {
+      this.#srtt = Math.max(ms, 0.001);
+      this.#rttvar = Math.max(ms * 2, 200);
+    } else {
+      const d = Math.abs(ms - this.#srtt);
+      this.#srtt += (ms - this.#srtt) / 8;
+      this.#rttvar = Math.max(this.#rttvar + (d - this.#rttvar) / 4, 200);
+    }
+    this.#rto = Math.max(200, Math.ceil(this.#srtt + this.#rttvar));
+  }
+
+  /** Our FIN was acknowledged? */
+  #finAcked(): void {
+    if (!this.#finQueued || this.#queue.length > 0 || this.sndUna !== this.#writeSeq) return;
+    switch (this.state) {
+      case TCP_FIN_WAIT1:
+        this.state = TCP_FIN_WAIT2;
+        if (this.#orphan) this.#timeWait(this.ns.sysctl.tcp_fin_timeout * 1000, false);
+        break;
+      case TCP_CLOSING:
+        this.#timeWait(TIMEWAIT_MS);
+        break;
+      case TCP_LAST_ACK:
+        this.#done();
+        break;
+      default:
+        break;
+    }
+  }
+
+  /** tcp_data_queue. */
+  #data(s: TcpSegment): void {
+    const fin = (s.flags & TH_FIN) !== 0;
+    if (after(s.seq, this.rcvNxt)) {
+      this.#oooQueue(s, fin);
+      return;
+    }
+    if (!after(s.end, this.rcvNxt)) {
+      this.#dsackOf(s);
+      this.#quick = Math.max(this.#quick, MAX_QUICKACKS);
+      this.#pingpong = false;
+      this.#ackScheduled = true;
+      this.#ackNow = true;
+      return;
+    }
+    const skip = (this.rcvNxt - s.seq) | 0;
+    const d = skip > 0 ? s.data.subarray(skip) : s.data;
+    this.#queueIn(d);
+    this.rcvNxt = s.end;
+    if (s.data.length > 0) this.#eventDataRecv(s.data.length);
+    if ((s.flags & TH_PSH) !== 0 && s.data.length > 0) this.#ackPushed++;
+    if (fin) this.#fin();
+    // tcp_ofo_queue: what now follows.
+    while (this.#ooo.length > 0 && !after(this.#ooo[0]!.seq, this.rcvNxt)) {
+      const o = this.#ooo.shift()!;
+      if (!after(o.end, this.rcvNxt)) continue;
+      const sk = (this.rcvNxt - o.seq) | 0;
+      this.#queueIn(sk > 0 ? o.data.subarray(sk) : o.data);
+      this.rcvNxt = o.end;
+      if (o.fin) this.#fin();
+      this.#ackNow = true;
+    }
+    this.onEvent?.();
+  }
+
+  #queueIn(d: Uint8Array): void {
+    if (d.length === 0) return;
+    if (this.#orphan) return;
+    this.#rcvQueue.push(d);
+    this.#rcvQueued += d.length;
+  }
+
+  #oooQueue(s: TcpSegment, fin: boolean): void {
+    let i = this.#ooo.length;
+    while (i > 0 && after(this.#ooo[i - 1]!.seq, s.seq)) i--;
+    const same = this.#ooo[i - 1];
+    if (same !== undefined && same.seq === s.seq && !before(same.end, s.end)) this.#dsack = [s.seq, s.end];
+    else this.#ooo.splice(i, 0, { seq: s.seq, end: s.end, data: s.data, fin });
+    this.#lastOoo = s.seq;
+    this.#ackScheduled = true;
+    this.#ackNow = true;
+  }
+
+  #ackNow = false;
+
+  #dsackOf(s: TcpSegment): void {
+    if (this.sackOk && s.end !== s.seq)
+      this.#dsack = [s.seq, after(s.end, this.rcvNxt) ? this.rcvNxt : s.end];
+  }
+
+  /** tcp_event_data_recv: the delayed acknowledgement engine. */
+  #eventDataRecv(len: number): void {
+    const now = this.ns.kernel.clock.ns;
+    this.#ackScheduled = true;
+    if (len >= this.#rcvMss || this.#rcvMss === 88)
+      this.#rcvMss = Math.max(this.#rcvMss, Math.min(len, 1460));
+    if (this.#ato === 0) {
+      this.#quick = Math.max(
+        2,
+        Math.min(MAX_QUICKACKS, Math.floor(this.#rcvWnd / (2 * Math.max(1, this.#rcvMss)))),
+      );
+      this.#ato = 40;
+    } else {
+      const m = (now - this.#lrcvNs) / MS;
+      if (m <= 20) this.#ato = this.#ato / 2 + 20;
+      else if (m < this.#ato) this.#ato = Math.min(this.#ato / 2 + m, this.#rto);
+      else if (m > this.#rto) this.#quick = Math.max(this.#quick, 2);
+    }
+    this.#lrcvNs = now;
+  }
+
+  /** tcp_fin. */
+  #fin(): void {
+    this.#ackScheduled = true;
+    this.#rcvShutdown = true;
+    switch (this.state) {
+      case TCP_SYN_RECV:
+      case TCP_ESTABLISHED:
+        this.state = TCP_CLOSE_WAIT;
+        this.#pingpong = true;
+        break;
+      case TCP_FIN_WAIT1:
+        this.#sendAck();
+        this.state = TCP_CLOSING;
+        break;
+      case TCP_FIN_WAIT2:
+        this.#sendAck();
+        this.#timeWait(TIMEWAIT_MS);
+        break;
+      default:
+        break;
+    }
+    this.#ooo = [];
+    this.onEvent?.();
+  }
+
+  /** __tcp_ack_snd_check. */
+  #ackSndCheck(): void {
+    if (!this.#ackScheduled || this.state === TCP_CLOSE || this.state === TCP_TIME_WAIT) return;
+    const quick = this.#quick > 0 && !this.#pingpong;
+    if (
+      (((this.rcvNxt - this.#rcvWup) | 0) > this.#rcvMss && this.#selectWindow() >= this.#rcvWnd) ||
+      quick ||
+      this.#ackNow ||
+      this.#ooo.length > 0
+    ) {
+      this.#ackNow = false;
+      this.#sendAck();
+    } else this.#scheduleDelack();
+  }
+
+  /** At the end of the received data? */
+  get eof(): boolean {
+    return this.#eofRead;
+  }
+
+  // ---- errors from the network ----
+
+  /** tcp_v4_err for frag needed. */
+  pmtu(mtu: number): void {
+    if (this.state === TCP_LISTEN || this.state === TCP_CLOSE) return;
+    if (this.#owned > 0) {
+      this.#mtuDeferred = mtu;
+      return;
+    }
+    this.#mtuReduced(mtu);
+  }
+
+  /** tcp_v4_mtu_reduced and tcp_simple_retransmit. */
+  #mtuReduced(mtu: number): void {
+    if (this.pmtudisc === 0 || this.#pmtuCookie <= mtu) return;
+    this.#syncMss(mtu);
+    const mss = this.#mssCache;
+    let lost = false;
+    for (const x of this.#rtx) {
+      if (x.sacked || x.lost || Math.min(x.mss, x.data.length) <= mss) continue;
+      x.lost = true;
+      x.retrans = false;
+      lost = true;
+    }
+    if (!lost) return;
+    if (!this.#inLoss) {
+      this.#highSeq = this.sndNxt;
+      this.#ssthresh = Math.max(this.#cwnd >> 1, 2);
+      this.#inLoss = true;
+    }
+    this.#owned++;
+    this.#retransmitQueue();
+    this.#leave();
+  }
+
+  /** tcp_v4_err for everything else. */
+  icmpError(errno: number, fatal: boolean): void {
+    if (this.state === TCP_SYN_SENT || this.state === TCP_SYN_RECV) {
+      if (this.state === TCP_SYN_SENT) this.ns.mib[Mib.TcpAttemptFails]!++;
+      this.#fail(errno);
+      return;
+    }
+    if (fatal && this.recverr) this.#fail(errno);
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+const pcount = (s: TxSkb, mss: number): number => Math.max(1, Math.ceil(s.data.length / Math.max(1, mss)));
+
+const holds = (b: readonly [number, number], seq: number): boolean => !before(seq, b[0]) && before(seq, b[1]);
+
+/** tcp_select_initial_window: whole segments below 64 KB. */
+function initialWindow(mss: number): number {
+  return mss > 65535 ? 65535 : Math.floor(65535 / mss) * mss;
+}
+
+/** A listening socket for an address and port, or null. */
+export function tcp_listener(ns: Netns, daddr: number, dport: number, dif: number): TcpSock | null {
+  const l = ns.sockets.tcpListen.get(dport);
+  if (l === undefined) return null;
+  let best: TcpSock | null = null;
+  for (const s of l) {
+    if (s.saddr !== 0 && s.saddr !== daddr) continue;
+    if (s.boundIf !== 0 && dif !== 0 && s.boundIf !== dif) continue;
+    if (best === null || (best.saddr === 0 && s.saddr !== 0)) best = s;
+  }
+  return best;
+}
+
+/** tcp_v4_send_reset: for a segment nobody wants. */
+export function tcp_send_reset(ns: Netns, s: TcpSegment): void {
+  if ((s.flags & TH_RST) !== 0) return;
+  const f = flowOut(ns);
+  f.daddr = s.saddr;
+  f.saddr = s.daddr;
+  f.proto = 6;
+  f.tos = s.tos & 0x1c;
+  f.sport = s.dport;
+  f.dport = s.sport;
+  const rt = ip_route_output_flow(ns, f);
+  if (rt === null) return;
+  const skb = alloc_local_skb(ns);
+  const h = skb.data;
+  skb.tail = h + 20;
+  const v = skb.view;
+  const b = skb.bytes;
+  v.setUint16(h, s.dport, false);
+  v.setUint16(h + 2, s.sport, false);
+  if ((s.flags & TH_ACK) !== 0) {
+    v.setInt32(h + 4, s.ack, false);
+    v.setInt32(h + 8, 0, false);
+    b[h + 13] = TH_RST;
+  } else {
+    v.setInt32(h + 4, 0, false);
+    v.setInt32(h + 8, s.end, false);
+    b[h + 13] = TH_RST | TH_ACK;
+  }
+  b[h + 12] = 0x50;
+  v.setUint16(h + 14, 0, false);
+  v.setUint16(h + 16, 0, false);
+  v.setUint16(h + 18, 0, false);
+  const n = h - 20;
+  skb.data = n;
+  skb.network = n;
+  ip_build_header(skb, n, s.tos & ~3, 0, true, ns.sysctl.ip_default_ttl, 6, s.daddr, s.saddr);
+  v.setUint16(h + 16, csum_fold(csum_partial(b, h, 20, csum_pseudo(skb, n, 6, 20))), false);
+  skb.dst = rt;
+  ns.mib[Mib.TcpOutSegs]!++;
+  ns.mib[Mib.TcpOutRsts]!++;
+  if (ns.recorder !== null) ns.recorder.step(Step.ORIGIN, skb, null, 6, 0, 0);
+  ip_local_out(ns, skb);
 }
