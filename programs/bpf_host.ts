@@ -9,7 +9,12 @@
 // With the host firewall the second half of tail_handle_ipv4 is a tail call of its own.
 // Not modelled: IPsec, SRv6, VTEP, NAT46x64.
 
-import { IPCACHE_F_HAS_TUNNEL_EP, IPCACHE_F_SKIP_TUNNEL, ipcacheFlags, ipcacheSecIdentity } from "../maps/ipcache.js";
+import {
+  IPCACHE_F_HAS_TUNNEL_EP,
+  IPCACHE_F_SKIP_TUNNEL,
+  ipcacheFlags,
+  ipcacheSecIdentity,
+} from "../maps/ipcache.js";
 import { lxcFlags } from "../maps/lxc.js";
 import { NONE } from "../maps/spec.js";
 import {
@@ -106,7 +111,12 @@ import {
   lookup_ip6_endpoint,
   lookup_ip6_remote_endpoint,
 } from "./lib/eps.js";
-import { eth_is_supported_ethertype, eth_store_daddr_bytes, ethertype, validate_ethertype } from "./lib/eth.js";
+import {
+  eth_is_supported_ethertype,
+  eth_store_daddr_bytes,
+  ethertype,
+  validate_ethertype,
+} from "./lib/eth.js";
 import {
   __ipv4_host_policy_egress,
   __ipv4_host_policy_ingress,
@@ -130,7 +140,13 @@ import {
   inherit_identity_from_host,
   inherited_identity,
 } from "./lib/identity.js";
-import { IPFRAG_FRAGMENT, ipfrag_encode_ipv4, ipfrag_is_fragment, ipv4_daddr, ipv4_saddr } from "./lib/ipv4.js";
+import {
+  IPFRAG_FRAGMENT,
+  ipfrag_encode_ipv4,
+  ipfrag_is_fragment,
+  ipv4_daddr,
+  ipv4_saddr,
+} from "./lib/ipv4.js";
 import {
   IPV6_DADDR_OFF,
   IPV6_SADDR_OFF,
@@ -142,7 +158,7 @@ import {
 import { handle_l2_announcement4, handle_l2_announcement6 } from "./lib/l2_responder.js";
 import { ipv4_local_delivery, ipv6_local_delivery, local_delivery_fill_meta } from "./lib/local_delivery.js";
 import { update_metrics } from "./lib/metrics.js";
-import { nodeport_lb4, nodeport_lb6 } from "./lib/nodeport.js";
+import { nodeport_lb4, nodeport_lb6, nodeport_out } from "./lib/nodeport.js";
 import { handle_nat_fwd } from "./lib/nodeport_egress.js";
 import {
   ctx_egw_done,
@@ -162,7 +178,12 @@ import {
 import { ctx_redirect_to_proxy_first } from "./lib/proxy.js";
 import * as site from "./lib/source_lines.js";
 import { send_trace_notify } from "./lib/trace.js";
-import { ctx_is_wireguard, set_decrypt_mark, wg_maybe_redirect_to_encrypt, wireguard_l4_off } from "./lib/wireguard.js";
+import {
+  ctx_is_wireguard,
+  set_decrypt_mark,
+  wg_maybe_redirect_to_encrypt,
+  wireguard_l4_off,
+} from "./lib/wireguard.js";
 
 // Bit 0 stays free: elsewhere it says "from host" itself.
 const FROM_HOST_FLAG_NEED_HOSTFW = 1 << 1;
@@ -214,7 +235,13 @@ export function cil_from_netdev(ctx: Ctx): number {
   if (skb.vlanTci > 0 && (skb.vlanTci & 0xfff) !== 0) {
     // Allowed VLANs come again on the VLAN device.
     if (allow_vlan(ctx)) return CTX_ACT_OK;
-    return send_drop_notify_error(ctx, UNKNOWN_ID, DROP_VLAN_FILTERED, METRIC_INGRESS, site.HOST_FROM_NETDEV_DROP);
+    return send_drop_notify_error(
+      ctx,
+      UNKNOWN_ID,
+      DROP_VLAN_FILTERED,
+      METRIC_INGRESS,
+      site.HOST_FROM_NETDEV_DROP,
+    );
   }
   ctx_skip_nodeport_clear(ctx);
   if (ctx.def.ENABLE_NODEPORT_ACCELERATION) {
@@ -302,7 +329,14 @@ export function cil_from_host(ctx: Ctx): number {
   return do_netdev(ctx, proto, inherited_identity, from_proxy ? TRACE_FROM_PROXY : TRACE_FROM_HOST, true);
 }
 
-function trace_from(ctx: Ctx, obs_point: number, identity: number, reason: number, proto: number, at: number): void {
+function trace_from(
+  ctx: Ctx,
+  obs_point: number,
+  identity: number,
+  reason: number,
+  proto: number,
+  at: number,
+): void {
   send_trace_notify(
     ctx,
     obs_point,
@@ -323,7 +357,10 @@ function do_netdev(ctx: Ctx, proto: number, srcid: number, obs_point: number, fr
   let identity = srcid;
   let reason = TRACE_REASON_UNKNOWN;
   const old = def.profile === "1.11";
-  if (proto === ETH_P_ARP && (def.ENABLE_ARP_RESPONDER || def.ENABLE_ARP_PASSTHROUGH || ctx.config.enable_l2_announcements)) {
+  if (
+    proto === ETH_P_ARP &&
+    (def.ENABLE_ARP_RESPONDER || def.ENABLE_ARP_PASSTHROUGH || ctx.config.enable_l2_announcements)
+  ) {
     if (!ctx_has(ctx, ETH_HLEN + 28)) {
       return send_drop_notify_error(ctx, identity, DROP_INVALID, METRIC_INGRESS, site.HOST_NETDEV_DROP);
     }
@@ -351,7 +388,10 @@ function do_netdev(ctx: Ctx, proto: number, srcid: number, obs_point: number, fr
       set_decrypt_mark(ctx, 0);
     }
     if (!old) trace_from(ctx, obs_point, identity, reason, proto, site.HOST_NETDEV_V6);
-    const ret = tail_call_internal(ctx, from_host ? CILIUM_CALL_IPV6_FROM_HOST : CILIUM_CALL_IPV6_FROM_NETDEV);
+    const ret = tail_call_internal(
+      ctx,
+      from_host ? CILIUM_CALL_IPV6_FROM_HOST : CILIUM_CALL_IPV6_FROM_NETDEV,
+    );
     return send_drop_notify_error_with_exitcode_ext(
       ctx,
       identity,
@@ -376,7 +416,10 @@ function do_netdev(ctx: Ctx, proto: number, srcid: number, obs_point: number, fr
       set_decrypt_mark(ctx, 0);
     }
     if (!old) trace_from(ctx, obs_point, identity, reason, proto, site.HOST_NETDEV_V4);
-    const ret = tail_call_internal(ctx, from_host ? CILIUM_CALL_IPV4_FROM_HOST : CILIUM_CALL_IPV4_FROM_NETDEV);
+    const ret = tail_call_internal(
+      ctx,
+      from_host ? CILIUM_CALL_IPV4_FROM_HOST : CILIUM_CALL_IPV4_FROM_NETDEV,
+    );
     // Missing programs must not cut the node off: the packet goes on to the stack.
     return send_drop_notify_error_with_exitcode_ext(
       ctx,
@@ -415,9 +458,9 @@ export function tail_handle_ipv4_from_host(ctx: Ctx): number {
 
 function tail_handle_ipv4(ctx: Ctx, ipcache_id: number, from_host: boolean): number {
   const src_id = ctx_load_and_clear_meta(ctx, CB_SRC_LABEL);
-  ctx.punt_to_stack = false;
+  nodeport_out.punt_to_stack = false;
   let ret = handle_ipv4(ctx, src_id, ipcache_id, from_host);
-  if (ret === CTX_ACT_OK && !ctx.punt_to_stack) {
+  if (ret === CTX_ACT_OK && !nodeport_out.punt_to_stack) {
     if (ctx.def.ENABLE_HOST_FIREWALL) {
       ctx_store_meta(ctx, CB_SRC_LABEL, src_id);
       ret = tail_call_internal(
@@ -428,7 +471,8 @@ function tail_handle_ipv4(ctx: Ctx, ipcache_id: number, from_host: boolean): num
       ret = tail_handle_ipv4_cont(ctx, src_id, from_host);
     }
   }
-  if (ret < 0) return send_drop_notify_error_ext(ctx, src_id, ret, ctx.ext_err, METRIC_INGRESS, site.HOST_V4_DROP);
+  if (ret < 0)
+    return send_drop_notify_error_ext(ctx, src_id, ret, ctx.ext_err, METRIC_INGRESS, site.HOST_V4_DROP);
   return ret;
 }
 
@@ -440,10 +484,9 @@ function handle_ipv4(ctx: Ctx, secctx: number, ipcache_id: number, from_host: bo
     return DROP_FRAG_NOSUPPORT;
   }
   if (def.ENABLE_NODEPORT && !from_host && !ctx_skip_nodeport(ctx)) {
-    ctx.is_dsr = false;
-    const ret = nodeport_lb4(ctx, ETH_HLEN, secctx);
+    const ret = nodeport_lb4(ctx, ETH_HLEN, ETH_HLEN, secctx);
     // A redirect (to the L7 load balancer) or a tail call ends it here.
-    if (ret !== CTX_ACT_OK || ctx.punt_to_stack) return ret;
+    if (ret !== CTX_ACT_OK || nodeport_out.punt_to_stack) return ret;
   }
   if (def.ENABLE_HOST_FIREWALL) {
     const buf = ctx.ct_buffer4;
@@ -600,9 +643,9 @@ export function tail_handle_ipv6_from_host(ctx: Ctx): number {
 
 function tail_handle_ipv6(ctx: Ctx, ipcache_id: number, from_host: boolean): number {
   const src_id = ctx_load_and_clear_meta(ctx, CB_SRC_LABEL);
-  ctx.punt_to_stack = false;
+  nodeport_out.punt_to_stack = false;
   let ret = handle_ipv6(ctx, src_id, ipcache_id, from_host);
-  if (ret === CTX_ACT_OK && !ctx.punt_to_stack) {
+  if (ret === CTX_ACT_OK && !nodeport_out.punt_to_stack) {
     if (ctx.def.ENABLE_HOST_FIREWALL) {
       ctx_store_meta(ctx, CB_SRC_LABEL, src_id);
       ret = tail_call_internal(
@@ -613,7 +656,8 @@ function tail_handle_ipv6(ctx: Ctx, ipcache_id: number, from_host: boolean): num
       ret = tail_handle_ipv6_cont(ctx, src_id, from_host);
     }
   }
-  if (ret < 0) return send_drop_notify_error_ext(ctx, src_id, ret, ctx.ext_err, METRIC_INGRESS, site.HOST_V6_DROP);
+  if (ret < 0)
+    return send_drop_notify_error_ext(ctx, src_id, ret, ctx.ext_err, METRIC_INGRESS, site.HOST_V6_DROP);
   return ret;
 }
 
@@ -636,9 +680,8 @@ function handle_ipv6(ctx: Ctx, secctx: number, ipcache_id: number, from_host: bo
     }
   }
   if (def.ENABLE_NODEPORT && !from_host && !ctx_skip_nodeport(ctx)) {
-    ctx.is_dsr = false;
     const ret = nodeport_lb6(ctx, ETH_HLEN, secctx);
-    if (ret !== CTX_ACT_OK || ctx.punt_to_stack) return ret;
+    if (ret !== CTX_ACT_OK || nodeport_out.punt_to_stack) return ret;
   }
   if (def.ENABLE_HOST_FIREWALL) {
     const buf = ctx.ct_buffer6;
@@ -755,7 +798,8 @@ export function cil_to_netdev(ctx: Ctx): number {
   let src_id = UNKNOWN_ID;
   trace.set(TRACE_REASON_UNKNOWN, 0);
   bpf_clear_meta(ctx);
-  if (magic === MARK_MAGIC_HOST || magic === MARK_MAGIC_OVERLAY || ctx_mark_is_encrypted(ctx)) src_id = HOST_ID;
+  if (magic === MARK_MAGIC_HOST || magic === MARK_MAGIC_OVERLAY || ctx_mark_is_encrypted(ctx))
+    src_id = HOST_ID;
   else if (magic === MARK_MAGIC_PROXY_EGRESS) src_id = get_identity(ctx);
   else if (magic === MARK_MAGIC_IDENTITY && def.ENABLE_IDENTITY_MARK) src_id = get_identity(ctx);
   else if (magic === MARK_MAGIC_EGW_DONE && def.ENABLE_EGRESS_GATEWAY) src_id = get_identity(ctx);
@@ -809,14 +853,13 @@ export function cil_to_netdev(ctx: Ctx): number {
     if (ret < 0) return to_netdev_drop(ctx, src_id, ret);
     if (ret !== CTX_ACT_OK) return ret;
   }
-  const old = def.profile === "1.11";
   send_trace_notify(
     ctx,
     TRACE_TO_NETWORK,
-    old ? 0 : src_id,
+    src_id,
     UNKNOWN_ID,
     TRACE_EP_ID_UNKNOWN,
-    old ? 0 : ctx.config.interface_ifindex,
+    ctx.config.interface_ifindex,
     trace.reason,
     trace.monitor,
     proto,
@@ -833,7 +876,8 @@ function to_netdev_host_firewall(ctx: Ctx, src_sec_identity: number, proto: numb
   if (!eth_is_supported_ethertype(proto)) return DROP_UNSUPPORTED_L2;
   // Only "the host's own or not" matters here.
   const src = src_sec_identity === HOST_ID ? HOST_ID : 0;
-  if (proto === ETH_P_ARP && (ctx.def.ENABLE_ARP_RESPONDER || ctx.def.ENABLE_ARP_PASSTHROUGH)) return CTX_ACT_OK;
+  if (proto === ETH_P_ARP && (ctx.def.ENABLE_ARP_RESPONDER || ctx.def.ENABLE_ARP_PASSTHROUGH))
+    return CTX_ACT_OK;
   if (proto === ETH_P_IP && ctx.def.ENABLE_IPV4) {
     if (!revalidate_data4(ctx)) return DROP_INVALID;
     const src_id = resolve_srcid_ipv4(ctx, src);
@@ -902,7 +946,13 @@ export function cil_to_host(ctx: Ctx): number {
 }
 
 // The host's ingress policy as a tail call, or inline where the original is compiled so.
-function host_policy_by_proto(ctx: Ctx, proto: number, src_id: number, traced: boolean, tail: boolean): number {
+function host_policy_by_proto(
+  ctx: Ctx,
+  proto: number,
+  src_id: number,
+  traced: boolean,
+  tail: boolean,
+): number {
   const def = ctx.def;
   if (proto === ETH_P_ARP && (def.ENABLE_ARP_RESPONDER || def.ENABLE_ARP_PASSTHROUGH)) return CTX_ACT_OK;
   const v4 = proto === ETH_P_IP && def.ENABLE_IPV4;
@@ -1019,7 +1069,8 @@ function from_host_to_lxc(ctx: Ctx): number {
   trace.set(TRACE_REASON_UNKNOWN, 0);
   if (!validate_ethertype(ctx)) return DROP_UNSUPPORTED_L2;
   const proto = ethertype;
-  if (proto === ETH_P_ARP && (ctx.def.ENABLE_ARP_RESPONDER || ctx.def.ENABLE_ARP_PASSTHROUGH)) return CTX_ACT_OK;
+  if (proto === ETH_P_ARP && (ctx.def.ENABLE_ARP_RESPONDER || ctx.def.ENABLE_ARP_PASSTHROUGH))
+    return CTX_ACT_OK;
   if (proto === ETH_P_IP && ctx.def.ENABLE_IPV4) {
     if (!revalidate_data4(ctx)) return DROP_INVALID;
     return ipv4_host_policy_egress(ctx, HOST_ID, 0, trace);
@@ -1030,4 +1081,3 @@ function from_host_to_lxc(ctx: Ctx): number {
   }
   return DROP_UNKNOWN_L3;
 }
-

@@ -8,6 +8,7 @@
 //
 // Profile 1.11 sends version 1: 48 bytes, no trace id, no device and overlay flags.
 
+import { TRACE_AGGREGATE_ACTIVE_CT, TRACE_AGGREGATE_RX, TUNNEL_PROTOCOL_GENEVE } from "../config.js";
 import {
   CILIUM_NOTIFY_TRACE,
   ETH_HLEN,
@@ -31,6 +32,7 @@ import {
   TRACE_FROM_PROXY,
   TRACE_FROM_STACK,
   TRACE_REASON_ENCRYPTED,
+  TRACE_REASON_UNKNOWN,
   TRACE_TO_CRYPTO,
   TRACE_TO_HOST,
   TRACE_TO_LXC,
@@ -40,7 +42,6 @@ import {
   TRACE_TO_STACK,
 } from "./common.js";
 import { type Ctx, ctx_get_protocol, IS_BPF_XDP, load_u8, load_u16 } from "./ctx.js";
-import { TRACE_AGGREGATE_ACTIVE_CT, TRACE_AGGREGATE_RX, TUNNEL_PROTOCOL_GENEVE } from "../config.js";
 import { update_metrics } from "./metrics.js";
 import { capture_header, emit, listened, msg } from "./notify.js";
 import { RATELIMIT_USAGE_EVENTS_MAP, ratelimit_check_and_take } from "./ratelimit.js";
@@ -183,10 +184,14 @@ function fill(
   const cap = compute_capture_len(ctx, monitor, flags);
   const v2 = ctx.def.profile === "1.19";
   capture_header(ctx, CILIUM_NOTIFY_TRACE, obs_point, ctx.obj.event_source, cap, v2 ? 2 : 1);
-  msg[4] = src;
+  // 1.11 knew no "unknown": its points without conntrack passed 0, which is "new". Its to-network came from the
+  // native device alone, whichever tail call ends there now, and said neither identity nor interface.
+  const old_net = !v2 && obs_point === TRACE_TO_NETWORK;
+  const why = !v2 && reason === TRACE_REASON_UNKNOWN ? 0 : reason;
+  msg[4] = old_net ? 0 : src;
   msg[5] = dst;
-  msg[6] = (dst_id & 0xffff) | (reason << 16) | (flags << 24);
-  msg[7] = ifindex;
+  msg[6] = (dst_id & 0xffff) | ((old_net ? 0 : why) << 16) | (flags << 24);
+  msg[7] = old_net ? 0 : ifindex;
   msg[8] = 0;
   msg[9] = 0;
   msg[10] = 0;

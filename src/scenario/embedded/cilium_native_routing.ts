@@ -110,4 +110,6 @@ kind: Traffic
 spec:
   steps:
     - ping: {from: pod/cni-test-777bbd57c8-2f986, to: pod/cni-test-777bbd57c8-d7wlv, id: 3072, seq: 0, ipId: 45716}
+    # The monitor ran on: the nodes probe each other's neighbour entries five seconds after their use.
+    - wait: 6s
 `;
