@@ -53,7 +53,7 @@ import {
 import { cilium_dbg, cilium_dbg_capture } from "./lib/dbg.js";
 import { send_drop_notify_error_ext } from "./lib/drop.js";
 import { edt_sched_departure } from "./lib/edt.js";
-import { egress_gw_fib_lookup_and_redirect, egress_gw_snat_needed_hook, EgressTarget4 } from "./lib/egress_gateway.js";
+import { egress_gw_fib_lookup_and_redirect, egress_gw_snat_needed_hook } from "./lib/egress_gateway.js";
 import {
   lookup_ip4_endpoint,
   lookup_ip4_remote_endpoint,
@@ -72,7 +72,7 @@ import { IPV6_DADDR_OFF, IPV6_SADDR_OFF, ipv6_hdrlen_with_fraginfo, ipv6_load_ad
 import { ipv4_l3, ipv4_l3_ttl, ipv6_l3_ttl } from "./lib/l3.js";
 import { ipv4_local_delivery, ipv6_local_delivery } from "./lib/local_delivery.js";
 import { update_metrics } from "./lib/metrics.js";
-import { nodeport_lb4, nodeport_lb6 } from "./lib/nodeport.js";
+import { nodeport_lb4, nodeport_lb6, nodeport_out } from "./lib/nodeport.js";
 import { handle_nat_fwd } from "./lib/nodeport_egress.js";
 import { ctx_skip_nodeport, ctx_skip_nodeport_clear, ctx_snat_done, set_identity_mark } from "./lib/overloadable.js";
 import * as site from "./lib/source_lines.js";
@@ -81,7 +81,7 @@ import { send_trace_notify } from "./lib/trace.js";
 const key = new TunnelKey();
 const trace = new TraceCtx();
 const addr6 = new Int32Array(4);
-const egw_target = new EgressTarget4();
+const egw_target = { addr: 0, ifindex: 0 };
 
 /** cil_from_overlay: tc ingress of the tunnel device. */
 export function cil_from_overlay(ctx: Ctx): number {
@@ -151,21 +151,21 @@ function handle_ipv4(ctx: Ctx): number {
   if (!def.ENABLE_IPV4_FRAGMENTS && ipfrag_is_fragment(ipfrag_encode_ipv4(ctx, ETH_HLEN))) {
     return DROP_FRAG_NOSUPPORT;
   }
-  ctx.is_dsr = false;
+  nodeport_out.dsr = false;
   if (def.ENABLE_NODEPORT && !ctx_skip_nodeport(ctx)) {
     const src = identity;
-    ctx.punt_to_stack = false;
-    const ret = nodeport_lb4(ctx, ETH_HLEN, src);
+    nodeport_out.punt_to_stack = false;
+    const ret = nodeport_lb4(ctx, ETH_HLEN, ETH_HLEN, src);
     // A tail call may have come through here again and left its own.
     identity = src;
-    if (ret !== CTX_ACT_OK || ctx.punt_to_stack) return ret;
+    if (ret !== CTX_ACT_OK || nodeport_out.punt_to_stack) return ret;
     if (!revalidate_data4(ctx)) return DROP_INVALID;
   }
   const info = lookup_ip4_remote_endpoint(ctx, ipv4_saddr(ctx, ETH_HLEN), 0);
   // The tunnel says "a node", the ipcache knows which; DSR brings the client's address, which the tunnel calls world.
   if (
     info !== NONE &&
-    (identity_is_remote_node(ctx, identity) || (ctx.is_dsr && identity_is_world_ipv4(ctx, identity)))
+    (identity_is_remote_node(ctx, identity) || (nodeport_out.dsr && identity_is_world_ipv4(ctx, identity)))
   ) {
     identity = ipcacheSecIdentity(ctx.maps.cilium_ipcache_v2, info);
   }
@@ -228,20 +228,20 @@ function handle_ipv6(ctx: Ctx): number {
     if (ret < 0) return ret;
     if ((ctx.fraginfo & IPFRAG_FRAGMENT) !== 0) return DROP_FRAG_NOSUPPORT;
   }
-  ctx.is_dsr = false;
+  nodeport_out.dsr = false;
   if (def.ENABLE_NODEPORT && !ctx_skip_nodeport(ctx)) {
     const src = identity;
-    ctx.punt_to_stack = false;
+    nodeport_out.punt_to_stack = false;
     const ret = nodeport_lb6(ctx, ETH_HLEN, src);
     identity = src;
-    if (ret !== CTX_ACT_OK || ctx.punt_to_stack) return ret;
+    if (ret !== CTX_ACT_OK || nodeport_out.punt_to_stack) return ret;
     if (!revalidate_data6(ctx)) return DROP_INVALID;
   }
   ipv6_load_addr(ctx, ETH_HLEN + IPV6_SADDR_OFF, addr6, 0);
   const info = lookup_ip6_remote_endpoint(ctx, addr6, 0);
   if (
     info !== NONE &&
-    (identity_is_remote_node(ctx, identity) || (ctx.is_dsr && identity_is_world_ipv6(ctx, identity)))
+    (identity_is_remote_node(ctx, identity) || (nodeport_out.dsr && identity_is_world_ipv6(ctx, identity)))
   ) {
     identity = ipcacheSecIdentity(ctx.maps.cilium_ipcache_v2, info);
   }

@@ -394,7 +394,8 @@ export function ct_extract_ports4(
 /**
  * ct_lazy_lookup4(): the look-up of a tuple whose ports are already there (ct_extract_ports4). `types` limits which
  * entries count (CT_ENTRY_*; those with a rev NAT index compare state.rev_nat_index). Returns CT_NEW ... CT_RELATED
- * or a negative drop reason; the monitor value is in ctx.monitor.
+ * or a negative drop reason; the monitor value is in ctx.monitor. For SCOPE_FORWARD the caller has reversed the tuple
+ * (__ipv4_ct_tuple_reverse); ct_lookup4 does that itself.
  */
 export function ct_lazy_lookup4(
   ctx: Ctx,
@@ -426,7 +427,6 @@ function do_lookup4(
   let action = ACTION_UNSPEC;
   let flags = 0;
   ctx.monitor = 0;
-  if (scope === SCOPE_FORWARD) __ipv4_ct_tuple_reverse(tuple);
   if ((fraginfo & IPFRAG_FRAGMENT) !== 0) {
     update_metrics(ctx, ctx_full_len(ctx), ct_to_metrics_dir(dir), REASON_FRAG_PACKET, CONNTRACK_V4_FRAG);
   }
@@ -475,6 +475,7 @@ export function ct_lookup4(
   tuple.flags = select_tuple_type(dir, scope);
   const ret = ct_extract_ports4(ctx, ip4, fraginfo, l4_off, dir, tuple);
   if (ret < 0) return ret;
+  if (scope === SCOPE_FORWARD) __ipv4_ct_tuple_reverse(tuple);
   return do_lookup4(ctx, map, tuple, fraginfo, l4_off, dir, scope, CT_ENTRY_ANY, state);
 }
 
@@ -640,7 +641,6 @@ function do_lookup6(
   let action = ACTION_UNSPEC;
   let flags = 0;
   ctx.monitor = 0;
-  if (scope === SCOPE_FORWARD) __ipv6_ct_tuple_reverse(tuple);
   if ((fraginfo & IPFRAG_FRAGMENT) !== 0) {
     update_metrics(ctx, ctx_full_len(ctx), ct_to_metrics_dir(dir), REASON_FRAG_PACKET, CONNTRACK_V6_FRAG);
   }
@@ -689,6 +689,7 @@ export function ct_lookup6(
   tuple.flags = select_tuple_type(dir, scope);
   const ret = ct_extract_ports6(ctx, ip6, fraginfo, l4_off, dir, tuple);
   if (ret < 0) return ret;
+  if (scope === SCOPE_FORWARD) __ipv6_ct_tuple_reverse(tuple);
   return do_lookup6(ctx, map, tuple, fraginfo, l4_off, dir, scope, CT_ENTRY_ANY, state);
 }
 

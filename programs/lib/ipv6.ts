@@ -119,7 +119,7 @@ export function ipv6_hdrlen(ctx: Ctx, ip6: number): number {
   return ipv6_hdrlen_with_fraginfo(ctx, ip6);
 }
 
-// struct ipv6_frag_id: daddr 16, saddr 16, id u32, proto u8, 3 pad.
+// struct ipv6_frag_id: id u32, proto u8, 3 pad, saddr 16, daddr 16.
 const frag_key = new Int32Array(10);
 const frag_value = new Int32Array(1);
 
@@ -141,10 +141,10 @@ function ipv6_handle_fragmentation(
   dir: number,
 ): number {
   const map = ctx.maps.cilium_ipv6_frag_datagrams;
-  ipv6_load_addr(ctx, ip6 + IPV6_DADDR_OFF, frag_key, 0);
-  ipv6_load_addr(ctx, ip6 + IPV6_SADDR_OFF, frag_key, 4);
-  frag_key[8] = ctx.frag_id;
-  frag_key[9] = ctx.frag_proto;
+  frag_key[0] = ctx.frag_id;
+  frag_key[1] = ctx.frag_proto;
+  ipv6_load_addr(ctx, ip6 + IPV6_SADDR_OFF, frag_key, 2);
+  ipv6_load_addr(ctx, ip6 + IPV6_DADDR_OFF, frag_key, 6);
   if ((fraginfo & IPFRAG_NO_L4) !== 0) {
     const slot = map.lookup(frag_key);
     if (ctx.recorder !== null) ctx.recorder.step(Step.MAP_LOOKUP, ctx.skb, map, slot, 0, 0);
