@@ -377,24 +377,8 @@ class Resolver {
     }
   }
 
-  /** The filter's first port; undefined for a name that does not resolve. */
   #port(f: Filter): number | undefined {
-    if (f.portName === "") return f.port;
-    const wanted = protocolName(f.protocol);
-    // The names of container ports are compared in lower case.
-    const find = (ports: readonly NamedPort[]): number[] =>
-      ports
-        .filter((p) => p.name.toLowerCase() === f.portName && p.protocol.toUpperCase() === wanted)
-        .map((p) => p.port);
-    const numbers = new Set(
-      (f.direction === "ingress"
-        ? find(this.subject.namedPorts)
-        : this.ctx.clusterNamedPorts.flatMap(find)
-      ).filter((p) => p !== 0),
-    );
-    return numbers.size === 1 || (f.direction === "ingress" && numbers.size > 0)
-      ? [...numbers][0]
-      : undefined;
+    return firstPort(f.direction, f, this.subject, this.ctx.clusterNamedPorts);
   }
 
   #addEntries(f: Filter, features: PolicyFeatures): void {
@@ -458,6 +442,28 @@ class Resolver {
       authExplicit: auth !== undefined,
     };
   }
+}
+
+/**
+ * The first port of a filter or port term; undefined for a name that does not resolve. On ingress a name is one of the
+ * endpoint's own container ports, on egress it must mean one number in the whole cluster.
+ */
+export function firstPort(
+  direction: Direction,
+  term: { readonly port: number; readonly portName: string; readonly protocol: number },
+  subject: Subject,
+  clusterNamedPorts: PolicyContext["clusterNamedPorts"],
+): number | undefined {
+  if (term.portName === "") return term.port;
+  const wanted = protocolName(term.protocol);
+  // The names of container ports are compared in lower case.
+  const find = (ports: readonly NamedPort[]): number[] =>
+    ports
+      .filter((p) => p.name.toLowerCase() === term.portName && p.protocol.toUpperCase() === wanted)
+      .map((p) => p.port);
+  const found = direction === "ingress" ? find(subject.namedPorts) : clusterNamedPorts.flatMap(find);
+  const numbers = [...new Set(found.filter((p) => p !== 0))];
+  return numbers.length === 1 || direction === "ingress" ? numbers[0] : undefined;
 }
 
 const NO_FEATURES: PolicyFeatures = { deny: false, redirect: false, auth: false };
