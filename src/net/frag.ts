@@ -15,7 +15,7 @@
 import { ip_fast_csum } from "./checksum.js";
 import * as ipv4 from "./ipv4.js";
 import * as ipv6 from "./ipv6.js";
-import { copyBytes } from "./view.js";
+import { copyView } from "./view.js";
 
 /** ipfrag_time, net.ipv4: 30 s. */
 export const IP_FRAG_TIME_NS = 30_000_000_000;
@@ -106,28 +106,26 @@ export function blankOptions4(view: DataView, off: number): void {
  * the pieces carry DF (a datagram whose largest fragment arrived with DF, IPSKB_FRAG_PMTU).
  */
 export function writeFragment4(
-  dst: Uint8Array,
-  dstView: DataView,
+  dst: DataView,
   to: number,
-  src: Uint8Array,
-  srcView: DataView,
+  src: DataView,
   from: number,
   plan: FragPlan,
   i: number,
   keepDf: boolean,
 ): number {
-  const hl = ipv4.hlen(srcView, from);
-  const word = ipv4.fragOff(srcView, from);
+  const hl = ipv4.hlen(src, from);
+  const word = ipv4.fragOff(src, from);
   const pieceOff = plan.offset[i]!;
   const pieceLen = plan.length[i]!;
-  copyBytes(dst, to, src, from, hl);
-  copyBytes(dst, to + hl, src, from + hl + pieceOff, pieceLen);
+  copyView(dst, to, src, from, hl);
+  copyView(dst, to + hl, src, from + hl + pieceOff, pieceLen);
   const at = ((word & ipv4.IP_OFFSET) << 3) + pieceOff;
   const more = i + 1 < plan.count || (word & ipv4.IP_MF) !== 0;
-  if (pieceOff > 0) blankOptions4(dstView, to);
-  ipv4.setTotLen(dstView, to, hl + pieceLen);
-  ipv4.setFragOff(dstView, to, (at >> 3) | (more ? ipv4.IP_MF : 0) | (keepDf ? ipv4.IP_DF : 0));
-  ipv4.updateCheck(dstView, to);
+  if (pieceOff > 0) blankOptions4(dst, to);
+  ipv4.setTotLen(dst, to, hl + pieceLen);
+  ipv4.setFragOff(dst, to, (at >> 3) | (more ? ipv4.IP_MF : 0) | (keepDf ? ipv4.IP_DF : 0));
+  ipv4.updateCheck(dst, to);
   return hl + pieceLen;
 }
 
@@ -161,10 +159,9 @@ export function unfragmentableLen6(view: DataView, off: number, end: number, w: 
  * filled, `ident` the identification. Gives the length. Plan with `hlen` = unfragmentable part + 8.
  */
 export function writeFragment6(
-  dst: Uint8Array,
-  dstView: DataView,
+  dst: DataView,
   to: number,
-  src: Uint8Array,
+  src: DataView,
   from: number,
   w: ipv6.ExtWalk,
   plan: FragPlan,
@@ -173,13 +170,13 @@ export function writeFragment6(
 ): number {
   const unfrag = w.offset - from;
   const pieceLen = plan.length[i]!;
-  copyBytes(dst, to, src, from, unfrag);
-  dstView.setUint8(to + (w.nexthdrAt - from), ipv6.NEXTHDR_FRAGMENT);
+  copyView(dst, to, src, from, unfrag);
+  dst.setUint8(to + (w.nexthdrAt - from), ipv6.NEXTHDR_FRAGMENT);
   const more = i + 1 < plan.count;
-  ipv6.writeFragHdr(dstView, to + unfrag, w.nexthdr, plan.offset[i]! | (more ? ipv6.IP6_MF : 0), ident);
-  copyBytes(dst, to + unfrag + ipv6.FRAG_HLEN, src, w.offset + plan.offset[i]!, pieceLen);
+  ipv6.writeFragHdr(dst, to + unfrag, w.nexthdr, plan.offset[i]! | (more ? ipv6.IP6_MF : 0), ident);
+  copyView(dst, to + unfrag + ipv6.FRAG_HLEN, src, w.offset + plan.offset[i]!, pieceLen);
   const total = unfrag + ipv6.FRAG_HLEN + pieceLen;
-  ipv6.setPayloadLen(dstView, to, total - ipv6.IPV6_HLEN);
+  ipv6.setPayloadLen(dst, to, total - ipv6.IPV6_HLEN);
   return total;
 }
 
@@ -230,14 +227,14 @@ export class FragQueue {
   readonly expires = new Float64Array(1);
 
   /** Header of the first fragment: IPv4 with options, or IPv6 with its unfragmentable part. */
-  header = new Uint8Array(128);
+  header = new DataView(new ArrayBuffer(128));
   headerLen = 0;
   /** IPv6: where in `header` the byte lies that named the fragment header. */
   nexthdrAt = 0;
   /** IPv6: what follows the fragment header, by the first fragment. */
   nexthdr = 0;
   /** Payload; bytes [0, len) are valid when complete. */
-  data = new Uint8Array(8192);
+  data = new DataView(new ArrayBuffer(8192));
   /** Highest end seen, or the end once the last fragment is in. */
   len = 0;
   /** Bytes received. */
@@ -340,20 +337,20 @@ export class FragQueue {
     this.pieces++;
   }
 
-  store(bytes: Uint8Array, from: number, off: number, len: number): void {
-    if (off + len > this.data.length) {
-      let n = this.data.length;
+  store(view: DataView, from: number, off: number, len: number): void {
+    if (off + len > this.data.byteLength) {
+      let n = this.data.byteLength;
       while (n < off + len) n *= 2;
-      const d = new Uint8Array(n);
-      d.set(this.data);
+      const d = new DataView(new ArrayBuffer(n));
+      copyView(d, 0, this.data, 0, this.data.byteLength);
       this.data = d;
     }
-    copyBytes(this.data, off, bytes, from, len);
+    copyView(this.data, off, view, from, len);
   }
 
-  storeHeader(bytes: Uint8Array, from: number, len: number): void {
-    if (len > this.header.length) this.header = new Uint8Array(len);
-    copyBytes(this.header, 0, bytes, from, len);
+  storeHeader(view: DataView, from: number, len: number): void {
+    if (len > this.header.byteLength) this.header = new DataView(new ArrayBuffer(len));
+    copyView(this.header, 0, view, from, len);
     this.headerLen = len;
   }
 }
@@ -429,14 +426,7 @@ export class FragTable {
   /**
    * Takes the IPv4 fragment whose header is at `off` (validated, `tot_len` bytes present). Gives a FRAG_ code.
    */
-  input4(
-    bytes: Uint8Array,
-    view: DataView,
-    off: number,
-    user: number,
-    ifindex: number,
-    nowNs: number,
-  ): number {
+  input4(view: DataView, off: number, user: number, ifindex: number, nowNs: number): number {
     this.whole = null;
     this.discarded = null;
     const id = ipv4.id(view, off);
@@ -477,12 +467,12 @@ export class FragTable {
     const more = (word & ipv4.IP_MF) !== 0;
     // A middle fragment of odd length is cut back, not refused (ip_frag_queue).
     if (more) end &= ~7;
-    const r = this.#queue(q, bytes, off + hl, at, end, more);
+    const r = this.#queue(q, view, off + hl, at, end, more);
     if (r !== FRAG_QUEUED) return r;
     q.ecn |= 1 << (ipv4.tos(view, off) & 3);
     if (at === 0) {
       q.flags |= FIRST_IN;
-      q.storeHeader(bytes, off, hl);
+      q.storeHeader(view, off, hl);
     }
     const size = end - at + hl;
     if (size > q.maxSize) q.maxSize = size;
@@ -495,7 +485,6 @@ export class FragTable {
    * ends at `end`. A packet that is whole although it has a fragment header (RFC 6946) is not for this function.
    */
   input6(
-    bytes: Uint8Array,
     view: DataView,
     off: number,
     fragAt: number,
@@ -535,12 +524,12 @@ export class FragTable {
     const dataEnd = at + end - dataAt;
     if (dataEnd > MAX_DATAGRAM) return FRAG_TOO_LONG;
     if (more && (dataEnd & 7) !== 0) return FRAG_BAD_LENGTH;
-    const r = this.#queue(q, bytes, dataAt, at, dataEnd, more);
+    const r = this.#queue(q, view, dataAt, at, dataEnd, more);
     if (r !== FRAG_QUEUED) return r;
     q.ecn |= 1 << (ipv6.tclass(view, off) & 3);
     if (at === 0) {
       q.flags |= FIRST_IN;
-      q.storeHeader(bytes, off, fragAt - off);
+      q.storeHeader(view, off, fragAt - off);
       q.nexthdr = view.getUint8(fragAt);
       ipv6.walkExt(view, off, fragAt, this.#walk);
       q.nexthdrAt = this.#walk.nexthdrAt - off;
@@ -551,7 +540,7 @@ export class FragTable {
   }
 
   /** The part of ip_frag_queue and ip6_frag_queue that is the same. */
-  #queue(q: FragQueue, bytes: Uint8Array, from: number, at: number, end: number, more: boolean): number {
+  #queue(q: FragQueue, view: DataView, from: number, at: number, end: number, more: boolean): number {
     if (!more) {
       if (end < q.len || ((q.flags & LAST_IN) !== 0 && end !== q.len)) return this.#discard(q);
       q.flags |= LAST_IN;
@@ -564,7 +553,7 @@ export class FragTable {
     const r = q.insert(at, end);
     if (r === FRAG_DUPLICATE) return r;
     if (r !== FRAG_QUEUED) return this.#discard(q);
-    q.store(bytes, from, at, end - at);
+    q.store(view, from, at, end - at);
     q.meat += end - at;
     return FRAG_QUEUED;
   }
@@ -597,9 +586,9 @@ export function wholeLength(q: FragQueue): number {
  * Writes the packet of a complete queue at `to` (ip_frag_reasm, ip6_frag_reasm): the first fragment's header with
  * its new length, without fragment fields, ECN merged, checksum computed; gives its length.
  */
-export function writeWhole(dst: Uint8Array, view: DataView, to: number, q: FragQueue): number {
-  copyBytes(dst, to, q.header, 0, q.headerLen);
-  copyBytes(dst, to + q.headerLen, q.data, 0, q.len);
+export function writeWhole(view: DataView, to: number, q: FragQueue): number {
+  copyView(view, to, q.header, 0, q.headerLen);
+  copyView(view, to + q.headerLen, q.data, 0, q.len);
   const total = q.headerLen + q.len;
   const ecn = ecnResult(q.ecn);
   if (q.isIp6) {
