@@ -139,7 +139,12 @@ export function dissect(
       k.flowLabel = ipv6.flowLabel(view, at);
       at += ipv6.IPV6_HLEN;
       ok = true;
-      if (k.flowLabel !== 0 && (flags & FLOW_DISSECTOR_F_STOP_AT_FLOW_LABEL) !== 0) break;
+      if (k.flowLabel !== 0 && (flags & FLOW_DISSECTOR_F_STOP_AT_FLOW_LABEL) !== 0) {
+        // Without ports, so that fragments of the flow look like its other packets.
+        k.ipProto = ipProto;
+        k.thoff = at;
+        return true;
+      }
     } else if (ethernet.isVlan(ethertype)) {
       if (at + ethernet.VLAN_HLEN > end) break;
       if (k.vlanTci < 0) k.vlanTci = view.getUint16(at);

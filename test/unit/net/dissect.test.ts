@@ -127,7 +127,7 @@ describe("dissect", () => {
   it("stops at an IPv6 flow label when asked", () => {
     const layers = [E, b.ip6({ src: "fd00::1", dst: "fd00::2", flowLabel: 0x12345 }), UDP];
     const { k, f } = run(layers, d.FLOW_DISSECTOR_F_STOP_AT_FLOW_LABEL);
-    expect([f.ok, k.flowLabel, f.thoff]).toEqual([true, 0x12345, 54]);
+    expect([f.ok, k.flowLabel, f.thoff, f.ipProto, f.sport]).toEqual([true, 0x12345, 54, 17, 0]);
     expect(run(layers).f.sport).toBe(PORTS.sport);
   });
 

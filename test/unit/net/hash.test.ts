@@ -101,6 +101,14 @@ describe("flow hash", () => {
     expect(ping(1)).toBe(ping(2));
   });
 
+  it("takes an IPv6 flow label instead of ports", () => {
+    const labelled = (label: number, sport: number): number =>
+      hashOf([b.ip6({ src: "fd00::1", dst: "fd00::2", flowLabel: label }), b.udp({ src: sport, dst: 2 })]);
+    expect(labelled(7, 1)).toBe(labelled(7, 9));
+    expect(labelled(7, 1)).not.toBe(labelled(8, 1));
+    expect(labelled(0, 1)).not.toBe(labelled(0, 9));
+  });
+
   it("is never zero", () => {
     const k = new FlowKeys();
     for (let seed = 0; seed < 1000; seed++) expect(h.flowHashFromKeys(k, seed)).not.toBe(0);
