@@ -14,11 +14,12 @@ import { Machines } from "./cluster/machines.js";
 import type { ClusterModel, DatapathName, Profile } from "./cluster/model.js";
 import { DROP_REASON_NAMES } from "./kernel/drop_reason.js";
 import { loadScenario, type Scenario } from "./scenario/load.js";
-import type { PingStep, UdpStep } from "./scenario/schema.js";
+import type { PingStep, TcpStep, UdpStep } from "./scenario/schema.js";
 import {
   type EndpointRef,
   type PingResult,
   resolveEndpoint,
+  type TcpResult,
   Traffic,
   type UdpResult,
 } from "./scenario/traffic.js";
@@ -123,6 +124,11 @@ export class Lab {
   /** Datagrams; see Traffic.udp. */
   udp(o: UdpStep): UdpResult {
     return this.traffic.udp(o);
+  }
+
+  /** One TCP connection; see Traffic.tcp. */
+  tcp(o: TcpStep): TcpResult {
+    return this.traffic.tcp(o);
   }
 
   /** Sends the scenario's own traffic, in order. */

@@ -3,12 +3,14 @@
 
 import { NS_PER_MSEC, NS_PER_SEC } from "../base/clock.js";
 import { parseDuration } from "../base/duration.js";
+import { ETIMEDOUT } from "../base/errno.js";
 import { PodpathError } from "../base/errors.js";
 import type { ControlPlane } from "../cluster/control_plane.js";
 import type { Machines } from "../cluster/machines.js";
 import { ip_ident_start } from "../kernel/ip_output.js";
 import type { Netns } from "../kernel/netns.js";
 import { Ping } from "../kernel/raw.js";
+import { TCP_CLOSE, TCP_CLOSE_WAIT, TCP_TIME_WAIT, TcpSock } from "../kernel/tcp.js";
 import { UdpSock } from "../kernel/udp.js";
 import { formatIpv4, parseIpv4, tryParseIpv4 } from "../net/address.js";
 import type { ListenStep, PingStep, TcpStep, TrafficStep, UdpStep } from "./schema.js";
@@ -69,8 +71,29 @@ export interface UdpResult {
   readonly errno: number;
 }
 
-/** Half a second: how long one answer may take before a step goes on without it. */
+/** Outcome of a connection. */
+export interface TcpResult {
+  readonly connected: boolean;
+  /** errno of the failure: 111 ECONNREFUSED, 110 ETIMEDOUT, 113 EHOSTUNREACH ...; 0: none. */
+  readonly errno: number;
+  /** Bytes that the client wrote and read. */
+  readonly sent: number;
+  readonly received: number;
+  /** True if the close was carried through. */
+  readonly closed: boolean;
+}
+
+interface TcpServer {
+  readonly sock: TcpSock;
+  /** What the next accepted connection shall read before it answers, and how much it answers. */
+  plan: { readonly receive: number; readonly send: number };
+}
+
+/** How long one answer may take before a step goes on without it. */
 const REPLY_TIMEOUT = 10 * NS_PER_SEC;
+/** A little more than six SYN retransmissions take (1 + 2 + 4 + 8 + 16 + 32 + 64 s). */
+const CONNECT_TIMEOUT = 130 * NS_PER_SEC;
+const TRANSFER_TIMEOUT = 600 * NS_PER_SEC;
 
 /** `pod/a`, `pod/ns/a`, `node/n`, `host/h`, an address: who that is. Throws USAGE for a name that does not exist. */
 export function resolveEndpoint(lab: TrafficHost, text: string): EndpointRef {
@@ -133,6 +156,7 @@ function source(e: EndpointRef): Netns {
 /** The traffic of one lab; keeps the servers that it opened. */
 export class Traffic {
   readonly #udpServers = new Map<string, UdpSock>();
+  readonly #tcpServers = new Map<string, TcpServer>();
   #nextIdent = 1;
 
   constructor(private readonly lab: TrafficHost) {}
@@ -264,8 +288,57 @@ export class Traffic {
     };
   }
 
-  tcp(_o: TcpStep): never {
-    throw new PodpathError("UNSUPPORTED", "tcp traffic is not built yet");
+  /**
+   * One connection: handshake, `send` bytes there and `receive` bytes back, and the close that `close` says (both sides
+   * with FIN by default). The server is opened if there is none.
+   */
+  tcp(o: TcpStep): TcpResult {
+    const from = resolveEndpoint(this.lab, o.from);
+    const to = resolveEndpoint(this.lab, o.to);
+    const ns = source(from);
+    if (to.ns !== undefined && !to.ns.sockets.tcpListen.has(o.port))
+      this.listen({ on: o.to, port: o.port, protocol: "tcp" });
+    const want = o.send ?? 0;
+    const back = o.receive ?? 0;
+    const server = this.#tcpServers.get(serverKey(to, o.port));
+    if (server !== undefined) server.plan = { receive: want, send: back };
+    const sock = new TcpSock(ns);
+    const result = { connected: false, errno: 0, sent: 0, received: 0, closed: false };
+    sock.recverr = true;
+    const bound = o.sourcePort === undefined ? 0 : sock.bind(0, o.sourcePort);
+    result.errno = bound === 0 ? -sock.connect(to.ip4, o.port) : -bound;
+    if (result.errno !== 0) return result;
+    this.lab.runWhileWaiting(
+      () => sock.connected || sock.err !== 0 || sock.state === TCP_CLOSE,
+      CONNECT_TIMEOUT,
+    );
+    result.connected = sock.connected;
+    if (!sock.connected) {
+      result.errno = sock.err !== 0 ? sock.takeError() : ETIMEDOUT;
+      sock.abort();
+      return result;
+    }
+    const failed = (): boolean => sock.err !== 0 || sock.state === TCP_CLOSE;
+    const payload = new Uint8Array(Math.min(want, 65536)).fill(0x61);
+    const pump = (): boolean => {
+      while (result.sent < want && sock.writable()) {
+        const n = sock.send(payload.subarray(0, Math.min(payload.length, want - result.sent)));
+        if (n <= 0) break;
+        result.sent += n;
+      }
+      result.received += sock.recv(1 << 20).length;
+      return failed() || (result.sent >= want && result.received >= back);
+    };
+    this.lab.runWhileWaiting(pump, TRANSFER_TIMEOUT);
+    if (sock.err !== 0) result.errno = sock.takeError();
+    if (o.close === "none") return result;
+    if (o.close === "rst") sock.abort();
+    else sock.close();
+    result.closed = this.lab.runWhileWaiting(
+      () => sock.state === TCP_CLOSE || sock.state === TCP_TIME_WAIT,
+      REPLY_TIMEOUT,
+    );
+    return result;
   }
 
   /** Opens a server that answers what it gets. */
@@ -286,7 +359,18 @@ export class Traffic {
       this.#udpServers.set(key, sock);
       return;
     }
-    throw new PodpathError("UNSUPPORTED", "tcp traffic is not built yet");
+    const key = serverKey(on, o.port);
+    if (this.#tcpServers.has(key)) return;
+    const sock = new TcpSock(ns);
+    const errno = -sock.bind(0, o.port);
+    if (errno !== 0)
+      throw new PodpathError("USAGE", `${o.on} cannot listen on tcp port ${o.port} (errno ${errno})`);
+    sock.listen(128);
+    const server: TcpServer = { sock, plan: { receive: 0, send: 0 } };
+    sock.onAccept = () => {
+      for (let c = sock.accept(); c !== null; c = sock.accept()) serve(c, server.plan);
+    };
+    this.#tcpServers.set(key, server);
   }
 
   /** True if nobody listens there yet and the address is the endpoint's own. */
@@ -303,6 +387,28 @@ export class Traffic {
     this.#nextIdent = (this.#nextIdent % 0xffff) + 1;
     return this.#nextIdent;
   }
+}
+
+/** The server's side of a connection: reads what the plan expects, answers, and closes when the client has. */
+function serve(c: TcpSock, plan: TcpServer["plan"]): void {
+  let got = 0;
+  let sent = 0;
+  let closing = false;
+  const chunk = new Uint8Array(Math.min(Math.max(plan.send, 1), 65536)).fill(0x62);
+  const step = (): void => {
+    got += c.recv(1 << 20).length;
+    while (got >= plan.receive && sent < plan.send && c.writable()) {
+      const n = c.send(chunk.subarray(0, Math.min(chunk.length, plan.send - sent)));
+      if (n <= 0) break;
+      sent += n;
+    }
+    if (!closing && c.state === TCP_CLOSE_WAIT) {
+      closing = true;
+      c.close();
+    }
+  };
+  c.onEvent = step;
+  step();
 }
 
 function serverKey(e: EndpointRef, port: number): string {

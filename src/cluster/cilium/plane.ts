@@ -10,6 +10,7 @@ import { BPF_ANY } from "../../../maps/spec.js";
 import { createDatapath, type NodeDatapath } from "../../../programs/datapath.js";
 import { PodpathError } from "../../base/errors.js";
 import type { StepRecorder } from "../../bpf/steps.js";
+import { IFF_NOARP } from "../../kernel/device.js";
 import { KernelHelpers } from "../../kernel/helpers.js";
 import { ip_ident_start } from "../../kernel/ip_output.js";
 import type { Unmodelled } from "../../kernel/netfilter/iptables.js";
@@ -208,6 +209,9 @@ export class CiliumPlane implements ControlPlane {
       setSysctl(ns, `net/ipv4/conf/${d}/forwarding`, 1);
       setSysctl(ns, `net/ipv4/conf/${d}/accept_local`, 1);
     }
+    // `ip link set ... arp off`: packets leave by cilium_host with its own MAC as destination, nobody resolves.
+    host.flags |= IFF_NOARP;
+    net.flags |= IFF_NOARP;
     linkUp(host);
     linkUp(net);
     if (routerIp4 !== undefined) addAddress(host, `${routerIp4}/32`);
