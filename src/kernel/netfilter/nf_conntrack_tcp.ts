@@ -477,6 +477,11 @@ export function tcp_packet(
       break;
     case TCP_CONNTRACK_CLOSE: {
       if (index !== TCP_RST_SET) break;
+      // tcp_can_early_drop: of a closing connection the numbers may be outdated, any RST is taken.
+      if (oldState >= TCP_CONNTRACK_FIN_WAIT && oldState <= TCP_CONNTRACK_CLOSE) {
+        check = false;
+        break;
+      }
       const seq = v.getInt32(off + 4, false);
       const est = oldState === TCP_CONNTRACK_ESTABLISHED && (ct.status & IPS_ASSURED) !== 0;
       if ((theirs.flags & FLAG_MAXACK_SET) !== 0 && t.last_index !== TCP_SYN_SET) {

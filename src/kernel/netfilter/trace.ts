@@ -186,10 +186,7 @@ export function describePacket(cx: XtContext): string {
     }
   }
   s += `SRC=${formatIpv4(v.getInt32(n + 12, true))} DST=${formatIpv4(v.getInt32(n + 16, true))} `;
-  s += `LEN=${v.getUint16(n + 2, false)} TOS=0x${v
-    .getUint8(n + 1)
-    .toString(16)
-    .toUpperCase()} `;
+  s += `LEN=${v.getUint16(n + 2, false)} TOS=0x${v.getUint8(n + 1).toString(16)} `;
   s += `TTL=${v.getUint8(n + 8)} ID=${v.getUint16(n + 4, false)} `;
   const fo = v.getUint16(n + 6, false);
   if ((fo & 0x8000) !== 0) s += "CE ";
