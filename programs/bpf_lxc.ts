@@ -21,7 +21,15 @@ import {
   ipcacheSecIdentity,
   ipcacheTunnelEndpoint4,
 } from "../maps/ipcache.js";
-import { backend4Address, backend6AddressWord, Lb4Key, Lb6Key, svcBackendId, svcFlags, svcFlags2 } from "../maps/lb.js";
+import {
+  backend4Address,
+  backend6AddressWord,
+  Lb4Key,
+  Lb6Key,
+  svcBackendId,
+  svcFlags,
+  svcFlags2,
+} from "../maps/lb.js";
 import { lxcFlags } from "../maps/lxc.js";
 import { NONE } from "../maps/spec.js";
 import { BPF_FIB_LKUP_RET_NOT_FWDED } from "../src/bpf/fib_lookup.js";
@@ -124,8 +132,12 @@ import {
   UNKNOWN_ID,
 } from "./lib/common.js";
 import {
+  __ipv4_ct_tuple_reverse,
+  __ipv6_ct_tuple_reverse,
   ct_create4,
   ct_create6,
+  ct_has_egress_entry4,
+  ct_has_egress_entry6,
   ct_has_loopback_egress_entry4,
   ct_has_loopback_egress_entry6,
   ct_lookup4,
@@ -149,8 +161,13 @@ import {
   tail_call_internal,
   tail_call_policy,
 } from "./lib/ctx.js";
-import { cilium_dbg, cilium_dbg3, cilium_dbg_capture } from "./lib/dbg.js";
-import { send_drop_notify, send_drop_notify_error, send_drop_notify_error_ext, send_drop_notify_ext } from "./lib/drop.js";
+import { cilium_dbg, cilium_dbg_capture, cilium_dbg3 } from "./lib/dbg.js";
+import {
+  send_drop_notify,
+  send_drop_notify_error,
+  send_drop_notify_error_ext,
+  send_drop_notify_ext,
+} from "./lib/drop.js";
 import { edt_set_aggregate } from "./lib/edt.js";
 import { encap_and_redirect_with_nodeid } from "./lib/encap.js";
 import {
@@ -159,8 +176,9 @@ import {
   lookup_ip6_endpoint,
   lookup_ip6_remote_endpoint,
 } from "./lib/eps.js";
-import { ethertype, eth_store_daddr_bytes, validate_ethertype } from "./lib/eth.js";
+import { eth_store_daddr_bytes, ethertype, validate_ethertype } from "./lib/eth.js";
 import { fib_redirect_v4, fib_redirect_v6 } from "./lib/fib.js";
+import { generate_icmp4_reply, ICMP_DEST_UNREACH, ICMP_PKT_FILTERED } from "./lib/icmp.js";
 import { icmp6_ndp_handle, is_icmp6_ndp } from "./lib/icmp6.js";
 import {
   identity_is_remote_node,
@@ -177,7 +195,6 @@ import {
   ipv4_hdrlen,
   ipv4_saddr,
 } from "./lib/ipv4.js";
-import { ICMP_PKT_FILTERED, generate_icmp4_reply, ICMP_DEST_UNREACH } from "./lib/icmp.js";
 import {
   IPV6_DADDR_OFF,
   IPV6_SADDR_OFF,
@@ -188,21 +205,23 @@ import {
 import { ipv4_l3_ttl, ipv6_l3_ttl } from "./lib/l3.js";
 import {
   handle_nonroutable_endpoints,
+  lb_is_svc_proto,
+  lb_svc_is_l7_loadbalancer,
+  lb_svc_is_l7_punt_proxy,
   lb4_dnat_request,
   lb4_extract_tuple,
   lb4_fill_key,
   lb4_local,
   lb4_lookup_service,
+  lb4_lookup_wildcard_nodeport_service,
   lb4_rev_nat,
   lb6_dnat_request,
   lb6_extract_tuple,
   lb6_fill_key,
   lb6_local,
   lb6_lookup_service,
+  lb6_lookup_wildcard_nodeport_service,
   lb6_rev_nat,
-  lb_is_svc_proto,
-  lb_svc_is_l7_loadbalancer,
-  lb_svc_is_l7_punt_proxy,
 } from "./lib/lb.js";
 import { ipv4_local_delivery, ipv6_local_delivery } from "./lib/local_delivery.js";
 import { update_metrics } from "./lib/metrics.js";
@@ -228,6 +247,8 @@ import { send_trace_notify, send_trace_notify4, send_trace_notify6 } from "./lib
 // Scratch of the functions below (stack variables in C).
 const svc_tuple4 = new CtTuple4();
 const svc_tuple6 = new CtTuple6();
+const nodeport_tuple4 = new CtTuple4();
+const nodeport_tuple6 = new CtTuple6();
 const svc_key4 = new Lb4Key();
 const svc_key6 = new Lb6Key();
 const ct_state_svc = new CtState();
@@ -413,7 +434,20 @@ function __per_packet_lb_svc_xlate_4(ctx: Ctx): number {
     return tail_call_internal(ctx, CILIUM_CALL_IPV4_CT_EGRESS);
   }
   lb4_fill_key(svc_key4, tuple);
-  const svc = lb4_lookup_service(ctx, svc_key4, ctx.def.ENABLE_NODEPORT);
+  let svc = lb4_lookup_service(ctx, svc_key4, ctx.def.ENABLE_NODEPORT);
+  if (svc === NONE && ctx.def.ENABLE_DSR && ctx.def.ENABLE_NODEPORT) {
+    // The node port of another node. Flows that were let through untranslated stay so.
+    nodeport_tuple4.copyFrom(tuple);
+    __ipv4_ct_tuple_reverse(nodeport_tuple4);
+    if (!ct_has_egress_entry4(ctx, get_ct_map4(ctx, tuple), nodeport_tuple4)) {
+      svc = lb4_lookup_wildcard_nodeport_service(ctx, svc_key4);
+      if (svc !== NONE) {
+        ctx.nodeport_nat_addr.fill(0);
+        ctx.nodeport_nat_addr[3] = tuple.daddr;
+        ctx.nodeport_nat_port = tuple.sport;
+      }
+    }
+  }
   if (svc !== NONE) {
     const services = ctx.maps.cilium_lb4_services_v2;
     const flags2 = svcFlags2(services, svc);
@@ -431,7 +465,8 @@ function __per_packet_lb_svc_xlate_4(ctx: Ctx): number {
     const backend = lb4_local(ctx, get_ct_map4(ctx, tuple), fraginfo, l4_off, svc_key4, tuple, svc, state);
     if (backend < 0) {
       if (backend === DROP_NO_SERVICE) {
-        if (!ctx.config.enable_no_service_endpoints_routable) return handle_nonroutable_endpoints(flags, flags2);
+        if (!ctx.config.enable_no_service_endpoints_routable)
+          return handle_nonroutable_endpoints(flags, flags2);
         if (ctx.def.SERVICE_NO_BACKEND_RESPONSE) return tail_call_internal(ctx, CILIUM_CALL_IPV4_NO_SERVICE);
       }
       return backend;
@@ -483,6 +518,14 @@ export function tail_ipv4_ct_egress(ctx: Ctx): number {
   return ret;
 }
 
+/** What per-packet translation of a remote node port left for the entry, so that the reply can be turned back. */
+function take_nodeport_nat(ctx: Ctx, state: CtState): void {
+  if (ctx.nodeport_nat_port === 0) return;
+  for (let i = 0; i < 4; i++) state.nat_addr[i] = ctx.nodeport_nat_addr[i];
+  state.nat_port = ctx.nodeport_nat_port;
+  ctx.nodeport_nat_port = 0;
+}
+
 // Destination identity that handle_ipv4_from_lxc found (`__u32 *dst_sec_identity`).
 let dst_sec_identity = 0;
 
@@ -521,6 +564,7 @@ function handle_ipv4_from_lxc(ctx: Ctx): number {
     state_new.loopback = hairpin_flow;
     state_new.rev_nat_index = meta >>> 16;
     res.proxy_port = ctx_load_and_clear_meta(ctx, CB_PROXY_MAGIC) >>> 16;
+    take_nodeport_nat(ctx, state_new);
   }
 
   // Who is the destination? (Service translation is done.)
@@ -587,7 +631,10 @@ function handle_ipv4_from_lxc(ctx: Ctx): number {
         );
       }
       if (verdict !== CTX_ACT_OK) {
-        if (ctx.config.policy_deny_response_enabled && (verdict === DROP_POLICY || verdict === DROP_POLICY_DENY)) {
+        if (
+          ctx.config.policy_deny_response_enabled &&
+          (verdict === DROP_POLICY || verdict === DROP_POLICY_DENY)
+        ) {
           ctx_store_meta(ctx, CB_VERDICT, verdict);
           return tail_call_internal(ctx, CILIUM_CALL_IPV4_POLICY_DENIED);
         }
@@ -760,7 +807,10 @@ function ipv4_forward_to_destination(
     ) {
       // kube-proxy's reverse translation comes first.
       to_stack = true;
-    } else if (info !== NONE && (ipcacheFlags(ctx.maps.cilium_ipcache_v2, info) & IPCACHE_F_HAS_TUNNEL_EP) !== 0) {
+    } else if (
+      info !== NONE &&
+      (ipcacheFlags(ctx.maps.cilium_ipcache_v2, info) & IPCACHE_F_HAS_TUNNEL_EP) !== 0
+    ) {
       return encap_and_redirect_with_nodeid(ctx, info, sec_label, dst_id, ct_status, monitor, ETH_P_IP);
     }
   }
@@ -893,7 +943,18 @@ function __per_packet_lb_svc_xlate_6(ctx: Ctx): number {
     return tail_call_internal(ctx, CILIUM_CALL_IPV6_CT_EGRESS);
   }
   lb6_fill_key(svc_key6, tuple);
-  const svc = lb6_lookup_service(ctx, svc_key6, ctx.def.ENABLE_NODEPORT);
+  let svc = lb6_lookup_service(ctx, svc_key6, ctx.def.ENABLE_NODEPORT);
+  if (svc === NONE && ctx.def.ENABLE_DSR && ctx.def.ENABLE_NODEPORT) {
+    nodeport_tuple6.copyFrom(tuple);
+    __ipv6_ct_tuple_reverse(nodeport_tuple6);
+    if (!ct_has_egress_entry6(ctx, get_ct_map6(ctx, tuple), nodeport_tuple6)) {
+      svc = lb6_lookup_wildcard_nodeport_service(ctx, svc_key6);
+      if (svc !== NONE) {
+        for (let i = 0; i < 4; i++) ctx.nodeport_nat_addr[i] = tuple.words[i];
+        ctx.nodeport_nat_port = tuple.sport;
+      }
+    }
+  }
   if (svc !== NONE) {
     const services = ctx.maps.cilium_lb6_services_v2;
     const flags2 = svcFlags2(services, svc);
@@ -911,7 +972,8 @@ function __per_packet_lb_svc_xlate_6(ctx: Ctx): number {
     const backend = lb6_local(ctx, get_ct_map6(ctx, tuple), fraginfo, l4_off, svc_key6, tuple, svc, state);
     if (backend < 0) {
       if (backend === DROP_NO_SERVICE) {
-        if (!ctx.config.enable_no_service_endpoints_routable) return handle_nonroutable_endpoints(flags, flags2);
+        if (!ctx.config.enable_no_service_endpoints_routable)
+          return handle_nonroutable_endpoints(flags, flags2);
         if (ctx.def.SERVICE_NO_BACKEND_RESPONSE) return tail_call_internal(ctx, CILIUM_CALL_IPV6_NO_SERVICE);
       }
       return backend;
@@ -1030,6 +1092,7 @@ function handle_ipv6_from_lxc(ctx: Ctx): number {
     state_new.loopback = hairpin_flow;
     state_new.rev_nat_index = meta >>> 16;
     res.proxy_port = ctx_load_and_clear_meta(ctx, CB_PROXY_MAGIC) >>> 16;
+    take_nodeport_nat(ctx, state_new);
   }
 
   const buf = ctx.ct_buffer6;
@@ -1238,7 +1301,10 @@ function ipv6_forward_to_destination(
       identity_is_remote_node(ctx, dst_id)
     ) {
       to_stack = true;
-    } else if (info !== NONE && (ipcacheFlags(ctx.maps.cilium_ipcache_v2, info) & IPCACHE_F_HAS_TUNNEL_EP) !== 0) {
+    } else if (
+      info !== NONE &&
+      (ipcacheFlags(ctx.maps.cilium_ipcache_v2, info) & IPCACHE_F_HAS_TUNNEL_EP) !== 0
+    ) {
       return encap_and_redirect_with_nodeid(ctx, info, sec_label, dst_id, ct_status, monitor, ETH_P_IPV6);
     }
   }
@@ -1715,7 +1781,8 @@ export function cil_lxc_policy_egress(ctx: Ctx): number {
       site.LXC_FROM_CONTAINER,
     );
     if (proto === ETH_P_IP && ctx.def.ENABLE_IPV4) ret = tail_call_internal(ctx, CILIUM_CALL_IPV4_FROM_LXC);
-    else if (proto === ETH_P_IPV6 && ctx.def.ENABLE_IPV6) ret = tail_call_internal(ctx, CILIUM_CALL_IPV6_FROM_LXC);
+    else if (proto === ETH_P_IPV6 && ctx.def.ENABLE_IPV6)
+      ret = tail_call_internal(ctx, CILIUM_CALL_IPV6_FROM_LXC);
     else ret = DROP_UNKNOWN_L3;
   }
   if (ret < 0) {
