@@ -760,6 +760,21 @@ export function ct_has_loopback_egress_entry6(ctx: Ctx, map: BpfMap, tuple: CtTu
   return slot !== NONE && (map.words[slot * map.valueWords + CT_FLAGS_W]! & CT_ENTRY_LB_LOOPBACK) !== 0;
 }
 
+/** ct_has_egress_entry4(): has the flow been tracked as it is? `tuple` is in stored orientation. */
+export function ct_has_egress_entry4(ctx: Ctx, map: BpfMap, tuple: CtTuple4): boolean {
+  tuple.flags = TUPLE_F_OUT;
+  const slot = map.lookup(tuple.words);
+  if (ctx.recorder !== null) ctx.recorder.step(Step.MAP_LOOKUP, ctx.skb, map, slot, 0, 0);
+  return slot !== NONE;
+}
+
+export function ct_has_egress_entry6(ctx: Ctx, map: BpfMap, tuple: CtTuple6): boolean {
+  tuple.flags = TUPLE_F_OUT;
+  const slot = map.lookup(tuple.words);
+  if (ctx.recorder !== null) ctx.recorder.step(Step.MAP_LOOKUP, ctx.skb, map, slot, 0, 0);
+  return slot !== NONE;
+}
+
 /** ct_update_svc_entry(): writes another backend (and rev NAT index) into a SERVICE entry, if it exists. */
 export function ct_update_svc_entry(
   ctx: Ctx,

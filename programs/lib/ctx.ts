@@ -152,6 +152,9 @@ export class Ctx {
   fraginfo = 0;
   frag_id = 0;
   frag_proto = 0;
+  /** cilium_nodeport_nat_buffer: node port that a pod called at another node's address; IPv4 in the last word. */
+  readonly nodeport_nat_addr: Int32Array = new Int32Array(4);
+  nodeport_nat_port = 0;
   /** Output device of the last fib_redirect (`int *oif`). */
   fib_oif = 0;
   /** load_ip_trace_id(): the IP option's trace id, 0 when not traced. */
