@@ -26,6 +26,23 @@ export class FrameNorm {
   readonly #base = new Map<string, number>();
   /** What was wrong with frames, in words. */
   readonly bad: string[] = [];
+  readonly #made = new Map<number, string>();
+
+  /**
+   * `known`: ports and ICMP ids that the lab itself names. Others were chosen by the kernel (masquerading after a
+   * collision or with --random-fully) and become `#1`, `#2` ... in order of appearance. Without it all are kept.
+   */
+  constructor(private readonly known?: ReadonlySet<number>) {}
+
+  #port(p: number): string {
+    if (this.known === undefined || this.known.has(p)) return String(p);
+    let t = this.#made.get(p);
+    if (t === undefined) {
+      t = `#${this.#made.size + 1}`;
+      this.#made.set(p, t);
+    }
+    return t;
+  }
 
   #rel(key: string, v: number): string {
     if (v === 0) return "0";
@@ -72,7 +89,7 @@ export class FrameNorm {
         return `${h} vxlan len=${ln} csum=${cs} ${hex(b, 8, 16)} [${this.frame(b.subarray(16), false)}]`;
       if (dp === 6081 && b.length >= 30 && b[8] === 0 && u16(b, 10) === 0x6558)
         return `${h} geneve len=${ln} csum=${cs} ${hex(b, 8, 16)} [${this.frame(b.subarray(16), false)}]`;
-      return `${h} udp ${u16(b, 0)}>${dp} len=${ln} csum=${cs} ${hex(b, 8, quoted ? 72 : b.length)}`;
+      return `${h} udp ${this.#port(u16(b, 0))}>${this.#port(dp)} len=${ln} csum=${cs} ${hex(b, 8, quoted ? 72 : b.length)}`;
     }
     if (proto === 6 && b.length >= 20) {
       const sp = u16(b, 0);
@@ -102,14 +119,20 @@ export class FrameNorm {
       const seq = this.#rel(`${pair}:${sp}`, u32(b, 4));
       const ack = (fl & 16) !== 0 ? this.#rel(`${pair}:${dp}`, u32(b, 8)) : "-";
       const flags = ["F", "S", "R", "P", "A", "U", "E", "C"].filter((_, i) => (fl & (1 << i)) !== 0).join("");
-      return `${h} tcp ${sp}>${dp} ${flags} seq=${seq} ack=${ack} csum=${ok ? "ok" : "bad"} urg=${u16(b, 18)} [${kinds.join(" ")}] ${b.length - ohl}:${hex(b, ohl, b.length)}`;
+      return `${h} tcp ${this.#port(sp)}>${this.#port(dp)} ${flags} seq=${seq} ack=${ack} csum=${ok ? "ok" : "bad"} urg=${u16(b, 18)} [${kinds.join(" ")}] ${b.length - ohl}:${hex(b, ohl, b.length)}`;
     }
     if (proto === 1 && b.length >= 8) {
       const ok = quoted || more || csum(b, 0, b.length) === 0;
       if ([3, 4, 5, 11, 12].includes(b[0]!))
         return `${h} icmp-error ${b[0]}/${b[1]} ${hex(b, 4, 8)} csum=${ok ? "ok" : "bad"} about [${this.ipv4(b.subarray(8), true)}]`;
       // Timestamp replies carry three times.
-      const body = b[0] === 14 ? `${hex(b, 4, 8)} times` : hex(b, 4, b.length);
+      const echo = b[0] === 0 || b[0] === 8;
+      const body =
+        b[0] === 14
+          ? `${hex(b, 4, 8)} times`
+          : echo
+            ? `id=${this.#port(u16(b, 4))} ${hex(b, 6, b.length)}`
+            : hex(b, 4, b.length);
       return `${h} icmp ${b[0]}/${b[1]} csum=${ok ? "ok" : "bad"} ${body}`;
     }
     if (proto === 4) return `${h} ipip [${this.ipv4(b, quoted)}]`;

@@ -178,6 +178,7 @@ interface Server<T> {
 /** Sends a lab's traffic. */
 export class LabTraffic {
   readonly #stash = new Map<string, { c: TcpSock; a: TcpSock }>();
+  #tsoSegs = 44;
 
   constructor(
     readonly kernel: Kernel,
@@ -211,7 +212,8 @@ export class LabTraffic {
   }
 
   /** One step and the pause behind it; it takes at least `ms` (what the recorded one took). */
-  run(op: TrafficOp, ms = 0): StepResult {
+  run(op: TrafficOp, ms = 0, tsoSegs = 44): StepResult {
+    this.#tsoSegs = tsoSegs;
     const start = this.kernel.clock.ns;
     let r: StepResult | undefined;
     try {
@@ -511,6 +513,7 @@ export class LabTraffic {
     const ns = this.#netns(op);
     const srv: Server<TcpSock>[] = this.#serverList(op).map((x) => {
       const sock = new TcpSock(this.ns.get(x.ns)!);
+      sock.tsoSegs = this.#tsoSegs;
       sock.bind(parseIpv4(x.ip ?? "0.0.0.0"), x.port);
       sock.listen(8);
       return { ns: x.ns, sock };
@@ -519,6 +522,7 @@ export class LabTraffic {
     let c: TcpSock | null = new TcpSock(ns);
     c.tos = op.tos ?? 0;
     c.ttl = op.ttl ?? 64;
+    c.tsoSegs = this.#tsoSegs;
     if (op.syncnt) c.synRetries = op.syncnt;
     try {
       const b = c.bind(parseIpv4(op.src ?? "0.0.0.0"), op.sport);

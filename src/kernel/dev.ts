@@ -24,6 +24,7 @@ import { br_handle_frame, RX_HANDLER_ANOTHER, RX_HANDLER_PASS } from "./br_input
 import { IFF_UP, type NetDevice, RX_BYTES, RX_DROPPED, RX_PACKETS, TX_DROPPED } from "./device.js";
 import * as R from "./drop_reason.js";
 import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, eth_type_trans } from "./eth.js";
+import { skb_gso_segment } from "./gso.js";
 import { ip_rcv } from "./ip_input.js";
 import { ipv6_rcv } from "./ipv6/ip6_input.js";
 import { REDIR_INGRESS, REDIR_NEIGH, REDIR_NONE, REDIR_PEER } from "./kernel.js";
@@ -281,6 +282,25 @@ export function dev_queue_xmit(skb: Skb): number {
   return ret;
 }
 
+/** validate_xmit_skb on a device without segmentation offload: every segment on its own. */
+function xmit_segments(skb: Skb, dev: NetDevice): number {
+  let seg = skb_gso_segment(dev.ns.kernel, skb);
+  let r = 0;
+  while (seg !== null) {
+    const next: Skb | null = seg.next;
+    seg.next = null;
+    if (dev.taps !== null) {
+      const taps = dev.taps;
+      for (let i = 0; i < taps.length; i++) taps[i]!.packet(dev, seg, seg.data, true);
+    }
+    dev.xmitDepth++;
+    r = dev.xmit(seg);
+    dev.xmitDepth--;
+    seg = next;
+  }
+  return r;
+}
+
 function __dev_queue_xmit(skb: Skb, dev: NetDevice): number {
   const ns = dev.ns;
   if (ns.recorder !== null) ns.recorder.step(Step.DEV_XMIT, skb, dev, 0, 0, 0);
@@ -315,6 +335,7 @@ function __dev_queue_xmit(skb: Skb, dev: NetDevice): number {
     return -100;
   }
   if (!dev.keepDst) skb.dst = null;
+  if (skb.gsoSize !== 0 && !dev.gso) return xmit_segments(skb, dev);
   if (dev.taps !== null) {
     const taps = dev.taps;
     for (let i = 0; i < taps.length; i++) taps[i]!.packet(dev, skb, skb.data, true);

@@ -69,5 +69,9 @@ function ip_exceeds_mtu(skb: Skb, mtu: number): boolean {
   if (skb.tail - skb.network <= mtu) return false;
   if ((skb.bytes[skb.network + 6]! & 0x40) === 0) return false;
   if (skb.fragMaxSize > mtu) return true;
-  return (skb.ipcb & IPSKB_IGNORE_DF) === 0;
+  if ((skb.ipcb & IPSKB_IGNORE_DF) !== 0) return false;
+  // skb_gso_validate_network_len: what counts is the size of the segments.
+  const n = skb.network;
+  const l4 = n + (skb.bytes[n]! & 15) * 4;
+  return !(skb.gsoSize !== 0 && l4 - n + (skb.bytes[l4 + 12]! >> 4) * 4 + skb.gsoSize <= mtu);
 }

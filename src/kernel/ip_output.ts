@@ -9,6 +9,7 @@ import * as R from "./drop_reason.js";
 import { ETH_P_IP } from "./eth.js";
 import { RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from "./fib.js";
 import { jhash_3words } from "./flow_dissector.js";
+import { skb_gso_segment } from "./gso.js";
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, icmp_send } from "./icmp.js";
 import { ip_options_fragment } from "./ip_options.js";
 import { neigh_for_nexthop, neigh_output } from "./neighbour.js";
@@ -66,8 +67,28 @@ export function ip_output(ns: Netns, skb: Skb): number {
 export function ip_finish_output(ns: Netns, skb: Skb): number {
   const rt = skb.dst as Rtable;
   const mtu = ip_skb_dst_mtu(ns, skb, rt);
+  if (skb.gsoSize !== 0) return ip_finish_output_gso(ns, skb, rt, mtu);
   if (skb.tail - skb.network > mtu || skb.fragMaxSize !== 0) return ip_fragment(ns, skb, rt, mtu);
   return ip_finish_output2(ns, skb, rt);
+}
+
+/** ip_finish_output_gso: segments that fit are cut by the device; others are cut here and fragmented. */
+function ip_finish_output_gso(ns: Netns, skb: Skb, rt: Rtable, mtu: number): number {
+  const n = skb.network;
+  const hlen = (skb.bytes[n]! & 15) * 4;
+  const l4 = n + hlen;
+  const thlen = skb.bytes[n + 9] === 6 ? (skb.bytes[l4 + 12]! >> 4) * 4 : 8;
+  if (hlen + thlen + skb.gsoSize <= mtu) return ip_finish_output2(ns, skb, rt);
+  let ret = 0;
+  let seg = skb_gso_segment(ns.kernel, skb);
+  while (seg !== null) {
+    const next: Skb | null = seg.next;
+    seg.next = null;
+    const r = ip_fragment(ns, seg, rt, mtu);
+    if (r < 0) ret = r;
+    seg = next;
+  }
+  return ret;
 }
 
 /** ip_skb_dst_mtu. */

@@ -172,6 +172,8 @@ export class TcpSock extends Sock {
   /** The walk id that the next packets carry; 0 = each its own. */
   walkId = 0;
   connected = false;
+  /** tcp_tso_autosize: segments that one packet may carry; less on a slow path. */
+  tsoSegs = 44;
   /** Called when a connection is ready to be accepted. */
   onAccept: (() => void) | null = null;
 
@@ -315,7 +317,7 @@ export class TcpSock extends Sock {
 
   #sizeGoal(): number {
     const mss = this.#currentMss();
-    return Math.max(mss, Math.floor(65535 / mss) * mss);
+    return Math.max(mss, Math.floor(65000 / mss) * mss);
   }
 
   readable(): boolean {
@@ -605,7 +607,15 @@ export class TcpSock extends Sock {
   // ---- transmission ----
 
   /** __tcp_transmit_skb of one segment, complete with IP (ip_queue_xmit). */
-  #xmit(seq: number, flags: number, data: Uint8Array, from: number, len: number, synAck = false): number {
+  #xmit(
+    seq: number,
+    flags: number,
+    data: Uint8Array,
+    from: number,
+    len: number,
+    synAck = false,
+    gsoSize = 0,
+  ): number {
     const ns = this.ns;
     const rt = this.#route();
     if (rt === null) return -outputErrno;
@@ -702,7 +712,12 @@ export class TcpSock extends Sock {
       (this.pmtudisc === IP_PMTUDISC_WANT && !rtMtuLocked(rt));
     const ttl = this.ttl >= 0 ? this.ttl : ns.sysctl.ip_default_ttl;
     // A SYN|ACK comes from a request, not from a socket: no id with DF.
-    const id = synAck ? 0 : this.nextIpId();
+    let id = 0;
+    if (!synAck) {
+      id = this.ipId;
+      this.ipId = (id + (gsoSize > 0 ? Math.ceil(len / gsoSize) : 1)) & 0xffff;
+    }
+    skb.gsoSize = gsoSize;
     ip_build_header(skb, n, this.tos, id, df, ttl, 6, this.saddr, this.daddr);
     v.setUint16(
       h + 16,
@@ -820,7 +835,7 @@ export class TcpSock extends Sock {
         this.#minshall &&
         after(this.#sndSml, this.sndUna);
       if (len <= mss && last && !s.fin && nagle(len < mss)) break;
-      let limit = Math.min(len, wnd, quota * mss);
+      let limit = Math.min(len, wnd, Math.min(quota, this.tsoSegs) * mss);
       if (len > mss && limit < len && limit > mss) limit -= limit % mss;
       else if (len > mss && limit === len && last && !s.fin && nagle(len % mss !== 0)) limit -= limit % mss;
       // Silly window: less than a segment of what is there does not go while something is under way.
@@ -852,25 +867,15 @@ export class TcpSock extends Sock {
     if (sent && this.#rtxTimer === null) this.#armRtx();
   }
 
-  /** Sends one (GSO) packet: all its segments before anything they cause is handled. */
+  /** Sends one packet, a GSO one when it is longer than a segment; the device cuts it. */
   #transmit(s: TxSkb, mss: number): void {
-    const w = this.ns.kernel.world;
     const len = s.data.length;
     s.mss = mss;
+    let fl = TH_ACK;
     // "Force a PSH flag on all (GSO) packets to expedite GRO flush at receiver."
-    const psh = s.psh || len > mss;
-    w.enter();
-    let off = 0;
-    do {
-      const n = Math.min(mss, len - off);
-      const last = off + n >= len;
-      let fl = TH_ACK;
-      if (last && psh && len > 0) fl |= TH_PSH;
-      if (last && s.fin) fl |= TH_FIN;
-      this.#xmit((s.seq + off) | 0, fl, s.data, off, n);
-      off += n;
-    } while (off < len);
-    w.leave();
+    if (len > mss || (s.psh && len > 0)) fl |= TH_PSH;
+    if (s.fin) fl |= TH_FIN;
+    this.#xmit(s.seq, fl, s.data, 0, len, false, len > mss ? mss : 0);
   }
 
   /** tcp_event_data_sent: answering soon after receiving makes the connection interactive. */
@@ -968,7 +973,8 @@ export class TcpSock extends Sock {
       if (s.sacked || !s.lost || s.retrans) continue;
       const quota = this.#cwnd - this.#inFlight();
       if (quota <= 0) return;
-      if (s.data.length > quota * mss) this.#split(i, quota * mss);
+      const segs = Math.min(quota, this.tsoSegs);
+      if (s.data.length > segs * mss) this.#split(i, segs * mss);
       s.retrans = true;
       s.sentNs = this.ns.kernel.clock.ns;
       this.ns.mib[Mib.TcpRetransSegs]! += pcount(s, mss);
@@ -1061,6 +1067,7 @@ export class TcpSock extends Sock {
     c.mark = this.mark;
     c.priority = this.priority;
     c.boundIf = this.boundIf;
+    c.tsoSegs = this.tsoSegs;
     const rt = c.#route();
     if (rt === null) return;
     c.irs = s.seq;
