@@ -160,20 +160,18 @@ function texts(rows: CodeTable, size: number, unknown?: (code: number) => string
   return out;
 }
 
-function typeCodes(rows: typeof ICMPV4_TYPES): Map<number, string> {
-  const out = new Map<number, string>();
-  const known = new Map(rows.map((r) => [r[0], r]));
-  for (let type = 0; type < 256; type++) {
-    const row = known.get(type);
-    for (let code = 0; code < 256; code++) {
-      const key = (type << 8) | code;
-      if (row === undefined) continue;
-      const [, name, codes] = row;
-      if (codes === undefined) out.set(key, code === 0 ? name : `${name}(Code: ${code})`);
-      else out.set(key, codes[code] === undefined ? `${name}(Code: ${code})` : `${name}(${codes[code]})`);
-    }
-  }
-  return out;
+type TypeRows = typeof ICMPV4_TYPES;
+
+/** gopacket's text of an ICMP type and code: `T(C)` for an unknown type, `Name(Code: C)` for an unknown code. */
+function typeCodeText(rows: TypeRows, typeCode: number): string {
+  const type = typeCode >> 8;
+  const code = typeCode & 0xff;
+  const row = rows.find(([t]) => t === type);
+  if (row === undefined) return `${type}(${code})`;
+  const [, name, codes] = row;
+  if (codes === undefined && code === 0) return name;
+  const known = codes?.[code];
+  return known === undefined ? `${name}(Code: ${code})` : `${name}(${known})`;
 }
 
 /** The compiled form of a release. Build once with `profileOf`; it is immutable. */
@@ -211,8 +209,8 @@ export class Profile {
   readonly sctpPorts: PortNames;
   /** Event types by `--type` name, in alphabetical order. */
   readonly eventTypes: ReadonlyMap<string, number>;
-  #icmpv4: Map<number, string> | undefined;
-  #icmpv6: Map<number, string> | undefined;
+  readonly #icmpv4 = new Map<number, string>();
+  readonly #icmpv6 = new Map<number, string>();
 
   constructor(readonly release: Release) {
     const r = release;
@@ -287,15 +285,19 @@ export class Profile {
 
   /** `TypeCode=` of an ICMP header, from its first 16 bits. */
   icmpv4TypeCode(typeCode: number): string {
-    this.#icmpv4 ??= typeCodes(ICMPV4_TYPES);
-    return this.#icmpv4.get(typeCode) ?? `${typeCode >> 8}(${typeCode & 0xff})`;
+    return this.#icmpv4.get(typeCode) ?? remember(this.#icmpv4, typeCode, ICMPV4_TYPES);
   }
 
   /** `TypeCode=` of an ICMPv6 header. */
   icmpv6TypeCode(typeCode: number): string {
-    this.#icmpv6 ??= typeCodes(ICMPV6_TYPES);
-    return this.#icmpv6.get(typeCode) ?? `${typeCode >> 8}(${typeCode & 0xff})`;
+    return this.#icmpv6.get(typeCode) ?? remember(this.#icmpv6, typeCode, ICMPV6_TYPES);
   }
+}
+
+function remember(texts: Map<number, string>, typeCode: number, rows: TypeRows): string {
+  const text = typeCodeText(rows, typeCode);
+  texts.set(typeCode, text);
+  return text;
 }
 
 const profiles = new Map<string, Profile>();

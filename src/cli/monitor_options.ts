@@ -100,6 +100,25 @@ export function filterOf(flags: MonitorFlags, profile: Profile): EventFilter {
   return filter;
 }
 
+/**
+ * The real command's check of endpoint ids, which it makes only when all three of --from, --to and --related-to are
+ * given: a message for each unknown id, and whether none of them is known (then it exits with 1).
+ */
+export function checkEndpoints(
+  flags: MonitorFlags,
+  known: ReadonlySet<number>,
+): { readonly messages: readonly string[]; readonly noneKnown: boolean } {
+  const { from, to, relatedTo } = flags;
+  if (from.length === 0 || to.length === 0 || relatedTo.length === 0)
+    return { messages: [], noneKnown: false };
+  const ids = [...from, ...to, ...relatedTo].map(Number);
+  const unknown = ids.filter((id) => !known.has(id));
+  return {
+    messages: unknown.map((id) => `endpoint ${id} not found\n`),
+    noneKnown: unknown.length === ids.length,
+  };
+}
+
 /** A formatter as the flags ask for it. @throws PodpathError USAGE */
 export function formatterOf(
   flags: MonitorFlags,
