@@ -49,6 +49,7 @@ import {
 import { ct_extract_ports4, ct_is_reply4, ct_lazy_lookup4, ct_lazy_lookup6 } from "./conntrack.js";
 import { get_ct_map4, get_ct_map6 } from "./conntrack_map.js";
 import {
+  CtState,
   type Ctx,
   ctx_get_ifindex,
   ctx_load_and_clear_meta,
@@ -93,6 +94,8 @@ const tuple6 = new CtTuple6();
 const target4 = new Ipv4NatTarget();
 const target6 = new Ipv6NatTarget();
 const fwd_trace = new TraceCtx();
+/** What the look-up of a reply tells; only its debug message needs it. */
+const ct_state = new CtState();
 const orig_saddr6 = new Int32Array(4);
 /** Source address before SNAT, told in the trace (0 = SNAT was not tried). */
 let orig_saddr4 = 0;
@@ -184,7 +187,8 @@ function nodeport_rev_dnat_fwd_ipv4(ctx: Ctx, revdnat_only: boolean, trace: Trac
   }
   const map = get_ct_map4(ctx, tuple);
   const types = CT_ENTRY_NODEPORT | CT_ENTRY_DSR;
-  ret = ct_lazy_lookup4(ctx, map, tuple, fraginfo, l4_off, CT_INGRESS, SCOPE_REVERSE, types, null);
+  ct_state.clear();
+  ret = ct_lazy_lookup4(ctx, map, tuple, fraginfo, l4_off, CT_INGRESS, SCOPE_REVERSE, types, ct_state);
   if (ret === CT_REPLY) {
     trace.set(TRACE_REASON_CT_REPLY, ctx.monitor);
     ret = __lb4_rev_nat(ctx, ip4, l4_off, tuple, addr, port, false, ipfrag_has_l4_header(fraginfo));

@@ -3,7 +3,9 @@
 //   mark  bits 31..16 identity 15..0 (or proxy port, endpoint id)   11..8 magic   7..0 identity 23..16
 
 import { PACKET_HOST } from "../../src/bpf/skb.js";
+import { XDP_TX } from "../../src/bpf/verdict.js";
 import {
+  CTX_ACT_REDIRECT,
   DBG_SKIP_PROXY,
   MARK_MAGIC_EGW_DONE,
   MARK_MAGIC_ENCRYPT,
@@ -108,6 +110,10 @@ export function ctx_skip_health_check(ctx: Ctx): boolean {
 
 /** redirect_self(): back out of the device it came in on. */
 export function redirect_self(ctx: Ctx): number {
+  if (ctx.obj.kind === IS_BPF_XDP) {
+    ctx.xdp_verdict = XDP_TX;
+    return CTX_ACT_REDIRECT;
+  }
   return ctx_redirect(ctx, ctx.skb.ifindex, 0);
 }
 
