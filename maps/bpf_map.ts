@@ -135,11 +135,11 @@ export abstract class BpfMap {
     return out.sort((a, b) => compareBytes(a.key, b.key));
   }
 
-  /** Replaces the backing buffer by a larger (or another) one. */
-  protected setBuffer(buf: ArrayBuffer): void {
-    this.words = new Int32Array(buf);
-    this.view = new DataView(buf);
-    this.bytes = new Uint8Array(buf);
+  /** Shows other rows as the map's: a table has grown. */
+  protected setBuffer(words: Int32Array): void {
+    this.words = words;
+    this.view = new DataView(words.buffer, words.byteOffset, words.byteLength);
+    this.bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
   }
 
   protected keyFromBytes(key: Uint8Array): Int32Array {

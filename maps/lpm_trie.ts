@@ -65,11 +65,12 @@ export class LpmTrie extends TableMap {
     }
     // Prefixes of up to 64 bits, which is all there are in the maps of IPv4 and in the policy maps.
     const lengths = this.#lengths;
-    const index = this.index;
-    const mask = this.mask;
-    const rows = this.words;
-    const stride = this.valueWords;
-    const keyAt = this.keyAt;
+    const table = this.table;
+    const index = table.index;
+    const mask = table.mask;
+    const rows = table.words;
+    const stride = table.stride;
+    const keyAt = table.keyAt;
     const lo = key[1];
     const hi = this.keyWords > 2 ? key[2] : 0;
     for (let l = this.#firstShort; l < lengths.length; l++) {
@@ -103,9 +104,7 @@ export class LpmTrie extends TableMap {
   #lookupLong(key: Int32Array, limit: number): number {
     const lengths = this.#lengths;
     const states = this.#states;
-    const index = this.index;
-    const mask = this.mask;
-    const rows = this.words;
+    const { index, mask, words: rows, stride, keyAt } = this.table;
     // The states of the first (longest) length serve all shorter ones.
     let have = 0;
     states[0] = HASH_SEED;
@@ -128,7 +127,7 @@ export class LpmTrie extends TableMap {
       for (let i = (h << 1) & mask; index[i] !== 0; i = (i + 2) & mask) {
         if (index[i] !== h) continue;
         const slot = index[i + 1];
-        const at = Math.imul(slot, this.valueWords) + this.keyAt;
+        const at = Math.imul(slot, stride) + keyAt;
         if (rows[at] !== len || (part !== 0 && (rows[at + whole + 1] & part) !== last)) continue;
         let k = 1;
         while (k <= whole && rows[at + k] === key[k]) k++;
@@ -148,12 +147,12 @@ export class LpmTrie extends TableMap {
     if (len > this.maxPrefixlen || this.#perLength[len] === 0) return NONE;
     const whole = len >>> 5;
     const part = PARTIAL[len & 31];
-    const h = this.#hashPrefix(key, 0);
-    const { index, mask, words: rows } = this;
+    const h = this.#hashPrefix(key);
+    const { index, mask, words: rows, stride, keyAt } = this.table;
     for (let i = (h << 1) & mask; index[i] !== 0; i = (i + 2) & mask) {
       if (index[i] !== h) continue;
       const slot = index[i + 1];
-      const at = slot * this.valueWords + this.keyAt;
+      const at = slot * stride + keyAt;
       if (rows[at] !== len || ((rows[at + whole + 1] ^ key[whole + 1]) & part) !== 0) continue;
       let k = 1;
       while (k <= whole && rows[at + k] === key[k]) k++;
@@ -166,18 +165,20 @@ export class LpmTrie extends TableMap {
     if (flags > BPF_EXIST || flags < 0) return -EINVAL;
     const len = key[0] >>> 0;
     if (len > this.maxPrefixlen) return -EINVAL;
+    const table = this.table;
     const slot = this.exact(key);
     if (slot !== NONE) {
       if (flags === BPF_NOEXIST) return -EEXIST;
-      this.writeValue(slot, value);
+      table.write(slot, value, 0);
       // Bits behind the prefix are stored as given, and a new node brings its own.
-      const at = slot * this.valueWords + this.keyAt;
-      for (let k = 1; k < this.keyWords; k++) this.words[at + k] = key[k];
+      const at = slot * table.stride + table.keyAt;
+      for (let k = 1; k < this.keyWords; k++) table.words[at + k] = key[k];
       return 0;
     }
     if (flags === BPF_EXIST) return -ENOENT;
-    if (this.count >= this.spec.maxEntries) return -ENOSPC;
-    this.fill(this.takeSlot(), key, value);
+    if (table.count >= this.spec.maxEntries) return -ENOSPC;
+    table.fill(table.take(), key, this.#hashPrefix(key), value, 0);
+    this.sync();
     if (this.#perLength[len]++ === 0) this.#listLengths();
     return 0;
   }
@@ -187,8 +188,9 @@ export class LpmTrie extends TableMap {
     if (len > this.maxPrefixlen) return -EINVAL;
     const slot = this.exact(key);
     if (slot === NONE) return -ENOENT;
-    this.unlink(slot);
-    this.freeSlot(slot);
+    // The given key has the same prefix, so it hashes alike.
+    this.table.unlink(slot, this.#hashPrefix(key));
+    this.table.free(slot);
     if (--this.#perLength[len] === 0) this.#listLengths();
     return 0;
   }
@@ -199,14 +201,6 @@ export class LpmTrie extends TableMap {
     this.#listLengths();
   }
 
-  protected override hashKey(key: Int32Array): number {
-    return this.#hashPrefix(key, 0);
-  }
-
-  protected override hashOfSlot(slot: number): number {
-    return this.#hashPrefix(this.words, slot * this.valueWords + this.keyAt);
-  }
-
   protected override restoreExtra(_extra: unknown): void {
     this.#perLength.fill(0);
     this.forEachSlot((_slot, keys, at) => {
@@ -215,17 +209,18 @@ export class LpmTrie extends TableMap {
     this.#listLengths();
   }
 
-  #hashPrefix(words: Int32Array, at: number): number {
-    const len = words[at];
+  /** Hash of the prefix of a key; bits behind it do not count. */
+  #hashPrefix(key: Int32Array): number {
+    const len = key[0];
     if (len <= 64) {
-      const hi = this.keyWords > 2 ? words[at + 2] & MASK_HI[len] : 0;
-      return hash2(words[at + 1] & MASK_LO[len], hi, len);
+      const hi = this.keyWords > 2 ? key[2] & MASK_HI[len] : 0;
+      return hash2(key[1] & MASK_LO[len], hi, len);
     }
     const whole = len >>> 5;
     const part = PARTIAL[len & 31];
     let h = HASH_SEED;
-    for (let k = 1; k <= whole; k++) h = hashStep(h, words[at + k]);
-    if (part !== 0) h = hashStep(h, words[at + whole + 1] & part);
+    for (let k = 1; k <= whole; k++) h = hashStep(h, key[k]);
+    if (part !== 0) h = hashStep(h, key[whole + 1] & part);
     return hashEnd(h ^ len);
   }
 

@@ -111,7 +111,7 @@ export class LruCacheMap extends BpfMap {
     if ((fresh + 1) * this.valueWords > this.words.length) {
       const slots = Math.min(2 * fresh, this.spec.maxEntries);
       const old = this.words;
-      this.setBuffer(new ArrayBuffer(slots * this.valueStride));
+      this.setBuffer(new Int32Array(slots * this.valueWords));
       this.words.set(old);
       const keys = new Int32Array(slots * this.keyWords);
       keys.set(this.#keys);

@@ -3,6 +3,7 @@
 // No program runs on eviction: there is no event, and a partner entry (a NAT entry's other half) stays.
 
 import { EEXIST, EINVAL, ENOENT, ENOMEM } from "../src/base/errno.js";
+import { hashWords } from "./key_hash.js";
 import { LruLists, type LruListsState, MARK_REF } from "./lru_lists.js";
 import { BPF_EXIST, BPF_NOEXIST, CurrentCpu, type MapSpec, NONE } from "./spec.js";
 import { StrictLru, type StrictLruState } from "./strict_lru.js";
@@ -12,47 +13,70 @@ export class LruHashMap extends TableMap {
   readonly #lists: LruLists | null;
   readonly #strict: StrictLru | null;
   readonly #cpu: CurrentCpu;
-  /** Entries evicted since the map was made. */
-  evictions = 0;
+  #strictEvictions = 0;
 
-  /** `cpu` tells on which CPU's lists an insertion works; one CPU without it. */
+  /**
+   * `cpu` tells on which CPU's lists an insertion works; one CPU without it. `valueWords` is the room for values in
+   * a row, if that is more than one value (per-CPU maps).
+   */
   constructor(spec: MapSpec, cpu: CurrentCpu = new CurrentCpu(), valueWords?: number) {
     super(spec, valueWords);
     this.#cpu = cpu;
     const strict = spec.lru === "strict";
-    this.#strict = strict ? new StrictLru(this.marks.length) : null;
-    this.#lists = strict ? null : new LruLists(this, this.marks, spec.maxEntries, cpu.count);
+    this.#strict = strict ? new StrictLru() : null;
+    this.#lists = strict ? null : new LruLists(this.table, cpu.count);
+  }
+
+  /** Entries evicted since the map was made. */
+  get evictions(): number {
+    return this.#lists !== null ? this.#lists.evictions : this.#strictEvictions;
+  }
+
+  override get memoryBytes(): number {
+    return super.memoryBytes + (this.#lists ?? this.#strict!).memoryBytes;
   }
 
   override lookup(key: Int32Array): number {
-    const slot = this.find(key);
+    const table = this.table;
+    const slot = table.find(key);
     if (slot >= 0) {
       const strict = this.#strict;
-      if (strict !== null) strict.touch(slot);
-      // Written only when it changes, as in the kernel: a shared cache line stays clean.
-      else if ((this.marks[slot] & MARK_REF) === 0) this.marks[slot] |= MARK_REF;
+      if (strict !== null) {
+        strict.touch(slot);
+      } else {
+        // Written only when it changes, as in the kernel: a shared cache line stays clean.
+        const marks = table.marks;
+        const mark = marks[slot];
+        if ((mark & MARK_REF) === 0) marks[slot] = mark | MARK_REF;
+      }
     }
     return slot;
   }
 
   override peek(key: Int32Array): number {
-    return this.find(key);
+    return this.table.find(key);
   }
 
   override update(key: Int32Array, value: Int32Array, flags: number): number {
+    return this.updatePart(key, value, flags, 0);
+  }
+
+  /** `update` of the value at word `part` of the row; in a new row the others are zero. */
+  updatePart(key: Int32Array, value: Int32Array, flags: number, part: number): number {
     if (flags > BPF_EXIST || flags < 0) return -EINVAL;
     return this.#strict !== null
-      ? this.#updateStrict(this.#strict, key, value, flags)
-      : this.#updateKernel(this.#lists!, key, value, flags);
+      ? this.#updateStrict(this.#strict, key, value, flags, part)
+      : this.#updateKernel(this.#lists!, key, value, flags, part);
   }
 
   override remove(key: Int32Array): number {
-    const slot = this.find(key);
+    const table = this.table;
+    const slot = table.find(key);
     if (slot === NONE) return -ENOENT;
-    this.unlink(slot);
+    table.unlink(slot, table.hashOf(slot));
     if (this.#strict !== null) {
       this.#strict.remove(slot);
-      this.freeSlot(slot);
+      table.free(slot);
     } else {
       this.#lists!.pushFree(slot);
     }
@@ -65,80 +89,63 @@ export class LruHashMap extends TableMap {
     this.#strict?.clear();
   }
 
-  override memoryBytes(): number {
-    return super.memoryBytes() + (this.#lists ?? this.#strict!).memoryBytes;
-  }
-
-  /** For the lists: a slot that has never been used, or -1. */
-  takeFresh(): number {
-    return this.fresh < this.spec.maxEntries ? this.takeSlot() : -1;
-  }
-
-  /** For the lists: the entry of `slot` goes. */
-  evict(slot: number): void {
-    this.unlink(slot);
-    this.evictions++;
-  }
-
   /** htab_lru_map_update_elem: a node is taken first, so even an update in place can evict another entry. */
-  #updateKernel(lists: LruLists, key: Int32Array, value: Int32Array, flags: number): number {
+  #updateKernel(lists: LruLists, key: Int32Array, value: Int32Array, flags: number, part: number): number {
+    const table = this.table;
     const taken = lists.popFree(this.#cpu.id);
     if (taken < 0) return -ENOMEM;
-    const slot = this.find(key);
+    // Taking nodes may have grown the table, whatever comes of the update.
+    this.sync();
+    const slot = table.find(key);
     if (slot === NONE) {
       if (flags === BPF_EXIST) {
         lists.pushFree(taken);
         return -ENOENT;
       }
-      this.fill(taken, key, value);
+      table.fill(taken, key, hashWords(key, 0, this.keyWords), value, part);
       return 0;
     }
     if (flags === BPF_NOEXIST) {
       lists.pushFree(taken);
       return -EEXIST;
     }
-    this.writeValue(slot, value);
+    table.write(slot, value, part);
     lists.exchange(slot, taken);
     return 0;
   }
 
-  #updateStrict(strict: StrictLru, key: Int32Array, value: Int32Array, flags: number): number {
-    const slot = this.find(key);
+  #updateStrict(strict: StrictLru, key: Int32Array, value: Int32Array, flags: number, part: number): number {
+    const table = this.table;
+    const slot = table.find(key);
     if (slot !== NONE) {
       if (flags === BPF_NOEXIST) return -EEXIST;
-      this.writeValue(slot, value);
+      table.write(slot, value, part);
       strict.touch(slot);
       return 0;
     }
     if (flags === BPF_EXIST) return -ENOENT;
-    if (this.count >= this.spec.maxEntries) {
+    if (table.count >= this.spec.maxEntries) {
       const victim = strict.oldest();
       strict.remove(victim);
-      this.evict(victim);
-      this.freeSlot(victim);
+      table.unlink(victim, table.hashOf(victim));
+      table.free(victim);
+      this.#strictEvictions++;
     }
-    const taken = this.takeSlot();
-    this.fill(taken, key, value);
+    const taken = table.take();
+    table.fill(taken, key, hashWords(key, 0, this.keyWords), value, part);
     strict.add(taken);
+    this.sync();
     return 0;
   }
 
-  protected override ensureSlots(n: number): void {
-    const before = this.marks.length;
-    super.ensureSlots(n);
-    if (this.marks.length === before) return;
-    this.#lists?.grow(this.marks);
-    this.#strict?.grow(this.marks.length);
-  }
-
   protected override saveExtra(): unknown {
-    return { lists: (this.#lists ?? this.#strict!).save(), evictions: this.evictions };
+    return { lists: (this.#lists ?? this.#strict!).save(), strictEvictions: this.#strictEvictions };
   }
 
   protected override restoreExtra(extra: unknown): void {
-    const e = extra as { lists: unknown; evictions: number };
-    this.#lists?.restore(e.lists as LruListsState, this.marks);
+    const e = extra as { lists: unknown; strictEvictions: number };
+    this.#lists?.restore(e.lists as LruListsState);
     this.#strict?.restore(e.lists as StrictLruState);
-    this.evictions = e.evictions;
+    this.#strictEvictions = e.strictEvictions;
   }
 }

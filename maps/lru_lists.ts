@@ -15,7 +15,7 @@
 // instead of being chained on FREE.
 // targetFree and the number of scans are those of Linux 6.16 and later; older kernels always take 128.
 
-import { MARK_USED } from "./table_map.js";
+import { MARK_USED, type Table } from "./table.js";
 
 /** Bit of `marks`: looked up by a program since the lists last passed by. */
 export const MARK_REF = 2;
@@ -31,14 +31,6 @@ const LOW_BITS = MARK_USED | MARK_REF;
 const LOCAL_FREE_TARGET = 128;
 const NR_SCANS = 128;
 
-/** What the lists need from the table whose slots are their nodes. */
-export interface LruOwner {
-  /** Takes a slot that has never been used, or -1. */
-  takeFresh(): number;
-  /** Removes the entry of a slot from the table (del_from_htab). */
-  evict(slot: number): void;
-}
-
 /** State of the lists in a snapshot. */
 export interface LruListsState {
   readonly links: Int32Array;
@@ -46,13 +38,14 @@ export interface LruListsState {
   readonly counts: Int32Array;
   readonly nextInactiveRotation: number;
   readonly nextSteal: Int32Array;
+  readonly evictions: number;
 }
 
 export class LruLists {
   /** Nodes: 3 list heads, 2 per CPU, then one a slot. links[2n] = next, links[2n + 1] = prev, circular. */
   #links: Int32Array;
   #cpuOf: Uint8Array;
-  /** One byte a slot, shared with the table. */
+  /** The table's: one byte a slot. */
   #marks: Uint8Array;
   /** Nodes on the ACTIVE and INACTIVE lists, by type. */
   readonly #counts = new Int32Array(3);
@@ -60,13 +53,15 @@ export class LruLists {
   readonly #targetFree: number;
   readonly #nextSteal: Int32Array;
   #nextInactiveRotation = T_INACTIVE;
+  /** Entries evicted so far. */
+  evictions = 0;
 
+  /** The table must hash whole keys. */
   constructor(
-    private readonly owner: LruOwner,
-    marks: Uint8Array,
-    maxEntries: number,
+    private readonly table: Table,
     private readonly cpus: number,
   ) {
+    const { marks, maxEntries } = table;
     this.#first = 3 + 2 * cpus;
     this.#targetFree = Math.max(
       1,
@@ -88,18 +83,7 @@ export class LruLists {
     return this.#links.byteLength + this.#cpuOf.byteLength;
   }
 
-  /** The table has grown: its marks moved and there are more nodes. */
-  grow(marks: Uint8Array): void {
-    this.#marks = marks;
-    const links = new Int32Array(2 * (this.#first + marks.length));
-    links.set(this.#links);
-    this.#links = links;
-    const cpuOf = new Uint8Array(marks.length);
-    cpuOf.set(this.#cpuOf);
-    this.#cpuOf = cpuOf;
-  }
-
-  /** Empties all lists; the owner starts with fresh slots again. */
+  /** Empties all lists; the table is empty. */
   clear(): void {
     const links = this.#links;
     for (let n = 0; n < this.#first; n++) {
@@ -175,17 +159,37 @@ export class LruLists {
       counts: this.#counts.slice(),
       nextInactiveRotation: this.#nextInactiveRotation,
       nextSteal: this.#nextSteal.slice(),
+      evictions: this.evictions,
     };
   }
 
   /** The table has its slots and marks already. */
-  restore(s: LruListsState, marks: Uint8Array): void {
-    this.grow(marks);
+  restore(s: LruListsState): void {
+    this.#grow();
     this.#links.set(s.links.subarray(0, this.#links.length));
     this.#cpuOf.set(s.cpuOf.subarray(0, this.#cpuOf.length));
+    this.evictions = s.evictions;
     this.#counts.set(s.counts);
     this.#nextInactiveRotation = s.nextInactiveRotation;
     this.#nextSteal.set(s.nextSteal);
+  }
+
+  /** The table has grown: there are more nodes, and its marks have moved. */
+  #grow(): void {
+    const marks = this.table.marks;
+    this.#marks = marks;
+    const links = new Int32Array(2 * (this.#first + marks.length));
+    links.set(this.#links.subarray(0, links.length));
+    this.#links = links;
+    const cpuOf = new Uint8Array(marks.length);
+    cpuOf.set(this.#cpuOf.subarray(0, marks.length));
+    this.#cpuOf = cpuOf;
+  }
+
+  /** del_from_htab: the entry of `slot` goes. */
+  #evict(slot: number): void {
+    this.table.unlink(slot, this.table.hashOf(slot));
+    this.evictions++;
   }
 
   #localFree(cpu: number): number {
@@ -273,8 +277,9 @@ export class LruLists {
       if (node !== T_FREE) {
         this.#moveToLocalFree(node - this.#first, cpu);
       } else {
-        const slot = this.owner.takeFresh();
-        if (slot < 0) break;
+        if (this.table.fresh === this.table.maxEntries) break;
+        const slot = this.table.take();
+        if (this.#marks !== this.table.marks) this.#grow();
         this.#setType(slot, T_LOCAL_FREE);
         this.#add(slot + this.#first, this.#localFree(cpu));
       }
@@ -349,7 +354,7 @@ export class LruLists {
       if (this.#isRef(slot)) {
         this.#move(slot, T_ACTIVE);
       } else {
-        this.owner.evict(slot);
+        this.#evict(slot);
         this.#moveToLocalFree(slot, cpu);
         got++;
       }
@@ -360,7 +365,7 @@ export class LruLists {
     const list = links[2 * T_INACTIVE] !== T_INACTIVE ? T_INACTIVE : T_ACTIVE;
     const victim = links[2 * list + 1];
     if (victim === list) return;
-    this.owner.evict(victim - this.#first);
+    this.#evict(victim - this.#first);
     this.#moveToLocalFree(victim - this.#first, cpu);
   }
 
@@ -387,7 +392,7 @@ export class LruLists {
     if (node === head) node = links[2 * head + 1];
     if (node === head) return -1;
     const slot = node - this.#first;
-    this.owner.evict(slot);
+    this.#evict(slot);
     this.#del(node);
     return slot;
   }

@@ -6,12 +6,11 @@
 // Differs from the kernel: look-ups of user space (`get`, `dump`) give the sum over the CPUs, as Cilium's readers
 // make it, not the list; `valueOfCpu` gives the parts. `set` writes the whole value to one CPU and 0 to the others.
 
-import { E2BIG, EEXIST, EINVAL, ENOENT } from "../src/base/errno.js";
 import { ArrayMap } from "./array_map.js";
-import type { BpfMap } from "./bpf_map.js";
+import { BpfMap, type MapSnapshot } from "./bpf_map.js";
+import { HashMap } from "./hash_map.js";
 import { LruHashMap } from "./lru_hash_map.js";
-import { BPF_EXIST, BPF_NOEXIST, type CurrentCpu, type MapSpec, NONE } from "./spec.js";
-import { TableMap } from "./table_map.js";
+import type { CurrentCpu, MapSpec } from "./spec.js";
 
 /** Words of one CPU's value: padded to 8 bytes. */
 function wordsPerCpu(spec: MapSpec): number {
@@ -28,15 +27,24 @@ export interface PercpuMap extends BpfMap {
   valueOfCpu(slot: number, cpu: number): Uint8Array;
 }
 
-export class PercpuHashMap extends TableMap implements PercpuMap {
+/**
+ * A hash whose rows hold a value for each CPU. It owns an ordinary map (whose own methods then only ever see objects
+ * of one shape, see table.ts) and shows that map's rows.
+ */
+abstract class PercpuTableMap<M extends HashMap | LruHashMap> extends BpfMap implements PercpuMap {
   readonly cpuWords: number;
 
-  constructor(
-    spec: MapSpec,
-    private readonly cpu: CurrentCpu,
+  protected constructor(
+    protected readonly rows: M,
+    protected readonly cpu: CurrentCpu,
   ) {
-    super(spec, wordsPerCpu(spec) * cpu.count);
-    this.cpuWords = wordsPerCpu(spec);
+    super(rows.spec, 0, rows.valueWords);
+    this.cpuWords = wordsPerCpu(rows.spec);
+    this.setBuffer(rows.words);
+  }
+
+  override get size(): number {
+    return this.rows.size;
   }
 
   cpuWord(slot: number): number {
@@ -44,34 +52,39 @@ export class PercpuHashMap extends TableMap implements PercpuMap {
   }
 
   override lookup(key: Int32Array): number {
-    return this.find(key);
+    return this.rows.lookup(key);
   }
 
   override peek(key: Int32Array): number {
-    return this.find(key);
+    return this.rows.peek(key);
   }
 
   /** A program's update: writes the running CPU's value; a new entry has zeros on the others. */
   override update(key: Int32Array, value: Int32Array, flags: number): number {
-    if (flags > BPF_EXIST || flags < 0) return -EINVAL;
-    const slot = this.find(key);
-    if (slot !== NONE) {
-      if (flags === BPF_NOEXIST) return -EEXIST;
-      writePart(this.words, this.cpuWord(slot), value, this.dataWords);
-      return 0;
-    }
-    if (flags === BPF_EXIST) return -ENOENT;
-    if (this.count >= this.spec.maxEntries) return -E2BIG;
-    this.fillPart(this.takeSlot(), key, value, this.cpu.id * this.cpuWords);
-    return 0;
+    const ret = this.rows.updatePart(key, value, flags, this.cpu.id * this.cpuWords);
+    if (this.words !== this.rows.words) this.setBuffer(this.rows.words);
+    return ret;
   }
 
   override remove(key: Int32Array): number {
-    const slot = this.find(key);
-    if (slot === NONE) return -ENOENT;
-    this.unlink(slot);
-    this.freeSlot(slot);
-    return 0;
+    return this.rows.remove(key);
+  }
+
+  override clear(): void {
+    this.rows.clear();
+  }
+
+  override forEachSlot(visit: (slot: number, keys: Int32Array, keyWord: number) => void): void {
+    this.rows.forEachSlot(visit);
+  }
+
+  override save(): MapSnapshot {
+    return this.rows.save();
+  }
+
+  override restore(snapshot: MapSnapshot): void {
+    this.rows.restore(snapshot);
+    this.setBuffer(this.rows.words);
   }
 
   override valueBytes(slot: number): Uint8Array {
@@ -83,34 +96,20 @@ export class PercpuHashMap extends TableMap implements PercpuMap {
   }
 }
 
-export class LruPercpuHashMap extends LruHashMap implements PercpuMap {
-  readonly cpuWords: number;
-  readonly #cpu: CurrentCpu;
-
+export class PercpuHashMap extends PercpuTableMap<HashMap> {
   constructor(spec: MapSpec, cpu: CurrentCpu) {
-    super(spec, cpu, wordsPerCpu(spec) * cpu.count);
-    this.cpuWords = wordsPerCpu(spec);
-    this.#cpu = cpu;
+    super(new HashMap(spec, wordsPerCpu(spec) * cpu.count), cpu);
+  }
+}
+
+export class LruPercpuHashMap extends PercpuTableMap<LruHashMap> {
+  constructor(spec: MapSpec, cpu: CurrentCpu) {
+    super(new LruHashMap(spec, cpu, wordsPerCpu(spec) * cpu.count), cpu);
   }
 
-  cpuWord(slot: number): number {
-    return slot * this.valueWords + this.#cpu.id * this.cpuWords;
-  }
-
-  protected override fill(slot: number, key: Int32Array, value: Int32Array): void {
-    this.fillPart(slot, key, value, this.#cpu.id * this.cpuWords);
-  }
-
-  protected override writeValue(slot: number, value: Int32Array): void {
-    writePart(this.words, this.cpuWord(slot), value, this.dataWords);
-  }
-
-  override valueBytes(slot: number): Uint8Array {
-    return sumOverCpus(this, slot, this.#cpu.count);
-  }
-
-  valueOfCpu(slot: number, cpu: number): Uint8Array {
-    return partOf(this, slot, cpu);
+  /** Entries evicted since the map was made. */
+  get evictions(): number {
+    return this.rows.evictions;
   }
 }
 
@@ -148,10 +147,6 @@ export function addU64(words: Int32Array, at: number, n: number): void {
   const sum = (words[at] + n) | 0;
   words[at] = sum;
   if (sum >>> 0 < before) words[at + 1]++;
-}
-
-function writePart(words: Int32Array, at: number, value: Int32Array, n: number): void {
-  for (let k = 0; k < n; k++) words[at + k] = value[k];
 }
 
 function partOf(map: PercpuMap, slot: number, cpu: number): Uint8Array {

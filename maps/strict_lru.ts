@@ -10,18 +10,12 @@ export class StrictLru {
   /** links[2n] = older, links[2n + 1] = newer; node 0 is the head of the circle, slot s is node s + 1. */
   #links: Int32Array;
 
-  constructor(slots: number) {
-    this.#links = new Int32Array(2 * (slots + 1));
+  constructor() {
+    this.#links = new Int32Array(16);
   }
 
   get memoryBytes(): number {
     return this.#links.byteLength;
-  }
-
-  grow(slots: number): void {
-    const links = new Int32Array(2 * (slots + 1));
-    links.set(this.#links.subarray(0, links.length));
-    this.#links = links;
   }
 
   clear(): void {
@@ -31,8 +25,9 @@ export class StrictLru {
 
   /** Puts a slot in front that is not in the list. */
   add(slot: number): void {
-    const links = this.#links;
     const node = slot + 1;
+    if (2 * node >= this.#links.length) this.#grow(2 * node);
+    const links = this.#links;
     const first = links[0];
     links[2 * node] = first;
     links[2 * node + 1] = 0;
@@ -66,6 +61,12 @@ export class StrictLru {
   }
 
   restore(s: StrictLruState): void {
-    this.#links.set(s.links.subarray(0, this.#links.length));
+    this.#links = s.links.slice();
+  }
+
+  #grow(needed: number): void {
+    const links = new Int32Array(Math.max(needed + 2, 2 * this.#links.length));
+    links.set(this.#links);
+    this.#links = links;
   }
 }

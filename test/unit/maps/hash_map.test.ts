@@ -135,7 +135,7 @@ describe("HashMap", () => {
     const other = new HashMap({ ...SPEC, name: "other", valueSize: 64 });
     other.update(key(1), new Int32Array(16), 0);
     expect(() => new HashMap(SPEC).restore(other.save())).toThrow(
-      "map m: the snapshot is of another layout (other)",
+      "map m: the snapshot is of another layout",
     );
   });
 

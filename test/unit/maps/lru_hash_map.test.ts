@@ -176,7 +176,7 @@ describe("LruHashMap, kernel", () => {
       map.update(k, v, 0);
     }
     expect(map.size).toBe(524288);
-    expect(map.memoryBytes()).toBeLessThan(60e6);
+    expect(map.memoryBytes).toBeLessThan(60e6);
     // With whatever garbage growing has left behind.
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(200e6);
   });
