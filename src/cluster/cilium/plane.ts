@@ -10,11 +10,13 @@ import { BPF_ANY } from "../../../maps/spec.js";
 import { createDatapath, type NodeDatapath } from "../../../programs/datapath.js";
 import { PodpathError } from "../../base/errors.js";
 import type { StepRecorder } from "../../bpf/steps.js";
-import { IFF_NOARP } from "../../kernel/device.js";
+import { IFF_NOARP, type NetDevice } from "../../kernel/device.js";
+import { GeneveDevice } from "../../kernel/geneve.js";
 import { KernelHelpers } from "../../kernel/helpers.js";
 import { ip_ident_start } from "../../kernel/ip_output.js";
 import type { Unmodelled } from "../../kernel/netfilter/iptables.js";
 import { VethDevice } from "../../kernel/veth.js";
+import { VxlanDevice } from "../../kernel/vxlan.js";
 import { networkOf4, parseIpv4, parseIpv6, parseMac } from "../../net/address.js";
 import { type ControlPlane, type PlaneNode, podKey } from "../control_plane.js";
 import { type Machine, type Machines, nthAddress, type Sandbox } from "../machines.js";
@@ -217,6 +219,24 @@ export class CiliumPlane implements ControlPlane {
     if (routerIp4 !== undefined) addAddress(host, `${routerIp4}/32`);
     if (a.ipv6 && model.routerIp6 !== undefined) addAddress(host, `${model.routerIp6}/128`);
 
+    // The tunnel device takes destination and VNI from each packet (collect_md, `external`).
+    let overlay: NetDevice | undefined;
+    if (a.routingMode === "tunnel" || (a.lbMode !== "snat" && a.lbDsrDispatch === "geneve")) {
+      const options = {
+        mac: this.machines.newMac(),
+        mtu: machine.nics[0]!.mtu,
+        collectMd: true,
+        dstport: a.tunnelPort,
+      };
+      overlay =
+        a.tunnelProtocol === "geneve"
+          ? new GeneveDevice(ns, "cilium_geneve", options)
+          : new VxlanDevice(ns, "cilium_vxlan", options);
+      setSysctl(ns, `net/ipv4/conf/${overlay.name}/rp_filter`, 0);
+      setSysctl(ns, `net/ipv4/conf/${overlay.name}/accept_local`, 1);
+      linkUp(overlay);
+    }
+
     const nic = machine.nics[0]!;
     const exclusion = a.nativeRoutingCidr4 ?? podCidr4;
     const mtu = a.mtu ?? nic.mtu;
@@ -225,7 +245,7 @@ export class CiliumPlane implements ControlPlane {
       ciliumNetIfindex: net.ifindex,
       ciliumHostMac: host.mac,
       ciliumNetMac: net.mac,
-      encapIfindex: 0,
+      encapIfindex: overlay?.ifindex ?? 0,
       directRoutingIfindex: nic.ifindex,
       nodeIp4: model.internalIp4 === undefined ? 0 : parseIpv4(model.internalIp4),
       nodeIp6: model.internalIp6 === undefined ? NO_IP6 : words6(model.internalIp6),
@@ -269,6 +289,11 @@ export class CiliumPlane implements ControlPlane {
     host.tc_ingress = onHost.to_host;
     host.tc_egress = onHost.from_host;
     net.tc_ingress = node.datapath.loadHost(hostVars(net)).to_host;
+    if (overlay !== undefined) {
+      const onOverlay = node.datapath.loadOverlay(hostVars(overlay));
+      overlay.tc_ingress = onOverlay.from_overlay;
+      overlay.tc_egress = onOverlay.to_overlay;
+    }
     // Native devices get programs only when some feature needs them there.
     if (a.kubeProxyReplacement || a.bpfMasquerade || a.hostFirewall) {
       for (const dev of machine.nics) {
