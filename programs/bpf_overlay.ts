@@ -60,21 +60,39 @@ import {
   lookup_ip6_endpoint,
   lookup_ip6_remote_endpoint,
 } from "./lib/eps.js";
-import { eth_store_daddr_bytes, eth_store_saddr_bytes, ethertype, mac_hi, mac_lo, validate_ethertype } from "./lib/eth.js";
+import {
+  eth_store_daddr_bytes,
+  eth_store_saddr_bytes,
+  ethertype,
+  mac_hi,
+  mac_lo,
+  validate_ethertype,
+} from "./lib/eth.js";
 import {
   get_id_from_tunnel_id,
   identity_is_remote_node,
   identity_is_world_ipv4,
   identity_is_world_ipv6,
 } from "./lib/identity.js";
-import { IPFRAG_FRAGMENT, ipfrag_encode_ipv4, ipfrag_is_fragment, ipv4_daddr, ipv4_saddr } from "./lib/ipv4.js";
+import {
+  IPFRAG_FRAGMENT,
+  ipfrag_encode_ipv4,
+  ipfrag_is_fragment,
+  ipv4_daddr,
+  ipv4_saddr,
+} from "./lib/ipv4.js";
 import { IPV6_DADDR_OFF, IPV6_SADDR_OFF, ipv6_hdrlen_with_fraginfo, ipv6_load_addr } from "./lib/ipv6.js";
 import { ipv4_l3, ipv4_l3_ttl, ipv6_l3_ttl } from "./lib/l3.js";
 import { ipv4_local_delivery, ipv6_local_delivery } from "./lib/local_delivery.js";
 import { update_metrics } from "./lib/metrics.js";
 import { nodeport_lb4, nodeport_lb6, nodeport_out } from "./lib/nodeport.js";
 import { handle_nat_fwd } from "./lib/nodeport_egress.js";
-import { ctx_skip_nodeport, ctx_skip_nodeport_clear, ctx_snat_done, set_identity_mark } from "./lib/overloadable.js";
+import {
+  ctx_skip_nodeport,
+  ctx_skip_nodeport_clear,
+  ctx_snat_done,
+  set_identity_mark,
+} from "./lib/overloadable.js";
 import * as site from "./lib/source_lines.js";
 import { send_trace_notify } from "./lib/trace.js";
 
@@ -116,8 +134,10 @@ export function cil_from_overlay(ctx: Ctx): number {
       proto,
       site.OVERLAY_FROM_OVERLAY,
     );
-    if (proto === ETH_P_IP && ctx.def.ENABLE_IPV4) ret = tail_call_internal(ctx, CILIUM_CALL_IPV4_FROM_OVERLAY);
-    else if (proto === ETH_P_IPV6 && ctx.def.ENABLE_IPV6) ret = tail_call_internal(ctx, CILIUM_CALL_IPV6_FROM_OVERLAY);
+    if (proto === ETH_P_IP && ctx.def.ENABLE_IPV4)
+      ret = tail_call_internal(ctx, CILIUM_CALL_IPV4_FROM_OVERLAY);
+    else if (proto === ETH_P_IPV6 && ctx.def.ENABLE_IPV6)
+      ret = tail_call_internal(ctx, CILIUM_CALL_IPV6_FROM_OVERLAY);
   }
   if (ret < 0) {
     return send_drop_notify_error_ext(
@@ -284,7 +304,14 @@ export function cil_to_overlay(ctx: Ctx): number {
     if (ctx.def.ENABLE_NODEPORT && !snat_done) ret = handle_nat_fwd(ctx, src_id, proto, false, trace);
   }
   if (ret < 0) {
-    return send_drop_notify_error_ext(ctx, src_id, ret, ctx.ext_err, METRIC_EGRESS, site.OVERLAY_TO_OVERLAY_DROP);
+    return send_drop_notify_error_ext(
+      ctx,
+      src_id,
+      ret,
+      ctx.ext_err,
+      METRIC_EGRESS,
+      site.OVERLAY_TO_OVERLAY_DROP,
+    );
   }
   return ret;
 }

@@ -115,7 +115,8 @@ export function cil_from_wireguard(ctx: Ctx): number {
       proto,
       site.WIREGUARD_FROM,
     );
-    if (proto === ETH_P_IP && ctx.def.ENABLE_IPV4) ret = tail_call_internal(ctx, CILIUM_CALL_IPV4_FROM_WIREGUARD);
+    if (proto === ETH_P_IP && ctx.def.ENABLE_IPV4)
+      ret = tail_call_internal(ctx, CILIUM_CALL_IPV4_FROM_WIREGUARD);
     else if (proto === ETH_P_IPV6 && ctx.def.ENABLE_IPV6) {
       ret = tail_call_internal(ctx, CILIUM_CALL_IPV6_FROM_WIREGUARD);
     }
@@ -142,21 +143,12 @@ export function tail_handle_ipv4_wireguard(ctx: Ctx): number {
     const ep = lookup_ip4_endpoint(ctx, load_be32(ctx, l3_off(ctx) + 16));
     if (ep !== NONE && (lxcFlags(ctx.maps.cilium_lxc, ep) & ENDPOINT_MASK_HOST_DELIVERY) === 0) {
       ret = add_l2_hdr(ctx, ETH_P_IP)
-        ? ipv4_local_delivery(
-            ctx,
-            ETH_HLEN,
-            src_id,
-            MARK_MAGIC_IDENTITY,
-            ep,
-            METRIC_INGRESS,
-            false,
-            false,
-            0,
-          )
+        ? ipv4_local_delivery(ctx, ETH_HLEN, src_id, MARK_MAGIC_IDENTITY, ep, METRIC_INGRESS, false, false, 0)
         : DROP_INVALID;
     }
   }
-  if (ret < 0) return send_drop_notify_error_ext(ctx, src_id, ret, ctx.ext_err, METRIC_INGRESS, site.WIREGUARD_DROP);
+  if (ret < 0)
+    return send_drop_notify_error_ext(ctx, src_id, ret, ctx.ext_err, METRIC_INGRESS, site.WIREGUARD_DROP);
   return ret;
 }
 
@@ -173,7 +165,8 @@ export function tail_handle_ipv6_wireguard(ctx: Ctx): number {
         : DROP_INVALID;
     }
   }
-  if (ret < 0) return send_drop_notify_error_ext(ctx, src_id, ret, ctx.ext_err, METRIC_INGRESS, site.WIREGUARD_DROP);
+  if (ret < 0)
+    return send_drop_notify_error_ext(ctx, src_id, ret, ctx.ext_err, METRIC_INGRESS, site.WIREGUARD_DROP);
   return ret;
 }
 

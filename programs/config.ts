@@ -217,7 +217,13 @@ export class ObjectConfig {
 
 /** A configuration with the given fields changed from the defaults; derived fields are computed. */
 export function compileConfig(fields: Partial<CompileConfig> = {}): CompileConfig {
-  const c = Object.assign(new CompileConfig(), fields);
+  const c = new CompileConfig();
+  // That release kept established TCP connections for six hours.
+  if (fields.profile === "1.11") {
+    c.CT_CONNECTION_LIFETIME_TCP = 21600;
+    c.CT_SERVICE_LIFETIME_TCP = 21600;
+  }
+  Object.assign(c, fields);
   c.ENABLE_PER_PACKET_LB =
     !c.ENABLE_SOCKET_LB_FULL || c.ENABLE_SOCKET_LB_HOST_ONLY || c.ENABLE_L7_LB || c.ENABLE_SCTP;
   c.HAVE_ENCAP = c.ENCAP_IFINDEX !== 0;

@@ -3,7 +3,17 @@
 //   14 htype 2 | 16 ptype 2 | 18 hlen 1 | 19 plen 1 | 20 op 2 | 22 sha 6 | 28 spa 4 | 32 tha 6 | 38 tpa 4
 
 import { DBG_CAPTURE_DELIVERY, ETH_HLEN } from "./common.js";
-import { type Ctx, ctx_has, ctx_redirect, load_be16, load_be32, load_u16, store_be16, store_be32, store_u16 } from "./ctx.js";
+import {
+  type Ctx,
+  ctx_has,
+  ctx_redirect,
+  load_be16,
+  load_be32,
+  load_u16,
+  store_be16,
+  store_be32,
+  store_u16,
+} from "./ctx.js";
 import { cilium_dbg_capture } from "./dbg.js";
 import { eth_store_daddr, eth_store_saddr, mac_hi, mac_lo } from "./eth.js";
 
@@ -48,4 +58,3 @@ export function arp_respond(ctx: Ctx, mac: Uint8Array, sip: number, tip: number,
   cilium_dbg_capture(ctx, DBG_CAPTURE_DELIVERY, ctx.skb.ifindex);
   return ctx_redirect(ctx, ctx.skb.ifindex, direction);
 }
-

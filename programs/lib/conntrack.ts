@@ -88,10 +88,10 @@ import {
 import {
   bpf_mono_now,
   bpf_sec_to_mono,
+  type CtState,
   type Ctx,
   ctx_full_len,
   ctx_has,
-  type CtState,
   load_be16,
   load_u8,
 } from "./ctx.js";
@@ -212,7 +212,12 @@ function ct_update_timeout(
 }
 
 // ct_entry_matches_types(): `rev_nat_index` is the one the caller put into its state.
-function matches_types(entryFlags: number, entryRevNat: number, types: number, rev_nat_index: number): boolean {
+function matches_types(
+  entryFlags: number,
+  entryRevNat: number,
+  types: number,
+  rev_nat_index: number,
+): boolean {
   if ((types & CT_ENTRY_NODEPORT) !== 0 && (entryFlags & CT_ENTRY_NODE_PORT) !== 0) {
     if (rev_nat_index === 0 || entryRevNat === rev_nat_index) return true;
   }
@@ -221,7 +226,14 @@ function matches_types(entryFlags: number, entryRevNat: number, types: number, r
 }
 
 // ct_lookup_fill_state().
-function fill_state(state: CtState, words: Int32Array, at: number, dir: number, syn: boolean, pods: boolean): void {
+function fill_state(
+  state: CtState,
+  words: Int32Array,
+  at: number,
+  dir: number,
+  syn: boolean,
+  pods: boolean,
+): void {
   const f = words[at + CT_FLAGS_W]!;
   state.rev_nat_index = f >>> 16;
   if (dir === CT_SERVICE) {
@@ -268,7 +280,10 @@ function __ct_lookup(
   const words = map.words;
   const at = slot * map.valueWords;
   const fw = words[at + CT_FLAGS_W]!;
-  if (types !== CT_ENTRY_ANY && !matches_types(fw, fw >>> 16, types, state === null ? 0 : state.rev_nat_index)) {
+  if (
+    types !== CT_ENTRY_ANY &&
+    !matches_types(fw, fw >>> 16, types, state === null ? 0 : state.rev_nat_index)
+  ) {
     ctx.monitor = ctx.config.trace_payload_len;
     return CT_NEW;
   }
@@ -354,7 +369,13 @@ export function ct_extract_ports4(
         case 3: // ICMP_DEST_UNREACH
           if (!ctx_has(ctx, off + 2)) return DROP_CT_INVALID_HDR;
           if (load_u8(ctx, off + 1) === 4) {
-            update_metrics(ctx, ctx_full_len(ctx), ct_to_metrics_dir(dir), REASON_MTU_ERROR_MSG, CONNTRACK_V4_MTU);
+            update_metrics(
+              ctx,
+              ctx_full_len(ctx),
+              ct_to_metrics_dir(dir),
+              REASON_MTU_ERROR_MSG,
+              CONNTRACK_V4_MTU,
+            );
           }
           tuple.flags |= TUPLE_F_RELATED;
           break;
@@ -573,7 +594,13 @@ export function ct_extract_ports6(
       tuple.ports = 0;
       switch (type) {
         case 2: // ICMPV6_PKT_TOOBIG
-          update_metrics(ctx, ctx_full_len(ctx), ct_to_metrics_dir(dir), REASON_MTU_ERROR_MSG, CONNTRACK_V6_MTU);
+          update_metrics(
+            ctx,
+            ctx_full_len(ctx),
+            ct_to_metrics_dir(dir),
+            REASON_MTU_ERROR_MSG,
+            CONNTRACK_V6_MTU,
+          );
           tuple.flags |= TUPLE_F_RELATED;
           break;
         case 1: // ICMPV6_DEST_UNREACH

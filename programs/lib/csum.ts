@@ -114,7 +114,5 @@ export function csum_partial(ctx: Ctx, off: number, len: number): number {
 /** Sum of an IPv6 pseudo header: the two addresses at `saddr_off` (32 bytes), upper-layer length and protocol. */
 export function csum_pseudo6(ctx: Ctx, saddr_off: number, len: number, nexthdr: number): number {
   // Length and protocol as big-endian words, loaded little-endian.
-  return (
-    csum_partial(ctx, saddr_off, 32) + (((len & 0xff) << 8) | ((len >>> 8) & 0xff)) + (nexthdr << 8)
-  );
+  return csum_partial(ctx, saddr_off, 32) + (((len & 0xff) << 8) | ((len >>> 8) & 0xff)) + (nexthdr << 8);
 }

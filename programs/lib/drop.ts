@@ -128,5 +128,3 @@ export function send_drop_notify_error_with_exitcode_ext(
   if (reason >= 0) return reason;
   return notify(ctx, src, 0, 0, reason, ext_err, exitcode, direction, site);
 }
-
-

@@ -1,6 +1,7 @@
 // The bandwidth manager, after bpf/lib/edt.h: egress packets of a limited endpoint get a departure time that the fq
 // qdisc honours; ingress ones pass a token bucket. The endpoint is known by skb->queue_mapping (its "aggregate").
 
+import { NONE } from "../../maps/spec.js";
 import {
   DIRECTION_EGRESS,
   DIRECTION_INGRESS,
@@ -13,7 +14,6 @@ import {
   throttleGet,
   throttleSet,
 } from "../../maps/throttle.js";
-import { NONE } from "../../maps/spec.js";
 import { NS_PER_SEC } from "../../src/base/clock.js";
 import { CTX_ACT_DROP, CTX_ACT_OK, DROP_EDT_HORIZON, ETH_P_IP, ETH_P_IPV6 } from "./common.js";
 import { type Ctx, ctx_full_len } from "./ctx.js";

@@ -1,7 +1,12 @@
 // Tunnelling, after bpf/lib/encap.h and overloadable_skb.h: the packet gets a tunnel key and goes to the tunnel device,
 // which builds the outer headers. VNI = source identity.
 
-import { ipcacheFlags, ipcacheTunnelEndpoint4, IPCACHE_F_IPV6_TUNNEL_EP, IPCACHE_TUNNEL_ENDPOINT } from "../../maps/ipcache.js";
+import {
+  IPCACHE_F_IPV6_TUNNEL_EP,
+  IPCACHE_TUNNEL_ENDPOINT,
+  ipcacheFlags,
+  ipcacheTunnelEndpoint4,
+} from "../../maps/ipcache.js";
 import { BPF_F_TUNINFO_IPV6, BPF_F_ZERO_CSUM_TX } from "../../src/bpf/helpers.js";
 import { TunnelKey } from "../../src/bpf/skb.js";
 import {
@@ -41,7 +46,8 @@ export function ctx_set_encap_info4(
   key.ttl = IPDEFTTL;
   key.present = true;
   if (ctx.helpers.skb_set_tunnel_key(ctx.skb, key, BPF_F_ZERO_CSUM_TX) < 0) return DROP_WRITE_ERROR;
-  if (opt !== null && opt_len > 0 && ctx.helpers.skb_set_tunnel_opt(ctx.skb, opt, opt_len) < 0) return DROP_WRITE_ERROR;
+  if (opt !== null && opt_len > 0 && ctx.helpers.skb_set_tunnel_opt(ctx.skb, opt, opt_len) < 0)
+    return DROP_WRITE_ERROR;
   return CTX_ACT_REDIRECT;
 }
 

@@ -1,16 +1,16 @@
 // Forwarding by the kernel's FIB from a program, after bpf/lib/fib.h: look the route up, take a hop off the TTL, hand the
 // packet to the neighbour subsystem of the output device. No netfilter hook is passed on this way.
 
-import { FibLookup, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LOOKUP_SKIP_NEIGH } from "../../src/bpf/fib_lookup.js";
-import { AF_INET, AF_INET6, RedirNeigh } from "../../src/bpf/helpers.js";
 import { NONE } from "../../maps/spec.js";
-import { BPF_FIB_MAP_NO_NEIGH, CTX_ACT_OK, DROP_NO_FIB, ETH_HLEN, METRIC_EGRESS } from "./common.js";
 import {
-  type Ctx,
-  ctx_redirect,
-  IS_BPF_XDP,
-  load_be32,
-} from "./ctx.js";
+  BPF_FIB_LKUP_RET_NO_NEIGH,
+  BPF_FIB_LKUP_RET_SUCCESS,
+  BPF_FIB_LOOKUP_SKIP_NEIGH,
+  FibLookup,
+} from "../../src/bpf/fib_lookup.js";
+import { AF_INET, AF_INET6, RedirNeigh } from "../../src/bpf/helpers.js";
+import { BPF_FIB_MAP_NO_NEIGH, CTX_ACT_OK, DROP_NO_FIB, ETH_HLEN, METRIC_EGRESS } from "./common.js";
+import { type Ctx, ctx_redirect, IS_BPF_XDP, load_be32 } from "./ctx.js";
 import { eth_store_daddr, eth_store_saddr, eth_store_saddr_bytes } from "./eth.js";
 import { ipv4_l3_ttl, ipv6_l3_ttl } from "./l3.js";
 

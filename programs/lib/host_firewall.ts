@@ -44,7 +44,14 @@ import {
 } from "./ctx.js";
 import { cilium_dbg } from "./dbg.js";
 import { lookup_ip4_remote_endpoint, lookup_ip6_remote_endpoint } from "./eps.js";
-import { IPFRAG_FRAGMENT, ipfrag_encode_ipv4, ipfrag_is_fragment, ipv4_daddr, ipv4_hdrlen, ipv4_saddr } from "./ipv4.js";
+import {
+  IPFRAG_FRAGMENT,
+  ipfrag_encode_ipv4,
+  ipfrag_is_fragment,
+  ipv4_daddr,
+  ipv4_hdrlen,
+  ipv4_saddr,
+} from "./ipv4.js";
 import { IPV6_DADDR_OFF, IPV6_SADDR_OFF, ipv6_hdrlen_with_fraginfo, ipv6_load_addr } from "./ipv6.js";
 import { PolicyResult, policy_can_egress, policy_can_ingress } from "./policy.js";
 import { POLICY_EGRESS, POLICY_INGRESS, send_policy_verdict_notify } from "./policy_log.js";
@@ -98,7 +105,12 @@ export function ipv4_host_policy_egress_lookup(
 }
 
 /** __ipv4_host_policy_egress(). */
-export function __ipv4_host_policy_egress(ctx: Ctx, is_host_id: boolean, buf: CtBuffer4, trace: TraceCtx): number {
+export function __ipv4_host_policy_egress(
+  ctx: Ctx,
+  is_host_id: boolean,
+  buf: CtBuffer4,
+  trace: TraceCtx,
+): number {
   const tuple = buf.tuple;
   const status = buf.ret;
   trace.monitor = buf.monitor;
@@ -114,16 +126,7 @@ export function __ipv4_host_policy_egress(ctx: Ctx, is_host_id: boolean, buf: Ct
     const ipcache = ctx.maps.cilium_ipcache_v2;
     if (info !== NONE) dst_id = ipcacheSecIdentity(ipcache, info);
     cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED4 : DBG_IP_ID_MAP_FAILED4, daddr, dst_id);
-    verdict = policy_can_egress(
-      ctx,
-      HOST_ID,
-      dst_id,
-      ETH_P_IP,
-      tuple.dport,
-      tuple.nexthdr,
-      buf.l4_off,
-      res,
-    );
+    verdict = policy_can_egress(ctx, HOST_ID, dst_id, ETH_P_IP, tuple.dport, tuple.nexthdr, buf.l4_off, res);
     if (verdict === DROP_POLICY_AUTH_REQUIRED) {
       auth_type = ctx.ext_err;
       const node = info === NONE ? 0 : ipcacheTunnelEndpoint4(ipcache, info);
@@ -179,7 +182,12 @@ function to_proxy(ctx: Ctx, trace: TraceCtx, proto: number): number {
 }
 
 /** ipv4_host_policy_egress(): both halves. */
-export function ipv4_host_policy_egress(ctx: Ctx, src_id: number, ipcache_srcid: number, trace: TraceCtx): number {
+export function ipv4_host_policy_egress(
+  ctx: Ctx,
+  src_id: number,
+  ipcache_srcid: number,
+  trace: TraceCtx,
+): number {
   const buf = ctx.ct_buffer4;
   if (!ipv4_host_policy_egress_lookup(ctx, src_id, ipcache_srcid, buf)) return CTX_ACT_OK;
   if (buf.ret < 0) return buf.ret;
@@ -211,7 +219,12 @@ export function ipv4_host_policy_ingress_lookup(ctx: Ctx, buf: CtBuffer4): boole
 }
 
 /** __ipv4_host_policy_ingress(): leaves the source identity in `host_policy_src_id`, which begins as `src_id`. */
-export function __ipv4_host_policy_ingress(ctx: Ctx, src_id: number, buf: CtBuffer4, trace: TraceCtx): number {
+export function __ipv4_host_policy_ingress(
+  ctx: Ctx,
+  src_id: number,
+  buf: CtBuffer4,
+  trace: TraceCtx,
+): number {
   const tuple = buf.tuple;
   const status = buf.ret;
   trace.monitor = buf.monitor;
@@ -327,7 +340,12 @@ export function ipv6_host_policy_egress_lookup(
   return true;
 }
 
-export function __ipv6_host_policy_egress(ctx: Ctx, is_host_id: boolean, buf: CtBuffer6, trace: TraceCtx): number {
+export function __ipv6_host_policy_egress(
+  ctx: Ctx,
+  is_host_id: boolean,
+  buf: CtBuffer6,
+  trace: TraceCtx,
+): number {
   const tuple = buf.tuple;
   const status = buf.ret;
   trace.monitor = buf.monitor;
@@ -391,7 +409,12 @@ export function __ipv6_host_policy_egress(ctx: Ctx, is_host_id: boolean, buf: Ct
   return verdict;
 }
 
-export function ipv6_host_policy_egress(ctx: Ctx, src_id: number, ipcache_srcid: number, trace: TraceCtx): number {
+export function ipv6_host_policy_egress(
+  ctx: Ctx,
+  src_id: number,
+  ipcache_srcid: number,
+  trace: TraceCtx,
+): number {
   const buf = ctx.ct_buffer6;
   if (!ipv6_host_policy_egress_lookup(ctx, src_id, ipcache_srcid, buf)) return CTX_ACT_OK;
   if (buf.ret < 0) return buf.ret;
@@ -409,7 +432,12 @@ export function ipv6_host_policy_ingress_lookup(ctx: Ctx, buf: CtBuffer6): boole
   return true;
 }
 
-export function __ipv6_host_policy_ingress(ctx: Ctx, src_id: number, buf: CtBuffer6, trace: TraceCtx): number {
+export function __ipv6_host_policy_ingress(
+  ctx: Ctx,
+  src_id: number,
+  buf: CtBuffer6,
+  trace: TraceCtx,
+): number {
   const tuple = buf.tuple;
   const status = buf.ret;
   trace.monitor = buf.monitor;

@@ -24,6 +24,7 @@ import {
   METRIC_INGRESS,
   UNKNOWN_ID,
 } from "./common.js";
+import { csum_fold16, csum_partial, csum_pseudo6 } from "./csum.js";
 import {
   type Ctx,
   ctx_has,
@@ -34,11 +35,10 @@ import {
   load_u8,
   store_be16,
   store_be32,
-  store_u16,
   store_u8,
+  store_u16,
   tail_call_internal,
 } from "./ctx.js";
-import { csum_fold16, csum_partial, csum_pseudo6 } from "./csum.js";
 import { cilium_dbg, cilium_dbg_capture } from "./dbg.js";
 import { send_drop_notify_error } from "./drop.js";
 import { lookup_ip6_endpoint } from "./eps.js";
@@ -95,7 +95,8 @@ function __icmp6_handle_ns(ctx: Ctx): number {
   ipv6_load_addr(ctx, ND_TARGET_OFF, target, 0);
   cilium_dbg(ctx, DBG_ICMP6_NS, target[2], target[3]);
   const mac = ctx.config.interface_mac;
-  if (equals(target, ctx.config.router_ipv6)) return send_icmp6_ndisc_adv(ctx, mac_lo(mac), mac_hi(mac), true);
+  if (equals(target, ctx.config.router_ipv6))
+    return send_icmp6_ndisc_adv(ctx, mac_lo(mac), mac_hi(mac), true);
   if (equals(target, ctx.config.service_loopback_ipv6)) {
     // The pod talks to itself: its own MAC.
     return send_icmp6_ndisc_adv(ctx, load_be32(ctx, 6), load_be16(ctx, 10), false);
@@ -146,7 +147,8 @@ function send_icmp6_ndisc_adv(ctx: Ctx, lo: number, hi: number, to_router: boole
 
 function icmp6_checksum(ctx: Ctx, len: number): void {
   store_be16(ctx, L4_OFF + 2, 0);
-  const sum = csum_pseudo6(ctx, ETH_HLEN + IPV6_SADDR_OFF, len, IPPROTO_ICMPV6) + csum_partial(ctx, L4_OFF, len);
+  const sum =
+    csum_pseudo6(ctx, ETH_HLEN + IPV6_SADDR_OFF, len, IPPROTO_ICMPV6) + csum_partial(ctx, L4_OFF, len);
   store_be16(ctx, L4_OFF + 2, ~csum_fold16(sum) & 0xffff);
 }
 

@@ -24,7 +24,9 @@ import { get_identity } from "./overloadable.js";
 /** True for a node of this or another cluster: 6, 7, or the remote-node scope 0x02xxxxxx. */
 export function identity_is_remote_node(_ctx: Ctx, identity: number): boolean {
   return (
-    identity === REMOTE_NODE_ID || identity === KUBE_APISERVER_NODE_ID || (identity & 0xff000000) === 0x02000000
+    identity === REMOTE_NODE_ID ||
+    identity === KUBE_APISERVER_NODE_ID ||
+    (identity & 0xff000000) === 0x02000000
   );
 }
 

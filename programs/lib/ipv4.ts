@@ -6,7 +6,17 @@
 import { NONE } from "../../maps/spec.js";
 import { Step } from "../../src/bpf/steps.js";
 import { DROP_CT_INVALID_HDR, DROP_FRAG_NOT_FOUND, REASON_FRAG_PACKET_UPDATE } from "./common.js";
-import { type Ctx, ctx_full_len, ctx_has, load_be16, load_be32, load_u8, store_be16, store_be32, store_u8 } from "./ctx.js";
+import {
+  type Ctx,
+  ctx_full_len,
+  ctx_has,
+  load_be16,
+  load_be32,
+  load_u8,
+  store_be16,
+  store_be32,
+  store_u8,
+} from "./ctx.js";
 import { ct_to_metrics_dir, update_metrics } from "./metrics.js";
 import { IPV4_FRAG_UPDATE } from "./source_lines.js";
 
@@ -67,7 +77,13 @@ const frag_value = new Int32Array(1);
  * ipv4_load_l4_ports(): the four port bytes, as `{sport, dport}` in one word loaded little-endian, into ctx.l4_ports.
  * Fragments go through the fragment map. 0 or a negative drop reason.
  */
-export function ipv4_load_l4_ports(ctx: Ctx, ip4: number, fraginfo: number, l4_off: number, dir: number): number {
+export function ipv4_load_l4_ports(
+  ctx: Ctx,
+  ip4: number,
+  fraginfo: number,
+  l4_off: number,
+  dir: number,
+): number {
   if (ctx.def.ENABLE_IPV4_FRAGMENTS && ipfrag_is_fragment(fraginfo)) {
     return ipv4_handle_fragmentation(ctx, ip4, fraginfo, l4_off, dir);
   }
@@ -102,7 +118,13 @@ function ipv4_handle_fragmentation(
   if (ctx.recorder !== null) ctx.recorder.step(Step.MAP_UPDATE, ctx.skb, map, err, 0, 0);
   // Nothing prevents this packet from being processed; later fragments will not be found.
   if (err < 0) {
-    update_metrics(ctx, ctx_full_len(ctx), ct_to_metrics_dir(dir), REASON_FRAG_PACKET_UPDATE, IPV4_FRAG_UPDATE);
+    update_metrics(
+      ctx,
+      ctx_full_len(ctx),
+      ct_to_metrics_dir(dir),
+      REASON_FRAG_PACKET_UPDATE,
+      IPV4_FRAG_UPDATE,
+    );
   }
   return 0;
 }

@@ -11,6 +11,7 @@ import {
   DROP_FRAG_NOT_FOUND,
   DROP_INVALID,
   DROP_INVALID_EXTHDR,
+  ETH_HLEN,
   IPPROTO_AH,
   IPPROTO_DSTOPTS,
   IPPROTO_FRAGMENT,
@@ -18,10 +19,18 @@ import {
   IPPROTO_ICMPV6,
   IPPROTO_NONE,
   IPPROTO_ROUTING,
-  ETH_HLEN,
   REASON_FRAG_PACKET_UPDATE,
 } from "./common.js";
-import { type Ctx, ctx_full_len, ctx_has, load_be32, load_be16, load_u8, store_be32, store_u8 } from "./ctx.js";
+import {
+  type Ctx,
+  ctx_full_len,
+  ctx_has,
+  load_be16,
+  load_be32,
+  load_u8,
+  store_be32,
+  store_u8,
+} from "./ctx.js";
 import { IPFRAG_FRAGMENT, IPFRAG_NO_L4 } from "./ipv4.js";
 import { ct_to_metrics_dir, update_metrics } from "./metrics.js";
 import { IPV6_FRAG_UPDATE } from "./source_lines.js";
@@ -124,7 +133,13 @@ const frag_key = new Int32Array(10);
 const frag_value = new Int32Array(1);
 
 /** ipv6_load_l4_ports(): like ipv4_load_l4_ports; the fragment's identity is in ctx.frag_id and ctx.frag_proto. */
-export function ipv6_load_l4_ports(ctx: Ctx, ip6: number, fraginfo: number, l4_off: number, dir: number): number {
+export function ipv6_load_l4_ports(
+  ctx: Ctx,
+  ip6: number,
+  fraginfo: number,
+  l4_off: number,
+  dir: number,
+): number {
   if (ctx.def.ENABLE_IPV6_FRAGMENTS && (fraginfo & IPFRAG_FRAGMENT) !== 0) {
     return ipv6_handle_fragmentation(ctx, ip6, fraginfo, l4_off, dir);
   }
@@ -158,7 +173,13 @@ function ipv6_handle_fragmentation(
   const err = map.update(frag_key, frag_value, 0);
   if (ctx.recorder !== null) ctx.recorder.step(Step.MAP_UPDATE, ctx.skb, map, err, 0, 0);
   if (err < 0) {
-    update_metrics(ctx, ctx_full_len(ctx), ct_to_metrics_dir(dir), REASON_FRAG_PACKET_UPDATE, IPV6_FRAG_UPDATE);
+    update_metrics(
+      ctx,
+      ctx_full_len(ctx),
+      ct_to_metrics_dir(dir),
+      REASON_FRAG_PACKET_UPDATE,
+      IPV6_FRAG_UPDATE,
+    );
   }
   return 0;
 }

@@ -3,8 +3,8 @@
 import { CTX_ACT_OK, DROP_INVALID, DROP_TTL_EXCEEDED } from "./common.js";
 import { type Ctx, ctx_has } from "./ctx.js";
 import { eth_store_daddr, eth_store_saddr } from "./eth.js";
-import { ipv4_dec_ttl, ipv4_ttl_exceeded } from "./ipv4.js";
 import { icmp6_send_time_exceeded } from "./icmp6.js";
+import { ipv4_dec_ttl, ipv4_ttl_exceeded } from "./ipv4.js";
 import { ipv6_dec_hoplimit, ipv6_hoplimit_exceeded } from "./ipv6.js";
 
 /** ipv4_l3() without MACs: decrements the TTL. DROP_TTL_EXCEEDED instead of an ICMP error: IPv4 is dropped silently. */

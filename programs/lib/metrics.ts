@@ -1,6 +1,7 @@
 // cilium_metrics, after bpf/lib/metrics.h: packets and bytes by reason, direction and place in the sources.
 // The hot keys of a node are few, so a look-up nearly always hits; a full map is silently ignored, as in C.
 
+import { addU64 } from "../../maps/percpu_map.js";
 import { NONE } from "../../maps/spec.js";
 import type { Ctx } from "./ctx.js";
 
@@ -29,11 +30,8 @@ export function update_metrics(
   }
   const words = map.words;
   const at = map.cpuWord(slot);
-  if ((words[at] = (words[at]! + 1) | 0) === 0) words[at + 1]!++;
-  const before = words[at + 2]!;
-  const sum = (before + bytes) | 0;
-  words[at + 2] = sum;
-  if (sum >>> 0 < before >>> 0) words[at + 3]!++;
+  addU64(words, at, 1);
+  addU64(words, at + 2, bytes);
 }
 
 /** ct_to_metrics_dir(). */

@@ -127,9 +127,11 @@ function __policy_can_access(
   const prefix = policyLpmPrefixLength(map, chosen);
   if (chosen === a) {
     cilium_dbg3(ctx, DBG_L4_CREATE, remote_id, local_id, (dport << 16) | proto);
-    res.match_type = prefix > 8 ? POLICY_MATCH_L3_L4 : prefix > 0 ? POLICY_MATCH_L3_PROTO : POLICY_MATCH_L3_ONLY;
+    res.match_type =
+      prefix > 8 ? POLICY_MATCH_L3_L4 : prefix > 0 ? POLICY_MATCH_L3_PROTO : POLICY_MATCH_L3_ONLY;
   } else {
-    res.match_type = prefix > 8 ? POLICY_MATCH_L4_ONLY : prefix > 0 ? POLICY_MATCH_PROTO_ONLY : POLICY_MATCH_ALL;
+    res.match_type =
+      prefix > 8 ? POLICY_MATCH_L4_ONLY : prefix > 0 ? POLICY_MATCH_PROTO_ONLY : POLICY_MATCH_ALL;
   }
   if (ctx.def.POLICY_ACCOUNTING) {
     // Under the packet's port: the ICMP type stands in for it in the look-up only.

@@ -78,7 +78,8 @@ export function wg_maybe_redirect_to_encrypt(ctx: Ctx, proto: number, src_sec_id
   } else {
     return CTX_ACT_OK;
   }
-  const src_id = src_sec_identity !== 0 ? src_sec_identity : src === NONE ? 0 : ipcacheSecIdentity(ipcache, src);
+  const src_id =
+    src_sec_identity !== 0 ? src_sec_identity : src === NONE ? 0 : ipcacheSecIdentity(ipcache, src);
   if (!ctx.def.ENABLE_NODE_ENCRYPTION) {
     // Only pod to pod: nodes' own traffic is left alone.
     if (src_id === 0 || !identity_is_cluster(ctx, src_id)) return CTX_ACT_OK;

@@ -133,7 +133,11 @@ export function runBpfVectors(paths: readonly string[], write: (text: string) =>
         throw new PodpathError("VECTOR_INVALID", "not a JSON record", { file, line, column: 1 });
       }
       if (scenario.format !== 1 || !Array.isArray(scenario.steps)) {
-        throw new PodpathError("VECTOR_INVALID", "not a datapath record of format 1", { file, line, column: 1 });
+        throw new PodpathError("VECTOR_INVALID", "not a datapath record of format 1", {
+          file,
+          line,
+          column: 1,
+        });
       }
       const problem = runScenario(scenario, configs);
       if (problem === null) report.pass();
@@ -218,17 +222,17 @@ class Node {
     const m = this.maps.byName(map);
     if (m === undefined) throw new PodpathError("VECTOR_INVALID", `unknown map ${map}`);
     // Some recordings carry keys with their trailing padding or without.
-    m.set(fit(k, m.spec.keySize), fit(v, m.spec.valueSize));
+    m.set(sized(k, m.spec.keySize), sized(v, m.spec.valueSize));
   }
 
   remove(map: string, key: string): void {
     const m = this.maps.byName(map);
     if (m === undefined) throw new PodpathError("VECTOR_INVALID", `unknown map ${map}`);
-    m.delete(fit(fromHex(key)!, m.spec.keySize));
+    m.delete(sized(fromHex(key)!, m.spec.keySize));
   }
 }
 
-function fit(bytes: Uint8Array, size: number): Uint8Array {
+function sized(bytes: Uint8Array, size: number): Uint8Array {
   if (bytes.length === size) return bytes;
   const out = new Uint8Array(size);
   out.set(bytes.subarray(0, size));
@@ -260,7 +264,8 @@ function runStep(node: Node, step: Step, expected: Map<string, readonly HexEntry
       expected.set(op.map, rest);
     }
   }
-  const which = step.endpoint === undefined || step.hook === "to-netdev" ? step.device : String(step.endpoint);
+  const which =
+    step.endpoint === undefined || step.hook === "to-netdev" ? step.device : String(step.endpoint);
   const program = node.programs.get(`${step.hook}:${which}`);
   if (program === undefined) return [`no program for ${step.hook} of ${which}`];
 

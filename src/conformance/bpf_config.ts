@@ -13,7 +13,9 @@ type Variables = Readonly<Record<string, string | number | boolean>>;
 /** The two files of a folder of vectors. */
 export class BpfConfigs {
   readonly #compile: Readonly<Record<string, Defines>>;
-  readonly #load: Readonly<Record<string, Readonly<Record<string, Variables>> | { readonly same_as: string }>>;
+  readonly #load: Readonly<
+    Record<string, Readonly<Record<string, Variables>> | { readonly same_as: string }>
+  >;
 
   constructor(vectorFile: string) {
     this.#compile = readJson(vectorFile, "compile-time-config.json") as Record<string, Defines>;
@@ -24,12 +26,12 @@ export class BpfConfigs {
   compile(name: string): CompileConfig {
     const own = this.#compile[name];
     if (own === undefined) throw new PodpathError("VECTOR_INVALID", `no compile-time configuration ${name}`);
-    return toCompileConfig({ ...this.#compile["common"], ...own });
+    return toCompileConfig({ ...this.#compile.common, ...own });
   }
 
   /** A define as written, for what is no part of the programs (map sizes). */
   define(name: string, define: string): string | null {
-    return { ...this.#compile["common"], ...this.#compile[name] }[define] ?? null;
+    return { ...this.#compile.common, ...this.#compile[name] }[define] ?? null;
   }
 
   /** Load-time variables by device (`lxcA`, `eth0` ...). */
@@ -81,20 +83,20 @@ function toCompileConfig(defines: Defines): CompileConfig {
       fields[key] = false;
     }
   }
-  fields["ENABLE_SOCKET_LB_TCP"] = true;
-  fields["ENABLE_SOCKET_LB_UDP"] = true;
+  fields.ENABLE_SOCKET_LB_TCP = true;
+  fields.ENABLE_SOCKET_LB_UDP = true;
   for (const [key, value] of Object.entries(defines)) {
     if (value === null) continue;
     const field = (template as unknown as Record<string, unknown>)[key];
     if (key === "NATIVE_DEV_MAC_BY_IFINDEX(IFINDEX)") {
       const m = mac(value);
-      fields["NATIVE_DEV_MAC_BY_IFINDEX"] = () => m;
+      fields.NATIVE_DEV_MAC_BY_IFINDEX = () => m;
     } else if (field instanceof Uint8Array) fields[key] = mac(value);
     else if (field instanceof Int32Array) fields[key] = addr6(defines[value] ?? value);
     else if (typeof field === "boolean") fields[key] = true;
     else if (typeof field === "number") fields[key] = Number(defines[value] ?? value) | 0;
   }
-  fields["IPV6_SNAT_EXCLUSION_DST_CIDR_SET"] = typeof defines["IPV6_SNAT_EXCLUSION_DST_CIDR"] === "string";
+  fields.IPV6_SNAT_EXCLUSION_DST_CIDR_SET = typeof defines.IPV6_SNAT_EXCLUSION_DST_CIDR === "string";
   return compileConfig(fields as Partial<CompileConfig>);
 }
 
