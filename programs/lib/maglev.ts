@@ -108,7 +108,7 @@ export function maglevSeed(hashSeed: string): number {
   if (hashSeed.length !== 16 || bytes.length !== 12) {
     throw new PodpathError("USAGE", `Maglev hash seed "${hashSeed}" is not the base64 of 12 bytes`);
   }
-  return ((bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!) | 0;
+  return (bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]! | 0;
 }
 
 /**

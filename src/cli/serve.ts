@@ -5,44 +5,44 @@
 import { Command } from "commander";
 import { PAYLOAD_LOST, PAYLOAD_SAMPLE } from "../../monitor/payload.js";
 import { PodpathError } from "../base/errors.js";
+import type { Profile } from "../cluster/model.js";
 import { MonitorSocketServer } from "../server/monitor_socket.js";
 import { type InputEvent, type InputHandler, readInput } from "./monitor_input.js";
 import { Pacer } from "./monitor_options.js";
+import { addLabFlags, type LabFlags, openLab } from "./scenario_arg.js";
 
-/** A running node whose events are served. */
+/** A node whose events are served. */
 export interface EventSource {
   /** CPUs of the node; sizes the clients' queues. */
   readonly cpus: number;
-  /**
-   * Emits events until the scenario's traffic is over or `signal` fires. Emission never waits for clients; the source
-   * itself keeps the pace.
-   */
+  /** Sends the scenario's traffic; resolves when its last event was emitted, or `signal` fired. */
   run(emit: EventEmitter, signal: AbortSignal): Promise<void>;
 }
 
-/** Takes a source's events. */
+/** Takes a source's events. Never waits for clients. */
 export interface EventEmitter {
   sample(cpu: number, sample: Uint8Array): void;
   lost(cpu: number, lost: number): void;
 }
 
-/** What a source may need to know. */
-export interface SourceOptions {
-  readonly node?: string;
-  readonly profile?: string;
-  readonly speed: number;
-}
+/** Opens a scenario, undefined being the default one. */
+export type OpenSource = (scenario: string | undefined, flags: ServeFlags) => Promise<EventSource>;
 
-/** Opens a scenario by its name or file. */
-export type OpenSource = (scenario: string, options: SourceOptions) => Promise<EventSource>;
-
-interface ServeFlags {
+/** Flags of `podpath serve`. */
+export interface ServeFlags extends LabFlags {
   readonly monitorSocket: string;
   readonly input: readonly string[];
   readonly node?: string;
   readonly profile?: string;
   readonly speed: number;
   readonly once?: boolean;
+}
+
+/** Waits until an event of virtual time `ns` is due, or `signal` fires. */
+export async function paced(pacer: Pacer, ns: number, signal: AbortSignal): Promise<void> {
+  for (let ms = pacer.delay(ns); ms > 0 && !signal.aborted; ms = pacer.delay(ns)) {
+    await new Promise((resolve) => setTimeout(resolve, Math.min(ms, 50)));
+  }
 }
 
 /** Inputs are not a datapath: they may wait for the clients, this long for one that does not read. */
@@ -86,9 +86,7 @@ class Replay implements InputHandler {
   async event(e: InputEvent): Promise<void> {
     if (this.signal.aborted) return;
     if (this.flags.node !== undefined && e.node !== "" && e.node !== this.flags.node) return;
-    for (let ms = this.#pacer.delay(e.ns); ms > 0 && !this.signal.aborted; ms = this.#pacer.delay(e.ns)) {
-      await new Promise((resolve) => setTimeout(resolve, Math.min(ms, 50)));
-    }
+    await paced(this.#pacer, e.ns, this.signal);
     if (e.type === PAYLOAD_SAMPLE) this.server.publish(e.cpu, e.data);
     else if (e.type === PAYLOAD_LOST) this.server.publishLost(e.cpu, e.lost);
     const patience = performance.now() + SLOW_CLIENT_MS;
@@ -129,35 +127,34 @@ async function firstClient(server: MonitorSocketServer, signal: AbortSignal): Pr
 }
 
 /** The `serve` command; `open` gives it scenarios to run. */
-export function serveCommand(open?: OpenSource): Command {
+export function serveCommand(open: OpenSource = openLabSource): Command {
   const collect = (value: string, earlier: readonly string[]): string[] => [...earlier, value];
-  return new Command("serve")
-    .description("serve a node's monitor socket; Cilium's own monitor attaches to it")
-    .argument("[scenario]", "scenario whose traffic is sent")
+  return addLabFlags(
+    new Command("serve").description("serve a node's monitor socket; Cilium's own monitor attaches to it"),
+  )
     .requiredOption("--monitor-socket <path>", "unix socket to listen on (mode 0600, removed at the end)")
     .option("--input <file>", "serve recorded events in the place of a scenario's (repeatable)", collect, [])
     .option("--node <name>", "the node whose events are served")
     .option("--profile <release>", "release whose sample layouts the node has")
     .option("--speed <factor>", "pace of the events, as a multiple of real time", factor, 1)
     .option("--once", "end when the last event was sent")
+    .addHelpText("after", "\nThe traffic starts when the first client attaches: nobody could see it before.")
     .action(async (scenario: string | undefined, flags: ServeFlags) => {
-      if ((scenario === undefined) === (flags.input.length === 0)) {
-        throw new PodpathError("USAGE", "serve needs a scenario or --input files, one of the two");
+      if (scenario !== undefined && flags.input.length > 0) {
+        throw new PodpathError("USAGE", "serve takes a scenario or --input files, not both");
       }
-      let source: EventSource | undefined;
-      if (scenario !== undefined) {
-        if (open === undefined) throw new PodpathError("UNSUPPORTED", "there are no scenarios to serve here");
-        source = await open(scenario, {
-          speed: flags.speed,
-          ...(flags.node === undefined ? {} : { node: flags.node }),
-          ...(flags.profile === undefined ? {} : { profile: flags.profile }),
-        });
-      }
+      const source = flags.input.length > 0 ? undefined : await open(scenario, flags);
       const server = await MonitorSocketServer.listen(flags.monitorSocket, { cpus: source?.cpus ?? 16 });
       const ending = interrupted();
       process.stderr.write(`listening on ${server.path}\n`);
       try {
-        if (source !== undefined) {
+        await firstClient(server, ending.signal);
+        if (source === undefined) {
+          const replay = new Replay(server, flags, ending.signal);
+          for (const path of flags.input) {
+            if (!ending.signal.aborted) await readInput(path, replay);
+          }
+        } else if (!ending.signal.aborted) {
           await source.run(
             {
               sample: (cpu, sample) => server.publish(cpu, sample),
@@ -165,13 +162,6 @@ export function serveCommand(open?: OpenSource): Command {
             },
             ending.signal,
           );
-        } else {
-          // Nobody could see what is played before somebody attached.
-          await firstClient(server, ending.signal);
-          const replay = new Replay(server, flags, ending.signal);
-          for (const path of flags.input) {
-            if (!ending.signal.aborted) await readInput(path, replay);
-          }
         }
         if (flags.once !== true) await ending.done;
       } finally {
@@ -180,3 +170,34 @@ export function serveCommand(open?: OpenSource): Command {
       }
     });
 }
+
+/** A scenario's lab as a source: its traffic is sent at once, its events are emitted at their pace. */
+const openLabSource: OpenSource = async (scenario, flags) => {
+  const lab = openLab(scenario, flags, flags.profile as Profile | undefined);
+  const choice = lab.scenario.monitorNodes.length > 0 ? lab.scenario.monitorNodes : lab.nodeNames;
+  if (flags.node === undefined && choice.length > 1) {
+    throw new PodpathError(
+      "USAGE",
+      `a monitor socket belongs to one node: choose a --node of ${choice.join(", ")}`,
+    );
+  }
+  const node = lab.node(flags.node ?? choice[0]!);
+  const events: { ns: number; emit: (to: EventEmitter) => void }[] = [];
+  lab.monitor(
+    node.name,
+    (s) => events.push({ ns: s.ns, emit: (to) => to.sample(s.cpu, s.bytes) }),
+    (cpu, ns, n) => events.push({ ns, emit: (to) => to.lost(cpu, n) }),
+  );
+  return {
+    cpus: node.events?.cpus ?? 1,
+    async run(emit, signal) {
+      lab.run();
+      const pacer = new Pacer(flags.speed);
+      for (const e of events) {
+        await paced(pacer, e.ns, signal);
+        if (signal.aborted) return;
+        e.emit(emit);
+      }
+    },
+  };
+};

@@ -3,7 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { RecordingWriter } from "../../../monitor/recording.js";
+import { readScenario } from "../../../src/cli/scenario_arg.js";
 import { type OpenSource, serveCommand } from "../../../src/cli/serve.js";
+import { Lab } from "../../../src/lab.js";
 import { toHex } from "../../../src/net/view.js";
 import { TestClient } from "../../support/monitor_client.js";
 import { debug, FRAMES, padded, trace } from "../../support/monitor_samples.js";
@@ -76,8 +78,8 @@ describe("podpath serve", () => {
 
   it("serves what a scenario emits", async () => {
     const asked: unknown[] = [];
-    const client = await serve(["seed", "--node", "n1", "--speed", "4"], async (scenario, options) => {
-      asked.push([scenario, options]);
+    const client = await serve(["seed", "--node", "n1", "--speed", "4"], async (scenario, flags) => {
+      asked.push([scenario, flags.node, flags.speed]);
       return {
         cpus: 2,
         async run(emit) {
@@ -87,20 +89,29 @@ describe("podpath serve", () => {
         },
       };
     });
-    expect(asked).toEqual([["seed", { speed: 4, node: "n1" }]]);
+    expect(asked).toEqual([["seed", "n1", 4]]);
     expect(client.stream.received.map((p) => [p.CPU, p.Type, p.Lost])).toEqual([
       [1, 9, 0],
       [1, 2, 3],
     ]);
   });
 
-  it("wants a scenario or inputs, not both and not neither", async () => {
-    const run = (...args: string[]): Promise<unknown> =>
+  it("serves the events of a lab's node, the same that its monitor prints", async () => {
+    const expected: { cpu: number; bytes: Uint8Array }[] = [];
+    const lab = Lab.fromYaml(readScenario().text);
+    const name = lab.scenario.monitorNodes[0] ?? lab.nodeNames[0]!;
+    lab.monitor(name, (s) => expected.push(s));
+    lab.run();
+    expect(expected.length).toBeGreaterThan(4);
+    const client = await serve(["--node", name, "--speed", "1000"]);
+    expect(client.stream.received.map((p) => [p.CPU, p.Data])).toEqual(expected.map((s) => [s.cpu, s.bytes]));
+  });
+
+  it("takes a scenario or inputs, not both", async () => {
+    await expect(
       serveCommand()
         .exitOverride()
-        .parseAsync([...args, "--monitor-socket", path], { from: "user" });
-    await expect(run()).rejects.toThrow("serve needs a scenario or --input files, one of the two");
-    await expect(run("seed", "--input", "x")).rejects.toThrow("one of the two");
-    await expect(run("seed")).rejects.toThrow("there are no scenarios to serve here");
+        .parseAsync(["seed", "--input", "x", "--monitor-socket", path], { from: "user" }),
+    ).rejects.toThrow("serve takes a scenario or --input files, not both");
   });
 });
