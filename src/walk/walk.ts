@@ -110,9 +110,13 @@ export class Walk {
     return this.steps.findLast((s) => s.kind === Step.DROP);
   }
 
-  /** True if a socket got it. */
+  /** True if a socket got it, or the stack of its destination itself did (an echo request). */
   get delivered(): boolean {
-    return this.steps.some((s) => s.kind === Step.DELIVER);
+    if (this.steps.some((s) => s.kind === Step.DELIVER)) return true;
+    const last = this.steps.findLast(
+      (s) => s.kind === Step.LOCAL_IN || s.kind === Step.DROP || s.kind === Step.FORWARD,
+    );
+    return last?.kind === Step.LOCAL_IN;
   }
 
   /** TTL or hop limit in the last snapshot that holds an IP header; undefined if none does. */
@@ -244,6 +248,11 @@ export function ttlOf(frame: Uint8Array): number | undefined {
   const at = ipOffset(frame);
   if (at < 0) return undefined;
   return frame[at]! >> 4 === 4 ? frame[at + 8] : frame[at + 7];
+}
+
+/** MAC address at an offset of a frame, as text. */
+export function macText(frame: Uint8Array, off: number): string {
+  return Array.from(frame.subarray(off, off + 6), (b) => b.toString(16).padStart(2, "0")).join(":");
 }
 
 function ipOffset(f: Uint8Array): number {
