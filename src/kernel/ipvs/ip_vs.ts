@@ -261,10 +261,10 @@ export class IpVs {
     if (rec !== null) rec.step(Step.IPVS, skb, c, fresh ? 1 : 0, 0, 0);
     this.#inStats(c, skb);
     this.conns.setState(c, IP_VS_DIR_INPUT, proto === 6 && off + 14 <= skb.tail ? v.getUint8(off + 13) : 0);
-    const ret = this.#natXmit(skb, c, off, hook);
     c.inPkts++;
+    // The answer may be here before the transmission returns: the timer runs before it, not after.
     this.conns.touch(c);
-    return ret;
+    return this.#natXmit(skb, c, off);
   }
 
   #verdict = 0;
@@ -458,8 +458,7 @@ export class IpVs {
   }
 
   /** ip_vs_nat_xmit. */
-  #natXmit(skb: Skb, c: IpVsConn, off: number, hook: number): number {
-    void hook;
+  #natXmit(skb: Skb, c: IpVsConn, off: number): number {
     const local = this.#outRoute(skb, c, false);
     if (local < 0) {
       kfree_skb_reason(this.ns, skb, NOT_SPECIFIED);

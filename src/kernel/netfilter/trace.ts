@@ -177,7 +177,7 @@ export function describePacket(cx: XtContext): string {
           .getUint16(skb.mac + 12, false)
           .toString(16)
           .padStart(4, "0")} `;
-      } else if (type === ARPHRD_LOOPBACK) s += "LOOPBACK";
+      } else if (type === ARPHRD_LOOPBACK) s += "LOOPBACK ";
       else if (type !== ARPHRD_ETHER) {
         s += `LL=0x${type.toString(16)} `;
         for (let i = 0; i < len; i++) s += signedHex(b[skb.mac + i] ?? 0);
