@@ -89,6 +89,8 @@ export class Skb {
   fragMaxSize = 0;
   /** Sizes of the fragments it was put together from (skb_shinfo->frag_list), or null. */
   frags: Opaque = null;
+  /** skb->dst_pending_confirm: whoever resolves its next hop may take it for proof that the neighbour answers. */
+  dstConfirm = false;
   /** True while the skb lies in a pool of free ones. */
   free = false;
   /** EtherType, host order. */
@@ -164,6 +166,7 @@ export class Skb {
     this.ipcb = 0;
     this.fragMaxSize = 0;
     this.frags = null;
+    this.dstConfirm = false;
     this.protocol = 0;
     this.ifindex = 0;
     this.ingressIfindex = 0;

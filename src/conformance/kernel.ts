@@ -22,6 +22,8 @@ export interface LabTopology extends Topology {
   readonly captures?: readonly { readonly file: string; readonly ns: string; readonly dev: string }[];
   readonly capture_skip?: Readonly<Record<string, readonly string[]>>;
   readonly linger?: number;
+  /** Release of the kernel that was recorded. */
+  readonly kernel?: string;
 }
 
 /** Keeps copies of the frames of a device. */
@@ -46,6 +48,8 @@ export interface LabRun {
 export interface StepPace {
   /** Milliseconds it took; steps that only read texts have none. */
   readonly ms?: number;
+  /** Initial sequence numbers of client and server. */
+  readonly isn?: { readonly client?: number; readonly server?: number };
   /** Segments that one TCP packet carried (tcp_tso_autosize: less on a slow machine). */
   readonly tsoSegs?: number;
 }
@@ -55,7 +59,8 @@ const TOOLS_MS = 500;
 
 /** Builds a lab and sends its traffic, each step lasting as long as it did in the record. */
 export function runLab(topo: LabTopology, paces: readonly StepPace[] = []): LabRun {
-  const kernel = new Kernel({ name: topo.name, cpus: 1 });
+  const [major = "6", minor = "18"] = (topo.kernel ?? "6.18").split(".");
+  const kernel = new Kernel({ name: topo.name, cpus: 1, release: Number(major) + Number(minor) / 100 });
   // Away from time 0, as a machine is that was not booted this instant.
   kernel.clock.set(1000e9);
   const built = buildTopology(kernel, topo, (name, ns, spec) => {
@@ -74,7 +79,7 @@ export function runLab(topo: LabTopology, paces: readonly StepPace[] = []): LabR
   const results: { step: string | undefined; result: StepResult }[] = [];
   topo.traffic.forEach((op, i) => {
     if (op.op === "tools") traffic.sleep(TOOLS_MS);
-    else results.push({ step: op.id, result: traffic.run(op, paces[i]?.ms, paces[i]?.tsoSegs) });
+    else results.push({ step: op.id, result: traffic.run(op, paces[i] ?? {}) });
   });
   traffic.sleep((topo.linger ?? 0.15) * 1000);
   return { built, kernel, frames: new Map([...taps].map(([f, t]) => [f, t.frames])), results };
@@ -189,6 +194,24 @@ function recordedBurst(dir: string, topo: LabTopology, op: TrafficOp): number | 
   return undefined;
 }
 
+/** Initial sequence numbers of a recorded connection, which crafted segments of the lab may refer to. */
+function recordedIsn(dir: string, topo: LabTopology, op: TrafficOp): { client?: number; server?: number } {
+  const out: { client?: number; server?: number } = {};
+  for (const c of topo.captures ?? []) {
+    if (c.ns !== op.ns) continue;
+    for (const p of readPcap(readFileSync(join(dir, c.file))).packets) {
+      const f = p.bytes;
+      if (f.length < 54 || f[12] !== 8 || f[13] !== 0 || f[23] !== 6) continue;
+      const l4 = 14 + (f[14]! & 15) * 4;
+      const flags = f[l4 + 13]! & 0x3f;
+      const seq = (f[l4 + 4]! << 24) | (f[l4 + 5]! << 16) | (f[l4 + 6]! << 8) | f[l4 + 7]!;
+      if (flags === 2 && ((f[l4]! << 8) | f[l4 + 1]!) === op.sport) out.client ??= seq;
+      if (flags === 18 && ((f[l4 + 2]! << 8) | f[l4 + 3]!) === op.sport) out.server ??= seq;
+    }
+  }
+  return out;
+}
+
 /** A result without what depends on the wall clock. */
 function stable(r: unknown): string {
   return JSON.stringify(
@@ -238,7 +261,11 @@ export function runKernelVectors(paths: readonly string[], write: (text: string)
         topo.traffic.map((op, i) => {
           const ms = steps[i]?.result.ms;
           const tsoSegs = op.op === "tcp" ? recordedBurst(dir, topo, op) : undefined;
-          return { ...(ms === undefined ? {} : { ms }), ...(tsoSegs === undefined ? {} : { tsoSegs }) };
+          return {
+            ...(ms === undefined ? {} : { ms }),
+            ...(tsoSegs === undefined ? {} : { tsoSegs }),
+            ...(op.op === "tcp" ? { isn: recordedIsn(dir, topo, op) } : {}),
+          };
         }),
       );
       checkFrames(dir, lab, topo, run, report);

@@ -14,6 +14,7 @@ import { TcpSock } from "../kernel/tcp.js";
 import { UdpSock } from "../kernel/udp.js";
 import { formatIpv4, parseIpv4 } from "../net/address.js";
 import { toHex } from "../net/view.js";
+import type { StepPace } from "./kernel.js";
 
 /** A step of topology.json's traffic. */
 export interface TrafficOp {
@@ -178,13 +179,20 @@ interface Server<T> {
 /** Sends a lab's traffic. */
 export class LabTraffic {
   readonly #stash = new Map<string, { c: TcpSock; a: TcpSock }>();
-  #tsoSegs = 44;
+  #pace: StepPace = {};
+  /** What a pause takes longer than asked for, ms. */
+  #overhead = 0.7;
 
   constructor(
     readonly kernel: Kernel,
     readonly ns: ReadonlyMap<string, Netns>,
     readonly command: CommandRunner,
   ) {}
+
+  /** The pause of a script: a little longer than asked for, as every sleep is. */
+  #pause(ms: number): void {
+    this.sleep(ms + this.#overhead);
+  }
 
   /** Virtual milliseconds pass. */
   sleep(ms: number): void {
@@ -212,9 +220,13 @@ export class LabTraffic {
   }
 
   /** One step and the pause behind it; it takes at least `ms` (what the recorded one took). */
-  run(op: TrafficOp, ms = 0, tsoSegs = 44): StepResult {
-    this.#tsoSegs = tsoSegs;
+  run(op: TrafficOp, pace: StepPace = {}): StepResult {
+    const ms = pace.ms ?? 0;
+    this.#pace = pace;
     const start = this.kernel.clock.ns;
+    // A connection has up to five pauses; what it took beyond them is spread over them.
+    const pauses = 20 + (op.c2s ? 80 : 0) + (op.s2c ? 80 : 0) + 80 + 30;
+    this.#overhead = op.op === "tcp" && ms > pauses ? Math.min((ms - pauses) / 5, 40) : 0.7;
     let r: StepResult | undefined;
     try {
       switch (op.op) {
@@ -286,7 +298,7 @@ export class LabTraffic {
     if (op.mark !== undefined) p.sock.mark = op.mark;
     const out: StepResult[] = [];
     for (let i = 0; i < (op.count ?? 1); i++) {
-      if (i > 0) this.sleep((op.interval ?? 0.2) * 1000);
+      if (i > 0) this.#pause((op.interval ?? 0.2) * 1000);
       const seq = (op.seq ?? 1) + i;
       const res: StepResult = { seq };
       p.send(seq, op.size ?? 56);
@@ -360,7 +372,7 @@ export class LabTraffic {
             };
             if (srv.length > 1) res.server = s.ns;
             if (echo) {
-              this.sleep(20);
+              this.#pause(20);
               const e = s.sock.sendto(g.data, g.from, g.sport);
               if (e < 0) throw new OsError(-e);
             }
@@ -489,7 +501,7 @@ export class LabTraffic {
       all.set(g, o);
       o += g.length;
     }
-    this.sleep(80);
+    this.#pause(80);
     return equal(all, d);
   }
 
@@ -503,17 +515,18 @@ export class LabTraffic {
       if (!this.wait(() => a.readable() || a.err !== 0, 1000)) throw new OsError(0);
       if (a.err !== 0) throw new OsError(a.takeError());
       res.server_eof = a.recv(10).length === 0;
-      this.sleep(80);
+      this.#pause(80);
     }
     a.close();
-    this.sleep(30);
+    this.#pause(30);
   }
 
   #tcp(op: TrafficOp): StepResult {
     const ns = this.#netns(op);
     const srv: Server<TcpSock>[] = this.#serverList(op).map((x) => {
       const sock = new TcpSock(this.ns.get(x.ns)!);
-      sock.tsoSegs = this.#tsoSegs;
+      sock.tsoSegs = this.#pace.tsoSegs ?? 44;
+      sock.issHint = this.#pace.isn?.server ?? null;
       sock.bind(parseIpv4(x.ip ?? "0.0.0.0"), x.port);
       sock.listen(8);
       return { ns: x.ns, sock };
@@ -522,7 +535,8 @@ export class LabTraffic {
     let c: TcpSock | null = new TcpSock(ns);
     c.tos = op.tos ?? 0;
     c.ttl = op.ttl ?? 64;
-    c.tsoSegs = this.#tsoSegs;
+    c.tsoSegs = this.#pace.tsoSegs ?? 44;
+    c.issHint = this.#pace.isn?.client ?? null;
     if (op.syncnt) c.synRetries = op.syncnt;
     try {
       const b = c.bind(parseIpv4(op.src ?? "0.0.0.0"), op.sport);
@@ -540,7 +554,7 @@ export class LabTraffic {
         const a = s.sock.accept()!;
         res.server_saw = { from: formatIpv4(a.daddr), sport: a.dport };
         if (srv.length > 1) res.server = s.ns;
-        this.sleep(20);
+        this.#pause(20);
         this.#exchange(c, a, op, res);
         if (op.hold) {
           this.#stash.set(op.hold, { c, a });

@@ -34,7 +34,7 @@ export function ip_forward(ns: Netns, skb: Skb, rt: Rtable): void {
     kfree_skb_reason(ns, skb, R.IP_INHDR);
     return;
   }
-  ns.mib[Mib.IpForwDatagrams]!++;
+  if (ns.kernel.release >= 6.07) ns.mib[Mib.IpForwDatagrams]!++;
   skb.ipcb |= IPSKB_FORWARDED;
   const mtu = ip_dst_mtu_maybe_forward(ns, rt, true);
   if (ip_exceeds_mtu(skb, mtu)) {
@@ -59,6 +59,10 @@ export function ip_forward(ns: Netns, skb: Skb, rt: Rtable): void {
 
 /** ip_forward_finish. */
 export function ip_forward_finish(ns: Netns, skb: Skb): void {
+  if (ns.kernel.release < 6.07) {
+    ns.mib[Mib.IpForwDatagrams]!++;
+    ns.mib[Mib.IpExtOutOctets]! += skb.tail - skb.network;
+  }
   if ((skb.bytes[skb.network]! & 15) > 5) ip_forward_options(ns, skb);
   skb.tstamp[0] = 0;
   ip_output(ns, skb);

@@ -28,7 +28,6 @@ import {
   alloc_skb,
   consume_skb,
   copy_skb_header,
-  IPSKB_CONFIRM,
   IPSKB_FORWARDED,
   IPSKB_FRAG_COMPLETE,
   IPSKB_FRAG_PMTU,
@@ -50,6 +49,11 @@ export function ip_output(ns: Netns, skb: Skb): number {
   const dev = rt.dev;
   skb_set_dev(skb, dev);
   skb.protocol = ETH_P_IP;
+  if (ns.kernel.release < 6.07) {
+    // IPSTATS_MIB_OUT was "OutRequests" and counted here, before fragmentation.
+    ns.mib[Mib.IpOutRequests]!++;
+    ns.mib[Mib.IpExtOutOctets]! += skb.tail - skb.network;
+  }
   if ((skb.ipcb & IPSKB_REROUTED) === 0) {
     const verdict = nf_hook(ns, NF_INET_POST_ROUTING, skb, inDev, dev);
     if (verdict !== NF_ACCEPT) {
@@ -111,14 +115,14 @@ function ip_finish_output2(ns: Netns, skb: Skb, rt: Rtable): number {
     mib[Mib.IpExtOutBcastPkts]!++;
     mib[Mib.IpExtOutBcastOctets]! += len;
   }
-  mib[Mib.IpOutTransmits]!++;
-  mib[Mib.IpExtOutOctets]! += len;
+  if (ns.kernel.release >= 6.07) {
+    mib[Mib.IpOutTransmits]!++;
+    mib[Mib.IpExtOutOctets]! += len;
+  }
   const nh = rt.rt_gw !== 0 ? rt.rt_gw : skb.view.getInt32(skb.network + 16, true);
   const n = neigh_for_nexthop(dev, nh);
-  if ((skb.ipcb & IPSKB_CONFIRM) !== 0) {
-    skb.ipcb &= ~IPSKB_CONFIRM;
-    n.confirm();
-  }
+  // sock_confirm_neigh. The flag stays on the packet: it confirms every hop that it passes on this machine.
+  if (skb.dstConfirm) n.confirm();
   return neigh_output(n, skb);
 }
 
@@ -205,7 +209,7 @@ function ip_do_fragment(ns: Netns, skb: Skb, rt: Rtable, pathMtu: number): numbe
 export function ip_local_out(ns: Netns, skb: Skb): number {
   const n = skb.network;
   const rt = skb.dst as Rtable;
-  ns.mib[Mib.IpOutRequests]!++;
+  if (ns.kernel.release >= 6.07) ns.mib[Mib.IpOutRequests]!++;
   skb.view.setUint16(n + 2, skb.tail - n, false);
   ip_send_check(skb, n);
   skb.protocol = ETH_P_IP;
@@ -332,7 +336,9 @@ export function ip_push_packet(
   skb.sk = sk;
   skb.mark = sk.mark;
   skb.priority = sk.priority;
-  return ip_local_out(ns, skb);
+  const r = ip_local_out(ns, skb);
+  if (r < 0) ns.mib[Mib.IpOutDiscards]!++;
+  return r;
 }
 
 /** ip_select_ttl. */

@@ -131,6 +131,8 @@ export interface KernelOptions {
   readonly world?: World;
   /** Number of CPUs. */
   readonly cpus?: number;
+  /** Linux release as a number (6.01, 6.18): what differs between releases follows it. */
+  readonly release?: number;
   /** Seed of the generator when none is given. */
   readonly seed?: number;
 }
@@ -143,6 +145,7 @@ export class Kernel {
   readonly prng: Prng;
   readonly world: World;
   readonly cpus: number;
+  readonly release: number;
   /** The CPU that works now. */
   cpu = 0;
   readonly namespaces: Netns[] = [];
@@ -158,6 +161,7 @@ export class Kernel {
     this.prng = opts.prng ?? new Prng(opts.seed ?? 1);
     this.world = opts.world ?? new World();
     this.cpus = opts.cpus ?? 4;
+    this.release = opts.release ?? 6.18;
   }
 
   /** Makes a namespace with its loopback device (down). `id` defaults to 1, 2, 3 ... */

@@ -88,7 +88,8 @@ export class RawSock extends Sock {
     const v = skb.view;
     if (v.getInt32(d + 12, true) === 0) v.setInt32(d + 12, saddr, true);
     v.setUint16(d + 2, data.length, false);
-    if (v.getUint16(d + 4, false) === 0)
+    // ip_select_ident: a packet that may not be fragmented needs no id.
+    if (v.getUint16(d + 4, false) === 0 && (skb.bytes[d + 6]! & 0x40) === 0)
       v.setUint16(d + 4, ip_select_ident(ns, daddr, v.getInt32(d + 12, true), skb.bytes[d + 9]!), false);
     ip_send_check(skb, d);
     if (skb.bytes[d + 9] === 1 && data.length > hlen) icmp_out_count(ns, data[hlen]!);

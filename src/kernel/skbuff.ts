@@ -17,8 +17,6 @@ export const IPSKB_DOREDIRECT = 32;
 export const IPSKB_FRAG_PMTU = 64;
 /** skb->ignore_df. */
 export const IPSKB_IGNORE_DF = 0x200;
-/** skb->dst_pending_confirm: sending it confirms the neighbour. */
-export const IPSKB_CONFIRM = 0x400;
 
 /** An empty packet from the pool. */
 export function alloc_skb(k: Kernel): Skb {
@@ -98,6 +96,7 @@ export function copy_skb_header(c: Skb, skb: Skb): void {
   c.ipcb = skb.ipcb;
   c.fragMaxSize = skb.fragMaxSize;
   c.frags = skb.frags;
+  c.dstConfirm = skb.dstConfirm;
   for (let i = 0; i < 5; i++) c.cb[i] = skb.cb[i]!;
   c.tstamp[0] = skb.tstamp[0]!;
   if (skb.tunnel.present) c.tunnel.copyFrom(skb.tunnel);

@@ -13,8 +13,16 @@ import { Step } from "../bpf/steps.js";
 import { csum_fold, csum_partial, csum_pseudo } from "./csum.js";
 import { ip_build_header, ip_local_out } from "./ip_output.js";
 import type { Netns } from "./netns.js";
-import { dst_mtu, flowOut, ip_route_output_flow, outputErrno, type Rtable, rtMtuLocked } from "./route.js";
-import { alloc_local_skb, IPSKB_CONFIRM, IPSKB_IGNORE_DF } from "./skbuff.js";
+import {
+  dst_mtu,
+  flowOut,
+  ip_route_output_flow,
+  ipv4_update_pmtu,
+  outputErrno,
+  type Rtable,
+  rtMtuLocked,
+} from "./route.js";
+import { alloc_local_skb, IPSKB_IGNORE_DF } from "./skbuff.js";
 import { Mib } from "./snmp.js";
 import { IP_PMTUDISC_DO, IP_PMTUDISC_PROBE, IP_PMTUDISC_WANT, Sock } from "./sock.js";
 import { wheelExpiryNs } from "./timer_wheel.js";
@@ -172,6 +180,8 @@ export class TcpSock extends Sock {
   /** The walk id that the next packets carry; 0 = each its own. */
   walkId = 0;
   connected = false;
+  /** Initial sequence number to use (of the connections of a listener too); null = random. */
+  issHint: number | null = null;
   /** tcp_tso_autosize: segments that one packet may carry; less on a slow path. */
   tsoSegs = 44;
   /** Called when a connection is ready to be accepted. */
@@ -221,7 +231,10 @@ export class TcpSock extends Sock {
     f.dport = dport;
     f.sport = this.sport;
     const rt = ip_route_output_flow(ns, f);
-    if (rt === null) return -outputErrno;
+    if (rt === null) {
+      if (outputErrno === 101) ns.mib[Mib.IpOutNoRoutes]!++;
+      return -outputErrno;
+    }
     this.saddr = f.saddr;
     this.daddr = daddr;
     this.dport = dport;
@@ -229,7 +242,7 @@ export class TcpSock extends Sock {
       this.sport = ns.sockets.ephemeralPort(
         (p) => ns.sockets.tcpListen.has(p) || ns.sockets.tcpEstablished.has((dport << 16) | p),
       );
-    this.iss = ns.kernel.prng.nextInt32();
+    this.iss = this.issHint ?? ns.kernel.prng.nextInt32();
     this.#tsOffset = ns.kernel.prng.nextInt32();
     this.ipId = ns.kernel.prng.nextInt32() & 0xffff;
     this.sndUna = this.iss;
@@ -618,7 +631,10 @@ export class TcpSock extends Sock {
   ): number {
     const ns = this.ns;
     const rt = this.#route();
-    if (rt === null) return -outputErrno;
+    if (rt === null) {
+      ns.mib[Mib.IpOutNoRoutes]!++;
+      return -outputErrno;
+    }
     const syn = (flags & TH_SYN) !== 0;
     const skb = alloc_local_skb(ns);
     if (this.walkId !== 0) skb.id = this.walkId;
@@ -730,7 +746,7 @@ export class TcpSock extends Sock {
     skb.priority = this.priority;
     if (this.pmtudisc < IP_PMTUDISC_DO) skb.ipcb |= IPSKB_IGNORE_DF;
     if (this.#confirm) {
-      skb.ipcb |= IPSKB_CONFIRM;
+      skb.dstConfirm = true;
       this.#confirm = false;
     }
     if ((flags & TH_ACK) !== 0) this.#ackSent();
@@ -1073,7 +1089,7 @@ export class TcpSock extends Sock {
     c.irs = s.seq;
     c.rcvNxt = (s.seq + 1) | 0;
     c.#rcvWup = c.rcvNxt;
-    c.iss = ns.kernel.prng.nextInt32();
+    c.iss = this.issHint ?? ns.kernel.prng.nextInt32();
     c.#tsOffset = ns.kernel.prng.nextInt32();
     c.ipId = ns.kernel.prng.nextInt32() & 0xffff;
     c.sndUna = c.iss;
@@ -1529,8 +1545,11 @@ export class TcpSock extends Sock {
 
   /** tcp_v4_mtu_reduced and tcp_simple_retransmit. */
   #mtuReduced(mtu: number): void {
-    if (this.pmtudisc === 0 || this.#pmtuCookie <= mtu) return;
-    this.#syncMss(mtu);
+    ipv4_update_pmtu(this.ns, this.daddr, this.saddr, this.tos, 6, this.mark, mtu);
+    const rt = this.#route();
+    const now = rt === null ? mtu : dst_mtu(this.ns, rt);
+    if (this.pmtudisc === 0 || this.#pmtuCookie <= now) return;
+    this.#syncMss(now);
     const mss = this.#mssCache;
     let lost = false;
     for (const x of this.#rtx) {

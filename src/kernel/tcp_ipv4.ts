@@ -6,7 +6,6 @@ import { csum_tcpudp } from "./csum.js";
 import * as R from "./drop_reason.js";
 import { ICMP_DEST_UNREACH, ICMP_ERR_CONVERT, ICMP_FRAG_NEEDED } from "./icmp.js";
 import type { Netns } from "./netns.js";
-import { ipv4_update_pmtu } from "./route.js";
 import { consume_skb, kfree_skb_reason } from "./skbuff.js";
 import { Mib } from "./snmp.js";
 import {
@@ -144,7 +143,7 @@ export function tcp_v4_err(
   if (type === ICMP_DEST_UNREACH) {
     if (code > 15) return;
     if (code === ICMP_FRAG_NEEDED) {
-      ipv4_update_pmtu(ns, daddr, saddr, skb.bytes[q + 1]!, 6, sk.mark, info);
+      // The route learns of it when the socket does: tcp_v4_mtu_reduced.
       sk.pmtu(info);
       return;
     }

@@ -94,7 +94,10 @@ export class UdpSock extends Sock {
     f.sport = this.sport;
     f.dport = dport;
     const rt = ip_route_output_flow(ns, f);
-    if (rt === null) return -outputErrno;
+    if (rt === null) {
+      if (outputErrno === 101) ns.mib[Mib.IpOutNoRoutes]!++;
+      return -outputErrno;
+    }
     if (data.length > 65507) return -EMSGSIZE;
     const skb = alloc_local_skb(ns);
     if (id !== 0) skb.id = id;

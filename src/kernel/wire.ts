@@ -77,6 +77,7 @@ export class WireDevice extends NetDevice {
     skb.ipcb = 0;
     skb.fragMaxSize = 0;
     skb.frags = null;
+    skb.dstConfirm = false;
     skb.dst = null;
     skb.sk = null;
     skb.queueMapping = 0;
