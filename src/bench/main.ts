@@ -6,7 +6,11 @@ import { cpus } from "node:os";
 import { Command } from "commander";
 import { type BenchRow, type BenchSuite, type MeasureOptions, measure } from "./suite.js";
 
-const SUITES: readonly (() => Promise<BenchSuite>)[] = [];
+const SUITES: readonly (() => Promise<BenchSuite>)[] = [
+  async () => (await import("./maps.bench.js")).mapsBench,
+  async () => (await import("./net.bench.js")).netSuite,
+  async () => (await import("./monitor.bench.js")).monitorSuite,
+];
 
 interface Options {
   readonly json?: string;
