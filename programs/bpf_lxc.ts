@@ -208,6 +208,7 @@ import {
   lb_is_svc_proto,
   lb_svc_is_l7_loadbalancer,
   lb_svc_is_l7_punt_proxy,
+  lb_svc_is_localredirect,
   lb4_dnat_request,
   lb4_extract_tuple,
   lb4_fill_key,
@@ -224,6 +225,7 @@ import {
   lb6_rev_nat,
 } from "./lib/lb.js";
 import { ipv4_local_delivery, ipv6_local_delivery } from "./lib/local_delivery.js";
+import { lrp_v4_skip_xlate_from_ctx_to_svc, lrp_v6_skip_xlate_from_ctx_to_svc } from "./lib/lrp.js";
 import { update_metrics } from "./lib/metrics.js";
 import {
   get_epid,
@@ -460,6 +462,11 @@ function __per_packet_lb_svc_xlate_4(ctx: Ctx): number {
     if (ctx.def.ENABLE_L7_LB && lb_svc_is_l7_punt_proxy(flags, flags2)) {
       return tail_call_internal(ctx, CILIUM_CALL_IPV4_CT_EGRESS);
     }
+    // Local redirects are the socket level's business where it is on; it may have decided not to.
+    const localredirect = ctx.config.enable_lrp && lb_svc_is_localredirect(flags2);
+    if (localredirect && ctx.def.ENABLE_SOCKET_LB_FULL) {
+      return tail_call_internal(ctx, CILIUM_CALL_IPV4_CT_EGRESS);
+    }
     const state = ct_state_svc;
     state.clear();
     const backend = lb4_local(ctx, get_ct_map4(ctx, tuple), fraginfo, l4_off, svc_key4, tuple, svc, state);
@@ -473,6 +480,14 @@ function __per_packet_lb_svc_xlate_4(ctx: Ctx): number {
     }
     // A pod that is its own backend: same source and destination would be a martian.
     state.loopback = tuple.saddr === backend4Address(ctx.maps.cilium_lb4_backends_v3, backend);
+    if (state.loopback && localredirect) {
+      const cookie = ctx.config.endpoint_netns_cookie;
+      if (cookie > 0 && lrp_v4_skip_xlate_from_ctx_to_svc(ctx, cookie, tuple.daddr, tuple.sport)) {
+        // C keeps what lb4_local has found so far for the connection's entry.
+        cb[CB_CT_STATE] = state.rev_nat_index << 16;
+        return tail_call_internal(ctx, CILIUM_CALL_IPV4_CT_EGRESS);
+      }
+    }
     ret = lb4_dnat_request(
       ctx,
       backend,
@@ -967,6 +982,11 @@ function __per_packet_lb_svc_xlate_6(ctx: Ctx): number {
     if (ctx.def.ENABLE_L7_LB && lb_svc_is_l7_punt_proxy(flags, flags2)) {
       return tail_call_internal(ctx, CILIUM_CALL_IPV6_CT_EGRESS);
     }
+    // Local redirects are the socket level's business where it is on; it may have decided not to.
+    const localredirect = ctx.config.enable_lrp && lb_svc_is_localredirect(flags2);
+    if (localredirect && ctx.def.ENABLE_SOCKET_LB_FULL) {
+      return tail_call_internal(ctx, CILIUM_CALL_IPV6_CT_EGRESS);
+    }
     const state = ct_state_svc;
     state.clear();
     const backend = lb6_local(ctx, get_ct_map6(ctx, tuple), fraginfo, l4_off, svc_key6, tuple, svc, state);
@@ -986,6 +1006,13 @@ function __per_packet_lb_svc_xlate_6(ctx: Ctx): number {
       w[5] === backends.words[at + 1] &&
       w[6] === backends.words[at + 2] &&
       w[7] === backends.words[at + 3];
+    if (state.loopback && localredirect) {
+      const cookie = ctx.config.endpoint_netns_cookie;
+      if (cookie > 0 && lrp_v6_skip_xlate_from_ctx_to_svc(ctx, cookie, w, 0, tuple.sport)) {
+        cb[CB_CT_STATE] = state.rev_nat_index << 16;
+        return tail_call_internal(ctx, CILIUM_CALL_IPV6_CT_EGRESS);
+      }
+    }
     ret = lb6_dnat_request(
       ctx,
       backend,

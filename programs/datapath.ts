@@ -9,6 +9,7 @@ import type { StepRecorder } from "../src/bpf/steps.js";
 import * as host from "./bpf_host.js";
 import * as lxc from "./bpf_lxc.js";
 import * as overlay from "./bpf_overlay.js";
+import * as sock from "./bpf_sock.js";
 import * as wireguard from "./bpf_wireguard.js";
 import * as xdp from "./bpf_xdp.js";
 import { type CompileConfig, ObjectConfig, objectConfig } from "./config.js";
@@ -18,6 +19,7 @@ import {
   IS_BPF_HOST,
   IS_BPF_LXC,
   IS_BPF_OVERLAY,
+  IS_BPF_SOCK,
   IS_BPF_WIREGUARD,
   IS_BPF_XDP,
   LoadedObject,
@@ -60,6 +62,29 @@ export interface OverlayPrograms {
 export interface WireguardPrograms {
   readonly from_wireguard: Program;
   readonly to_wireguard: Program;
+}
+
+/** A program of a cgroup hook: SYS_PROCEED or SYS_REJECT (errno in `retval`); it changes the address in place. */
+export class SockProgram {
+  constructor(
+    readonly spec: ProgramSpec,
+    readonly run: (sk: sock.SockAddr) => number,
+  ) {}
+}
+
+/** Programs of bpf_sock.c for the root cgroup. */
+export interface SockPrograms {
+  readonly connect4: SockProgram;
+  readonly sendmsg4: SockProgram;
+  readonly recvmsg4: SockProgram;
+  readonly getpeername4: SockProgram;
+  readonly post_bind4: SockProgram;
+  readonly connect6: SockProgram;
+  readonly sendmsg6: SockProgram;
+  readonly recvmsg6: SockProgram;
+  readonly getpeername6: SockProgram;
+  readonly post_bind6: SockProgram;
+  readonly sock_release: SockProgram;
 }
 
 function tc(name: string, section: string, file: string): ProgramSpec {
@@ -216,6 +241,35 @@ export class NodeDatapath {
         ctx.enter(skb, obj);
         return xdp.runXdpEntry(ctx);
       }),
+    };
+  }
+
+  /** Loads bpf_sock: socket load balancing (ENABLE_SOCKET_LB_FULL) for the root cgroup. */
+  loadSock(fields: Partial<ObjectConfig> = {}): SockPrograms {
+    const obj = new LoadedObject(IS_BPF_SOCK, objectConfig(fields), 0, null);
+    const { ctx } = this;
+    const make = (
+      hook: string,
+      type: ProgramSpec["type"],
+      fn: (c: Ctx, sk: sock.SockAddr) => number,
+    ): SockProgram =>
+      new SockProgram({ name: fn.name, type, section: `cgroup/${hook}`, file: "bpf_sock.c" }, (sk) => {
+        ctx.obj = obj;
+        ctx.config = obj.config;
+        return fn(ctx, sk);
+      });
+    return {
+      connect4: make("connect4", "cgroup_sock_addr", sock.cil_sock4_connect),
+      sendmsg4: make("sendmsg4", "cgroup_sock_addr", sock.cil_sock4_sendmsg),
+      recvmsg4: make("recvmsg4", "cgroup_sock_addr", sock.cil_sock4_recvmsg),
+      getpeername4: make("getpeername4", "cgroup_sock_addr", sock.cil_sock4_getpeername),
+      post_bind4: make("post_bind4", "cgroup_sock", sock.cil_sock4_post_bind),
+      connect6: make("connect6", "cgroup_sock_addr", sock.cil_sock6_connect),
+      sendmsg6: make("sendmsg6", "cgroup_sock_addr", sock.cil_sock6_sendmsg),
+      recvmsg6: make("recvmsg6", "cgroup_sock_addr", sock.cil_sock6_recvmsg),
+      getpeername6: make("getpeername6", "cgroup_sock_addr", sock.cil_sock6_getpeername),
+      post_bind6: make("post_bind6", "cgroup_sock", sock.cil_sock6_post_bind),
+      sock_release: make("sock_release", "cgroup_sock", sock.cil_sock_release),
     };
   }
 

@@ -156,6 +156,10 @@ export const XDP_LB6_DROP = site(FILE_XDP, 0);
 /** cil_xdp_entry: the tail call is missing. */
 export const XDP_ENTRY_DROP = site(FILE_XDP, 0);
 
+// --- bpf_sock.c ---------------------------------------------------------------------------------------------------
+/** Metrics of the socket programs. */
+export const SOCK_METRIC = site(FILE_SOCK, 0);
+
 // --- bpf_wireguard.c ------------------------------------------------------------------------------------------------
 export const WIREGUARD_DROP = site(FILE_WIREGUARD, 0);
 export const WIREGUARD_FROM = site(FILE_WIREGUARD, 0);
