@@ -262,6 +262,58 @@ interface Counters {
   readonly ipvs?: Readonly<Record<string, readonly string[]>>;
 }
 
+/** How many packets the TRACE rules of a node saw, from their counters; -1 = not recorded. */
+function tracedPackets(counters: Record<string, Counters> | null, node: string): number {
+  const save = counters?.[node]?.iptables_save;
+  if (save === undefined) return -1;
+  let n = 0;
+  for (const l of save) {
+    const m = /^\[(\d+):\d+\] -A \S+ -j TRACE$/.exec(l);
+    if (m !== null) n += Number(m[1]);
+  }
+  return n;
+}
+
+/** The groups of a trace, without their numbers. */
+function traceGroups(lines: readonly string[]): string[] {
+  const out: string[] = [];
+  for (const l of lines) {
+    if (l.startsWith("packet ")) out.push("");
+    else out[out.length - 1] += `${l}\n`;
+  }
+  return out;
+}
+
+/**
+ * Equal but for two things that no rule decides: where among the others an ICMP message of the node itself stands
+ * (redirects are paced in jiffies), and events that the recording lost - its TRACE rules counted more packets than
+ * it shows (the netlink socket overran). Then what it does show must be found in ours, in its order.
+ */
+function sameTrace(want: readonly string[], got: readonly string[], traced: number): boolean {
+  const own = (g: string): boolean => /^ {2}\| OUT=[^\n]* TOS=0xc0 /.test(g);
+  const a = traceGroups(want);
+  const b = traceGroups(got);
+  const eq = (x: readonly string[], y: readonly string[]): boolean =>
+    x.length === y.length && x.every((v, i) => v === y[i]);
+  if (
+    eq(
+      a.filter((g) => !own(g)),
+      b.filter((g) => !own(g)),
+    ) &&
+    eq(a.filter(own), b.filter(own))
+  )
+    return true;
+  if (traced < 0 || a.length >= traced || b.length !== traced) return false;
+  let at = 0;
+  for (const l of want) {
+    if (l.startsWith("packet ")) continue;
+    while (at < got.length && got[at] !== l) at++;
+    if (at === got.length) return false;
+    at++;
+  }
+  return true;
+}
+
 /** Compares what netfilter saw with what was recorded, node by node. */
 export function checkNetfilter(
   dir: string,
@@ -277,6 +329,8 @@ export function checkNetfilter(
     if (a === b) report.pass();
     else report.fail(`${lab} ${name}`, textDiff(a, b));
   };
+  const json = readMaybe(join(dir, "counters.json"));
+  const counters = json === null ? null : (JSON.parse(json) as Record<string, Counters>);
   const masks = new Map<string, readonly [(l: string) => string, (l: string) => string]>();
   const text = readMaybe(join(dir, "trace.txt"));
   if (text !== null) {
@@ -288,11 +342,10 @@ export function checkNetfilter(
       const wantMask = natPortMask(s.events);
       const gotMask = natPortMask(ours);
       masks.set(node, [wantMask, gotMask]);
-      compare(
-        `trace in ${node}`,
-        s.trace.map((l) => wantMask(maskTrace(l))),
-        got.map((l) => gotMask(maskTrace(l))),
-      );
+      const want = s.trace.map((l) => wantMask(maskTrace(l)));
+      const mine = got.map((l) => gotMask(maskTrace(l)));
+      if (sameTrace(want, mine, tracedPackets(counters, node))) report.pass();
+      else compare(`trace in ${node}`, want, mine);
       compare(
         `conntrack events in ${node}`,
         s.events.map((l) => wantMask(maskSeconds(l.trimEnd()))),
@@ -300,9 +353,8 @@ export function checkNetfilter(
       );
     }
   }
-  const json = readMaybe(join(dir, "counters.json"));
-  if (json === null) return;
-  for (const [node, c] of Object.entries(JSON.parse(json) as Record<string, Counters>)) {
+  if (counters === null) return;
+  for (const [node, c] of Object.entries(counters)) {
     const ns = run.built.ns.get(node);
     if (ns === undefined) continue;
     if (c.iptables_save !== undefined && c.iptables_save.length > 0) {
