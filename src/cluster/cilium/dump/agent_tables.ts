@@ -46,10 +46,10 @@ export function policyEnabled(
 export function endpointListText(endpoints: readonly EndpointRow[]): string {
   const lines = [
     "ENDPOINT\tPOLICY (ingress)\tPOLICY (egress)\tIDENTITY\tLABELS (source:key[=value])\tIPv6\tIPv4\tSTATUS\t",
-    "\tENFORCEMENT\tENFORCEMENT\t\t\t\t\t\t",
+    "\tENFORCEMENT\tENFORCEMENT\t\t\t\t\t",
   ];
   for (const e of byId(endpoints)) {
-    const labels = e.labels.length === 0 ? ["no labels"] : e.labels;
+    const labels = e.labels.length === 0 ? ["no labels"] : [...e.labels].sort();
     const cells = [
       e.id,
       enforcementWord(e.policyEnabled, "ingress"),

@@ -1,5 +1,6 @@
 // `cilium-dbg bpf endpoint list` and `bpf ipcache list`: the endpoint map and the ipcache as tables of two columns.
 
+import type { BpfMap, MapEntry } from "../../../../maps/bpf_map.js";
 import type { CiliumMaps } from "../../../../maps/cilium_maps.js";
 import {
   IPCACHE_F_HAS_TUNNEL_EP,
@@ -27,9 +28,31 @@ export function bpfEndpointListJson(
 }
 
 function endpointRows(maps: CiliumMaps, profile: Profile): MapRow[] {
-  return maps.cilium_lxc
+  return endpointEntries(maps).map((e) => ({
+    key: endpointKeyText(e.key),
+    values: [endpointValueText(e.value, profile)],
+  }));
+}
+
+/** Endpoint map by family and address. */
+export function endpointEntries(maps: CiliumMaps): MapEntry[] {
+  return sortedBy(maps.cilium_lxc, (key) => [key[16]!, ...key.subarray(0, 16)]);
+}
+
+/** The ipcache by family and address, shorter prefixes first. */
+export function ipcacheEntries(maps: CiliumMaps): MapEntry[] {
+  return sortedBy(maps.cilium_ipcache_v2, (key) => [key[7]!, ...key.subarray(8), key[0]!]);
+}
+
+function sortedBy(map: BpfMap, order: (key: Uint8Array) => number[]): MapEntry[] {
+  return map
     .dump()
-    .map((e) => ({ key: endpointKeyText(e.key), values: [endpointValueText(e.value, profile)] }));
+    .map((e) => ({ e, order: order(e.key) }))
+    .sort((a, b) => {
+      const i = a.order.findIndex((x, k) => x !== b.order[k]);
+      return i < 0 ? 0 : a.order[i]! - b.order[i]!;
+    })
+    .map(({ e }) => e);
 }
 
 export function endpointKeyText(key: Uint8Array): string {
@@ -64,16 +87,10 @@ export function bpfIpcacheListJson(maps: CiliumMaps): Record<string, readonly st
 }
 
 function ipcacheRows(maps: CiliumMaps): MapRow[] {
-  // By family and address, shorter prefixes first.
-  const order = (key: Uint8Array): number[] => [key[7]!, ...key.subarray(8), key[0]!];
-  return maps.cilium_ipcache_v2
-    .dump()
-    .map((e) => ({ ...e, order: order(e.key) }))
-    .sort((a, b) => {
-      const i = a.order.findIndex((x, k) => x !== b.order[k]);
-      return i < 0 ? 0 : a.order[i]! - b.order[i]!;
-    })
-    .map((e) => ({ key: ipcacheKeyText(e.key), values: [ipcacheValueText(e.value)] }));
+  return ipcacheEntries(maps).map((e) => ({
+    key: ipcacheKeyText(e.key),
+    values: [ipcacheValueText(e.value)],
+  }));
 }
 
 export function ipcacheKeyText(key: Uint8Array): string {

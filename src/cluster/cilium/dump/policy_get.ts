@@ -37,7 +37,7 @@ export function policyGetText(maps: CiliumMaps, epId: number, options: PolicyGet
   if (rows === undefined) return undefined;
   const who = options.numeric === true ? "IDENTITY" : "LABELS (source:key[=value])";
   const lines = [
-    `POLICY\tDIRECTION\t${who}\tPORT/PROTO\tPROXY PORT\tAUTH TYPE\tBYTES\tPACKETS\tPREFIX\tCOOKIE\t`,
+    `POLICY\tDIRECTION\t${who}\tPORT/PROTO\tPROXY PORT\tAUTH TYPE\tBYTES\tPACKETS\tPREFIX\tCOOKIE`,
   ];
   const counted = options.accounting !== false;
   for (const r of rows) {
@@ -56,10 +56,9 @@ export function policyGetText(maps: CiliumMaps, epId: number, options: PolicyGet
         counted ? String(r.packets) : "-",
         String(r.prefix),
         String(r.cookie),
-        "",
       ].join("\t"),
     );
-    for (const more of names.slice(1)) lines.push(`\t\t${more}\t\t\t\t\t\t\t\t`);
+    for (const more of names.slice(1)) lines.push(`\t\t${more}\t\t\t\t\t\t\t`);
   }
   const empty = "Policy stats empty. Perhaps the policy enforcement is disabled?\n";
   return `${alignTable(lines)}${rows.length === 0 ? empty : ""}`;
