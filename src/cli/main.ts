@@ -11,6 +11,8 @@ type Loader = () => Promise<Command>;
 const COMMANDS: ReadonlyMap<string, Loader> = new Map<string, Loader>([
   ["monitor", async () => (await import("./monitor.js")).monitorCommand()],
   ["decode", async () => (await import("./decode.js")).decodeCommand()],
+  ["serve", async () => (await import("./serve.js")).serveCommand()],
+  ["cilium", async () => (await import("./cilium.js")).ciliumCommand()],
   ["scenarios", async () => (await import("./scenarios.js")).scenariosCommand()],
   ["conformance", async () => (await import("./conformance.js")).conformanceCommand()],
 ]);

@@ -15,13 +15,12 @@ export interface LabFlags {
   readonly set: readonly string[];
 }
 
-/** Adds the scenario argument and the flags that choose how it is built. */
-export function addLabFlags(command: Command): Command {
+/** Adds the scenario (an argument, or `-s` where the command has other arguments) and how it is built. */
+export function addLabFlags(command: Command, scenario: "argument" | "option" = "argument"): Command {
+  const what = `embedded scenario, YAML file, or - for standard input (default: ${DEFAULT_SCENARIO})`;
+  if (scenario === "argument") command.argument("[scenario]", what);
+  else command.option("-s, --scenario <scenario>", what);
   return command
-    .argument(
-      "[scenario]",
-      `embedded scenario, YAML file, or - for standard input (default: ${DEFAULT_SCENARIO})`,
-    )
     .addOption(new Option("--datapath <name>", "another datapath than the scenario's").choices(DATAPATHS))
     .option("--seed <n>", "seed of everything random", seedOf)
     .option(
