@@ -1,8 +1,9 @@
 // The table behind every hash map: open addressing over typed arrays, grown on demand up to max_entries.
 //
-//   index    pairs of words (hash, slot), a power of two of them, at most half full; hash 0 = empty bucket.
-//            Linear probing; the whole hash is stored, so that a probe touches a row only when it will match,
-//            and growing or deleting never reads keys.
+//   index    pairs of words (hash, slot), a power of two of them, at most half full, small ones a quarter;
+//            hash 0 = empty bucket.
+//            Linear probing; the whole hash is stored, so that a probe touches a row only when it will match, and
+//            growing or deleting never reads keys.
 //   words    rows of value then key. A slot is a row number; it stays valid until the entry is removed.
 //            Value in front and key behind it: the fields of a conntrack entry that every packet writes are the
 //            last ones of the value, so that they share cache lines with the key just compared.
@@ -21,6 +22,12 @@ import { type MapSpec, NONE } from "./spec.js";
 /** Bit of `marks`: the slot holds an entry. */
 export const MARK_USED = 1;
 
+/**
+ * Below this size (1 MB would not leave a second-level cache room for rows) the index is at most a quarter full: a
+ * miss then nearly always ends at its first bucket, which the branch predictor learns. Above, memory decides: at most
+ * half full. Two words a bucket, so these are count * 8 and count * 4 words.
+ */
+const SPARSE_WORDS = 1 << 17;
 const MIN_BUCKETS = 16;
 const MIN_SLOTS = 8;
 
@@ -142,8 +149,8 @@ export class Table {
     const n = this.keyWords;
     for (let k = 0; k < n; k++) rows[at + keyAt + k] = key[k];
     this.marks[slot] |= MARK_USED;
-    // Two words a bucket, so "at most half full" is count * 4 <= words of the index.
-    if (++this.count * 4 > this.index.length) this.#growIndex();
+    const length = this.index.length;
+    if (++this.count * (length < SPARSE_WORDS ? 8 : 4) > length) this.#growIndex();
     this.#link(hash, slot);
   }
 
