@@ -334,13 +334,14 @@ export function checkNetfilter(
   const masks = new Map<string, readonly [(l: string) => string, (l: string) => string]>();
   const text = readMaybe(join(dir, "trace.txt"));
   if (text !== null) {
-    for (const [node, s] of traceSections(text)) {
+    const sections = traceSections(text);
+    const wantMask = natPortMask([...sections.values()].flatMap((s) => s.events));
+    const gotMask = natPortMask([...run.built.ns.values()].flatMap((ns) => events.get(ns)?.lines ?? []));
+    for (const [node, s] of sections) {
       const ns = run.built.ns.get(node);
       if (ns === undefined) continue;
       const got = (ns.nf?.trace?.compact() ?? "").split("\n").filter((l) => l !== "");
       const ours = events.get(ns)?.lines ?? [];
-      const wantMask = natPortMask(s.events);
-      const gotMask = natPortMask(ours);
       masks.set(node, [wantMask, gotMask]);
       const want = s.trace.map((l) => wantMask(maskTrace(l)));
       const mine = got.map((l) => gotMask(maskTrace(l)));

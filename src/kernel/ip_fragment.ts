@@ -147,6 +147,7 @@ function reassemble(ns: Netns, key: string, q: IpQueue, last: Skb): Skb | null {
   first.ifindex = last.ifindex;
   first.ingressIfindex = last.ingressIfindex;
   first.pktType = last.pktType;
+  first.nfTrace = last.nfTrace;
   const n = first.network;
   const hlen = (first.bytes[n]! & 15) * 4;
   if (hlen + q.total > 65535) {
