@@ -30,8 +30,12 @@ export class World {
   /** netdev_max_backlog. */
   limit = 1000;
 
+  /** Packets that were taken and not given back. */
+  outstanding = 0;
+
   /** A packet without content or metadata. */
   alloc(): Skb {
+    this.outstanding++;
     const skb = this.#pool;
     if (skb === null) {
       this.allocated++;
@@ -49,6 +53,7 @@ export class World {
       this.doubleFrees++;
       return;
     }
+    this.outstanding--;
     skb.reset();
     skb.free = true;
     skb.next = this.#pool;
