@@ -36,7 +36,7 @@ import {
 import { NODEPORT_NEIGH4_SPEC, NODEPORT_NEIGH6_SPEC } from "./neigh.js";
 import { NODE_SPEC } from "./node.js";
 import { LruPercpuHashMap, PercpuArrayMap, PercpuHashMap } from "./percpu_map.js";
-import { DEFAULT_RING_BYTES, PerfEventArray } from "./perf_event_array.js";
+import { DEFAULT_RING_BYTES, PerfEventArray, type PerfEventSnapshot } from "./perf_event_array.js";
 import {
   CALL_POLICY_SPEC,
   EGRESSCALL_POLICY_SPEC,
@@ -75,8 +75,14 @@ export interface CiliumMapsOptions {
 
 /** State of all maps of a node. */
 export interface CiliumMapsSnapshot {
+  /** The maps it was taken from; only they take their programs back. */
+  readonly owner: object;
   readonly maps: ReadonlyMap<string, MapSnapshot>;
   readonly policy: ReadonlyMap<number, MapSnapshot>;
+  readonly calls: readonly (object | null)[];
+  readonly egressCalls: readonly (object | null)[];
+  readonly events: PerfEventSnapshot;
+  readonly signals: PerfEventSnapshot;
 }
 
 /**
@@ -288,22 +294,39 @@ export class CiliumMaps<P extends object = object> {
     return this.#make({ ...outer.innerSpec, name }) as M;
   }
 
-  /** Copy of the contents of all keyed and nested maps. Prog arrays and rings are not part of it. */
+  /** Copy of the contents of all maps, prog arrays and unread events included. */
   save(): CiliumMapsSnapshot {
     const maps = new Map<string, MapSnapshot>();
     for (const [name, map] of this.#named) maps.set(name, map.save());
     for (const [name, map] of this.#nested) maps.set(name, map.save());
     const policy = new Map<number, MapSnapshot>();
     for (const [id, map] of this.policy) policy.set(id, map.save());
-    return { maps, policy };
+    return {
+      owner: this,
+      maps,
+      policy,
+      calls: this.cilium_call_policy.save(),
+      egressCalls: this.cilium_egresscall_policy.save(),
+      events: this.cilium_events.save(),
+      signals: this.cilium_signals.save(),
+    };
   }
 
-  /** Returns to a snapshot of this node or of one with the same options. */
+  /**
+   * Returns to a snapshot of these maps or of maps with the same options. Programs have their node's maps compiled
+   * in, so prog arrays keep what they hold when the snapshot is of another node's maps.
+   */
   restore(snapshot: CiliumMapsSnapshot): void {
     for (const [name, map] of this.#named) map.restore(snapshot.maps.get(name)!);
     for (const [name, map] of this.#nested) map.restore(snapshot.maps.get(name)!);
     for (const id of [...this.policy.keys()]) if (!snapshot.policy.has(id)) this.removePolicyMap(id);
     for (const [id, state] of snapshot.policy) this.addPolicyMap(id).restore(state);
+    this.cilium_events.restore(snapshot.events);
+    this.cilium_signals.restore(snapshot.signals);
+    if (snapshot.owner === this) {
+      this.cilium_call_policy.restore(snapshot.calls as readonly (P | null)[]);
+      this.cilium_egresscall_policy.restore(snapshot.egressCalls as readonly (P | null)[]);
+    }
   }
 
   #tuned(spec: MapSpec): MapSpec {

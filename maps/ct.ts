@@ -20,7 +20,7 @@ export const TUPLE_F_IN = 1;
 export const TUPLE_F_RELATED = 2;
 export const TUPLE_F_SERVICE = 4;
 
-/** Nominal sizes; see ctMapSizes for what an agent really configures. */
+/** Nominal sizes; dynamicMapSizes (sizes.ts) gives what an agent really configures. */
 export const CT_MAP_SIZE_TCP = 524288;
 export const CT_MAP_SIZE_ANY = 262144;
 

@@ -155,6 +155,10 @@ describe("CiliumMaps", () => {
     const maps = createCiliumMaps({ clock, cpus: 2, maglevTableSize: 3 });
     maps.addPolicyMap(1);
     for (const m of maps.all()) m.update(keyOf(m, 0), valueFor(m, 7), 0);
+    const program = {};
+    maps.cilium_call_policy.set(1, program);
+    maps.cilium_events.enabled = true;
+    maps.cilium_events.output(0, Uint8Array.of(4, 0, 0, 0), 4, new Uint8Array(0), 0, 0);
     const before = maps.all().map(dumpHex);
     const snapshot = maps.save();
     for (const m of maps.all()) {
@@ -163,11 +167,19 @@ describe("CiliumMaps", () => {
     }
     maps.addPolicyMap(2);
     maps.removePolicyMap(1);
+    maps.cilium_call_policy.delete(1);
+    maps.cilium_events.discard();
     maps.restore(snapshot);
     expect([maps.all().map(dumpHex), [...maps.policy.keys()]]).toEqual([before, [1]]);
+    expect([maps.cilium_call_policy.get(1) === program, maps.cilium_events.read(() => {})]).toEqual([
+      true,
+      1,
+    ]);
     const other = createCiliumMaps({ clock, cpus: 2, maglevTableSize: 3 });
     other.restore(snapshot);
     expect(other.all().map(dumpHex)).toEqual(before);
+    // Programs are bound to their node.
+    expect(other.cilium_call_policy.size).toBe(0);
   });
 });
 

@@ -134,9 +134,7 @@ describe("HashMap", () => {
   it("refuses the snapshot of a map of another layout", () => {
     const other = new HashMap({ ...SPEC, name: "other", valueSize: 64 });
     other.update(key(1), new Int32Array(16), 0);
-    expect(() => new HashMap(SPEC).restore(other.save())).toThrow(
-      "map m: the snapshot is of another layout",
-    );
+    expect(() => new HashMap(SPEC).restore(other.save())).toThrow("map m: the snapshot is of another layout");
   });
 
   it("refuses a spec without entries or with a negative size", () => {
