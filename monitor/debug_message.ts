@@ -8,6 +8,8 @@ export interface MessageFormat {
   readonly pieces: readonly string[];
   readonly args: readonly number[];
   readonly ops: readonly number[];
+  /** An argument is an interface, whose name may change. */
+  readonly named: boolean;
 }
 
 const OPS = [
@@ -42,7 +44,7 @@ export function compileMessage(text: string): MessageFormat {
     at = m.index + m[0].length;
   }
   pieces.push(text.slice(at));
-  return { pieces, args, ops };
+  return { pieces, args, ops, named: ops.includes(OPS.indexOf("ifname")) };
 }
 
 const CT_STATES = ["New", "Established", "Reply", "Related"];

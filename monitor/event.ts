@@ -77,6 +77,8 @@ export class DatapathEvent {
   ipTraceId = -1;
   /** Where the packet starts. */
   packet = 0;
+  /** 32-bit words of a trace's header that was read; 0 where the fields are not what the bytes say. */
+  headerWords = 0;
 
   /** All fields to zero, as the 1.11 client's structure is after it failed to read one. */
   clear(): void {
@@ -148,6 +150,7 @@ export class DatapathEvent {
 
   #refuse(text: string, packet: number): string {
     this.clear();
+    this.headerWords = 0;
     this.packet = packet;
     return text;
   }
@@ -188,6 +191,7 @@ export class DatapathEvent {
     this.origIp = version >= 1 ? 32 : -1;
     this.ipTraceId = version >= 2 ? 48 : -1;
     this.packet = header;
+    this.headerWords = header >> 2;
     return "";
   }
 

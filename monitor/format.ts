@@ -36,6 +36,7 @@ import {
   le16,
   u64Text,
 } from "./go_text.js";
+import { LineCache } from "./line_cache.js";
 import { type PacketKind, PacketPrinter } from "./packet.js";
 import { PAYLOAD_LOST, PAYLOAD_SAMPLE } from "./payload.js";
 import {
@@ -81,6 +82,9 @@ export interface FormatOptions {
   readonly filter?: EventFilter;
 }
 
+/** A debug message, in 32-bit words. */
+const DEBUG_WORDS = 5;
+
 const CPU_PREFIX: readonly string[] = Array.from(
   { length: 256 },
   (_, cpu) => `CPU ${String(cpu).padStart(2, "0")}:`,
@@ -114,6 +118,9 @@ export class MonitorFormatter {
   readonly #ifnames: ((ifindex: number) => string | undefined) | undefined;
   readonly #filter: EventFilter | undefined;
   readonly #packets: PacketPrinter;
+  /** Recent heads of trace events and lines of debug messages, by their bytes. */
+  readonly #traceHeads = new LineCache();
+  readonly #debugLines = new LineCache();
   readonly #ev = new DatapathEvent();
   readonly #ifname: (ifindex: number) => string;
 
@@ -248,27 +255,50 @@ export class MonitorFormatter {
 
   #traceInfo(b: Uint8Array, kind: PacketKind): string {
     const ev = this.#ev;
+    const ifname = this.#ifname(ev.ifindex);
+    const words = ev.headerWords;
+    let head = words === 0 ? "" : this.#traceHeads.find(b, 0, words, 0, ifname);
+    if (head === "") {
+      head = this.#traceInfoHead(b, ifname);
+      if (words !== 0) this.#traceHeads.put(b, 0, words, 0, head, ifname);
+    }
+    return `${head}${this.#packets.summary(b, ev.packet, kind)}\n`;
+  }
+
+  #traceInfoHead(b: Uint8Array, ifname: string): string {
+    const ev = this.#ev;
     const id = this.#traceId(b);
-    return `${this.#tracePoint()} ${(ev.reason & TRACE_REASON_ENCRYPTED) !== 0 ? "encrypted  " : ""}flow ${hex32(ev.hash)} , identity ${this.#identity(ev.srcLabel)}->${this.#identity(ev.dstLabel)}${id === "" ? "" : ` [ ip-trace-id = ${id} ]`} state ${this.profile.traceReasons[ev.reason]} ifindex ${this.#ifname(ev.ifindex)} orig-ip ${this.#origIp(b)}: ${this.#packets.summary(b, ev.packet, kind)}\n`;
+    return `${this.#tracePoint()} ${(ev.reason & TRACE_REASON_ENCRYPTED) !== 0 ? "encrypted  " : ""}flow ${hex32(ev.hash)} , identity ${this.#identity(ev.srcLabel)}->${this.#identity(ev.dstLabel)}${id === "" ? "" : ` [ ip-trace-id = ${id} ]`} state ${this.profile.traceReasons[ev.reason]} ifindex ${ifname} orig-ip ${this.#origIp(b)}: `;
   }
 
   #traceVerbose(cpu: number, b: Uint8Array, kind: PacketKind): string {
     const ev = this.#ev;
-    let line = `${cpuPrefix(cpu)} MARK ${hex32(ev.hash)}`;
+    const ifname = ev.ifindex === 0 ? "" : this.#ifname(ev.ifindex);
+    const words = ev.headerWords;
+    let line = words === 0 ? "" : this.#traceHeads.find(b, 0, words, cpu, ifname);
+    if (line === "") {
+      line = this.#traceVerboseHead(cpu, b, ifname);
+      if (words !== 0) this.#traceHeads.put(b, 0, words, cpu, line, ifname);
+    }
+    const packet = ev.lenCap !== 0 ? this.#packet(b, ev.packet, kind, this.#hex) : "";
+    return this.profile.release.headerFirst ? `${line}${packet}` : `${SEPARATOR}${packet}${line}`;
+  }
+
+  /** The header line; with the separator where that stands right before it. */
+  #traceVerboseHead(cpu: number, b: Uint8Array, ifname: string): string {
+    const ev = this.#ev;
+    let line = `${this.profile.release.headerFirst ? SEPARATOR : ""}${cpuPrefix(cpu)} MARK ${hex32(ev.hash)}`;
     const id = this.#traceId(b);
     if (id !== "") line += ` [ IP-TRACE-ID = ${id} ]`;
     line += ` FROM ${ev.source} ${this.profile.tracePointVerbose[ev.subtype]}: ${ev.lenOrig >>> 0} bytes (${ev.lenCap} captured), state ${this.profile.traceReasons[ev.reason]}`;
-    if (ev.ifindex !== 0) line += `, interface ${this.#ifname(ev.ifindex)}`;
+    if (ev.ifindex !== 0) line += `, interface ${ifname}`;
     if ((ev.srcLabel | ev.dstLabel) !== 0) {
       line += `, , identity ${this.#identity(ev.srcLabel)}->${this.#identity(ev.dstLabel)}`;
     }
     line += `, orig-ip ${this.#origIp(b)}`;
     if (ev.dstId !== 0)
       line += ev.subtype === 1 ? `, to proxy-port ${ev.dstId}` : `, to endpoint ${ev.dstId}`;
-    const packet = ev.lenCap !== 0 ? this.#packet(b, ev.packet, kind, this.#hex) : "";
-    return this.profile.release.headerFirst
-      ? `${SEPARATOR}${line}\n${packet}`
-      : `${SEPARATOR}${packet}${line}\n`;
+    return `${line}\n`;
   }
 
   #traceJson(cpu: number, b: Uint8Array, kind: PacketKind): string {
@@ -343,6 +373,11 @@ export class MonitorFormatter {
     }
     if (this.#form === INFO || !this.#passes(EVENT_DEBUG, ev.source, 0)) return head;
     const format = p.debugMessages[ev.subtype];
+    const cached = error === "" && format !== undefined && !format.named && this.#form !== JSON_FORM;
+    if (cached) {
+      const hit = this.#debugLines.find(b, 0, DEBUG_WORDS, cpu);
+      if (hit !== "") return hit;
+    }
     const message =
       format === undefined
         ? `Unknown message type=${ev.subtype} arg1=${ev.arg1 >>> 0} arg2=${ev.arg2 >>> 0}`
@@ -350,7 +385,8 @@ export class MonitorFormatter {
     if (this.#form === JSON_FORM) {
       return `${head}{"cpu":"${cpuPrefix(cpu)}","type":"debug","message":${goQuote(message)}}\n`;
     }
-    return `${head}${cpuPrefix(cpu)} MARK ${hex32(ev.hash)} FROM ${ev.source} DEBUG: ${message}\n`;
+    const line = `${head}${cpuPrefix(cpu)} MARK ${hex32(ev.hash)} FROM ${ev.source} DEBUG: ${message}\n`;
+    return cached ? this.#debugLines.put(b, 0, DEBUG_WORDS, cpu, line) : line;
   }
 
   #capture(cpu: number, b: Uint8Array): string {

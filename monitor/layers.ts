@@ -5,6 +5,7 @@
 
 import { addAddrLength, type Chain, TCP_OPT_END, TCP_OPT_MPTCP, TCP_OPT_NOP } from "./dissect.js";
 import { be16, be32, bytesSpaced, DECIMAL, durationMs, hexOf, ip4Text, ip6Text, macText } from "./go_text.js";
+import { LineCache } from "./line_cache.js";
 import {
   L_ETHERNET,
   L_GENEVE,
@@ -20,44 +21,6 @@ import {
   L_VXLAN,
   type Profile,
 } from "./release.js";
-
-const SLOTS = 512;
-const STRIDE = 20;
-
-/** Finished lines by header words; a slot holds the last line that hashed there. */
-class LineCache {
-  readonly #keys = new Int32Array(SLOTS * STRIDE);
-  readonly #lines: string[] = new Array<string>(SLOTS).fill("");
-  #slot = 0;
-
-  /** The line for `words` 32-bit words at `off` and `extra`; "" after which `put` may store it. */
-  find(b: Uint8Array, off: number, words: number, extra: number): string {
-    let h = Math.imul(extra ^ words, 0x9e3779b1);
-    const end = off + words * 4;
-    for (let o = off; o < end; o += 4) h = Math.imul((h << 5) ^ (h >>> 27) ^ be32(b, o), 0x9e3779b1);
-    const slot = h >>> 23;
-    this.#slot = slot;
-    const keys = this.#keys;
-    const k = slot * STRIDE;
-    if (keys[k] !== words || keys[k + 1] !== extra) return "";
-    for (let i = 0, o = off; i < words; i++, o += 4) if (keys[k + 2 + i] !== be32(b, o)) return "";
-    return this.#lines[slot]!;
-  }
-
-  /** Stores the line that the last `find` missed. */
-  put(b: Uint8Array, off: number, words: number, extra: number, line: string): string {
-    const keys = this.#keys;
-    const k = this.#slot * STRIDE;
-    keys[k] = words;
-    keys[k + 1] = extra;
-    for (let i = 0, o = off; i < words; i++, o += 4) keys[k + 2 + i] = be32(b, o);
-    // A line put together from thirty pieces is a tree of them until somebody looks into it; looking now makes it one
-    // string, which every later use copies in one go. (No line begins with NUL: the look is not optimised away.)
-    if (line.charCodeAt(0) === 0) return "";
-    this.#lines[this.#slot] = line;
-    return line;
-  }
-}
 
 /** A list of bytes: up to four are listed, more are counted. */
 function byteList(b: Uint8Array, off: number, len: number): string {
