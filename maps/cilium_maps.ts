@@ -78,7 +78,7 @@ export interface CiliumMapsSnapshot {
   /** The maps it was taken from; only they take their programs back. */
   readonly owner: object;
   readonly maps: ReadonlyMap<string, MapSnapshot>;
-  readonly policy: ReadonlyMap<number, MapSnapshot>;
+  readonly policy: ReadonlyMap<number, { readonly map: LpmTrie; readonly state: MapSnapshot }>;
   readonly calls: readonly (object | null)[];
   readonly egressCalls: readonly (object | null)[];
   readonly events: PerfEventSnapshot;
@@ -251,9 +251,7 @@ export class CiliumMaps<P extends object = object> {
     const there = this.policy.get(epId);
     if (there !== undefined) return there;
     const map = new LpmTrie(policySpec(epId, this.#options.policyMapSize ?? POLICY_MAP_SIZE));
-    this.policy.set(epId, map);
-    while (this.policyByEndpoint.length <= epId) this.policyByEndpoint.push(undefined);
-    this.policyByEndpoint[epId] = map;
+    this.#setPolicyMap(epId, map);
     return map;
   }
 
@@ -299,8 +297,8 @@ export class CiliumMaps<P extends object = object> {
     const maps = new Map<string, MapSnapshot>();
     for (const [name, map] of this.#named) maps.set(name, map.save());
     for (const [name, map] of this.#nested) maps.set(name, map.save());
-    const policy = new Map<number, MapSnapshot>();
-    for (const [id, map] of this.policy) policy.set(id, map.save());
+    const policy = new Map<number, { map: LpmTrie; state: MapSnapshot }>();
+    for (const [id, map] of this.policy) policy.set(id, { map, state: map.save() });
     return {
       owner: this,
       maps,
@@ -320,13 +318,23 @@ export class CiliumMaps<P extends object = object> {
     for (const [name, map] of this.#named) map.restore(snapshot.maps.get(name)!);
     for (const [name, map] of this.#nested) map.restore(snapshot.maps.get(name)!);
     for (const id of [...this.policy.keys()]) if (!snapshot.policy.has(id)) this.removePolicyMap(id);
-    for (const [id, state] of snapshot.policy) this.addPolicyMap(id).restore(state);
+    for (const [id, { map, state }] of snapshot.policy) {
+      // An endpoint that was removed since gets the very map back that its programs have compiled in.
+      if (snapshot.owner === this) this.#setPolicyMap(id, map);
+      this.addPolicyMap(id).restore(state);
+    }
     this.cilium_events.restore(snapshot.events);
     this.cilium_signals.restore(snapshot.signals);
     if (snapshot.owner === this) {
       this.cilium_call_policy.restore(snapshot.calls as readonly (P | null)[]);
       this.cilium_egresscall_policy.restore(snapshot.egressCalls as readonly (P | null)[]);
     }
+  }
+
+  #setPolicyMap(epId: number, map: LpmTrie): void {
+    this.policy.set(epId, map);
+    while (this.policyByEndpoint.length <= epId) this.policyByEndpoint.push(undefined);
+    this.policyByEndpoint[epId] = map;
   }
 
   #tuned(spec: MapSpec): MapSpec {

@@ -153,7 +153,7 @@ describe("CiliumMaps", () => {
 
   it("returns to a snapshot as a whole, policy maps included", () => {
     const maps = createCiliumMaps({ clock, cpus: 2, maglevTableSize: 3 });
-    maps.addPolicyMap(1);
+    const policy = maps.addPolicyMap(1);
     for (const m of maps.all()) m.update(keyOf(m, 0), valueFor(m, 7), 0);
     const program = {};
     maps.cilium_call_policy.set(1, program);
@@ -171,6 +171,7 @@ describe("CiliumMaps", () => {
     maps.cilium_events.discard();
     maps.restore(snapshot);
     expect([maps.all().map(dumpHex), [...maps.policy.keys()]]).toEqual([before, [1]]);
+    expect(maps.policyByEndpoint[1]).toBe(policy);
     expect([maps.cilium_call_policy.get(1) === program, maps.cilium_events.read(() => {})]).toEqual([
       true,
       1,
