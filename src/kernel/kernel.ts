@@ -5,6 +5,7 @@ import { TimerQueue, VirtualClock } from "../base/clock.js";
 import { Prng } from "../base/prng.js";
 import type { RedirNeigh } from "../bpf/helpers.js";
 import { Skb } from "../bpf/skb.js";
+import type { CgroupHooks } from "./cgroup.js";
 import { processBacklogSkb } from "./dev.js";
 import { Netns } from "./netns.js";
 
@@ -155,6 +156,10 @@ export class Kernel {
   cpu = 0;
   readonly namespaces: Netns[] = [];
   readonly ri = new RedirectInfo();
+  /** Programs of the root cgroup; null: none. */
+  cgroup: CgroupHooks | null = null;
+  /** Last socket cookie given. */
+  sockCookies = 0;
   /** Drops of all namespaces, by reason. */
   readonly drops = new Float64Array(64);
   #nextNetns = 1;

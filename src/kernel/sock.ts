@@ -1,6 +1,7 @@
 // struct sock and struct inet_sock as far as packets show it, and the tables that packets are looked up in.
 
 import type { Skb } from "../bpf/skb.js";
+import type { SockName } from "./cgroup.js";
 import type { NetDevice } from "./device.js";
 import type { Netns } from "./netns.js";
 import type { RawSock } from "./raw.js";
@@ -54,7 +55,19 @@ export class Sock {
   ipId = 0;
   closed = false;
 
-  constructor(readonly ns: Netns) {}
+  /** SO_COOKIE: a number of its own on the machine. */
+  readonly cookie: number;
+
+  constructor(readonly ns: Netns) {
+    this.cookie = ++ns.kernel.sockCookies;
+  }
+
+  /** getpeername(): the other end as the application sees it (socket load balancing may hide the real one). */
+  peername(protocol: number, name: SockName): SockName {
+    name.set(this.daddr, this.dport);
+    this.ns.kernel.cgroup?.getpeername4(this, protocol, name);
+    return name;
+  }
 
   nextIpId(): number {
     const id = this.ipId;

@@ -10,6 +10,7 @@
 import type { Timer } from "../base/clock.js";
 import type { Skb } from "../bpf/skb.js";
 import { Step } from "../bpf/steps.js";
+import { SockName } from "./cgroup.js";
 import { csum_fold, csum_partial, csum_pseudo } from "./csum.js";
 import { ip_build_header, ip_local_out } from "./ip_output.js";
 import type { Netns } from "./netns.js";
@@ -219,8 +220,12 @@ export class TcpSock extends Sock {
   }
 
   /** tcp_v4_connect: sends the SYN; `connected` or `err` tell the outcome. 0 or a negative errno. */
-  connect(daddr: number, dport: number): number {
+  connect(addr: number, port: number): number {
     const ns = this.ns;
+    const name = new SockName().set(addr, port);
+    const refused = ns.kernel.cgroup?.connect4(this, 6, name) ?? 0;
+    if (refused !== 0) return refused;
+    const { ip: daddr, port: dport } = name;
     const f = flowOut(ns);
     f.daddr = daddr;
     f.saddr = this.saddr;
@@ -523,6 +528,7 @@ export class TcpSock extends Sock {
     this.#rtx = [];
     this.#queue = [];
     this.#rcvShutdown = true;
+    this.ns.kernel.cgroup?.release(this, 6);
     this.onEvent?.();
   }
 

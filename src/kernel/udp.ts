@@ -2,6 +2,7 @@
 
 import type { Skb } from "../bpf/skb.js";
 import { Step } from "../bpf/steps.js";
+import { SockName } from "./cgroup.js";
 import { csum_fold, csum_partial, csum_tcpudp } from "./csum.js";
 import * as R from "./drop_reason.js";
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_PORT_UNREACH, icmp_send } from "./icmp.js";
@@ -20,6 +21,8 @@ import {
 import { alloc_local_skb, consume_skb, kfree_skb_reason } from "./skbuff.js";
 import { Mib } from "./snmp.js";
 import { SO_EE_ORIGIN_LOCAL, Sock } from "./sock.js";
+
+const sockName = new SockName();
 
 const EMSGSIZE = 90;
 const EADDRINUSE = 98;
@@ -57,8 +60,12 @@ export class UdpSock extends Sock {
   }
 
   /** 0 or a negative errno. */
-  connect(daddr: number, dport: number): number {
+  connect(addr: number, port: number): number {
     const ns = this.ns;
+    const name = sockName.set(addr, port);
+    const refused = ns.kernel.cgroup?.connect4(this, 17, name) ?? 0;
+    if (refused !== 0) return refused;
+    const { ip: daddr, port: dport } = name;
     const f = flowOut(ns);
     f.daddr = daddr;
     f.saddr = this.saddr;
@@ -80,10 +87,20 @@ export class UdpSock extends Sock {
   }
 
   /** udp_sendmsg: 0 or a negative errno. `id`: the walk's id. */
-  sendto(data: Uint8Array, daddr = this.daddr, dport = this.dport, id = 0): number {
+  sendto(data: Uint8Array, addr = this.daddr, port = this.dport, id = 0): number {
     const ns = this.ns;
     if (this.err !== 0) return -this.takeError();
     if (this.sport === 0) this.bind(0, 0);
+    let daddr = addr;
+    let dport = port;
+    // A connected socket was translated at connect().
+    if (!this.connected && ns.kernel.cgroup !== null) {
+      const name = sockName.set(addr, port);
+      const refused = ns.kernel.cgroup.sendmsg4(this, 17, name);
+      if (refused !== 0) return refused;
+      daddr = name.ip;
+      dport = name.port;
+    }
     const f = flowOut(ns);
     f.daddr = daddr;
     f.saddr = this.saddr;
@@ -140,6 +157,7 @@ export class UdpSock extends Sock {
       if (list.length === 0) t.delete(this.sport);
     }
     this.closed = true;
+    this.ns.kernel.cgroup?.release(this, 17);
   }
 }
 
@@ -240,10 +258,13 @@ export function udp_rcv(ns: Netns, skb: Skb): void {
   }
   mib[Mib.UdpInDatagrams]!++;
   if (ns.recorder !== null) ns.recorder.step(Step.DELIVER, skb, sk, 17, 0, 0);
+  // What recvmsg() will say of the sender.
+  const peer = sockName.set(saddr, sport);
+  ns.kernel.cgroup?.recvmsg4(sk, 17, peer);
   const dg: Datagram = {
     data: skb.bytes.slice(d + 8, skb.tail),
-    from: saddr,
-    sport,
+    from: peer.ip,
+    sport: peer.port,
     to: daddr,
     ttl: skb.bytes[n + 8]!,
     tos: skb.bytes[n + 1]!,

@@ -125,12 +125,27 @@ export function resolveEndpoint(lab: TrafficHost, text: string): EndpointRef {
       if (h === undefined) throw missing("host", lab.machines.hosts.keys());
       return { text, ns: h.ns, ip4: primary(h.ns) };
     }
+    case "service": {
+      const [namespace, name] = parts.length === 2 ? ["default", parts[1]] : [parts[1], parts[2]];
+      const services = lab.cluster.model.objects.filter((o) => o.kind === "Service");
+      const s = services.find((o) => o.metadata.namespace === namespace && o.metadata.name === name);
+      if (s === undefined)
+        throw missing(
+          "service",
+          services.map((o) => `${o.metadata.namespace}/${o.metadata.name}`),
+        );
+      const ip = (s.raw.spec as { clusterIP?: unknown } | undefined)?.clusterIP;
+      const ip4 = typeof ip === "string" ? tryParseIpv4(ip) : undefined;
+      if (ip4 === undefined)
+        throw new PodpathError("USAGE", `service ${namespace}/${name} has no IPv4 clusterIP`);
+      return { text, ns: undefined, ip4 };
+    }
     default: {
       const ip4 = tryParseIpv4(text);
       if (ip4 === undefined) {
         throw new PodpathError(
           "USAGE",
-          `${text} is neither pod/NAME, pod/NAMESPACE/NAME, node/NAME, host/NAME nor an address`,
+          `${text} is neither pod/NAME, pod/NAMESPACE/NAME, service/NAME, node/NAME, host/NAME nor an address`,
         );
       }
       return {

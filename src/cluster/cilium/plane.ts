@@ -56,6 +56,7 @@ import {
 } from "./policy/resolve.js";
 import { ServiceMaps } from "./service_maps.js";
 import { type LbCluster, type LbFrontend, nodeFrontends, readServices } from "./services.js";
+import { SockHooks } from "./sock_hooks.js";
 
 /** An endpoint as the agent keeps it. */
 export interface CiliumEndpoint {
@@ -294,6 +295,8 @@ export class CiliumPlane implements ControlPlane {
       overlay.tc_ingress = onOverlay.from_overlay;
       overlay.tc_egress = onOverlay.to_overlay;
     }
+    if (a.socketLb && a.kubeProxyReplacement)
+      machine.kernel.cgroup = new SockHooks(node.datapath.loadSock(vars({})));
     // Native devices get programs only when some feature needs them there.
     if (a.kubeProxyReplacement || a.bpfMasquerade || a.hostFirewall) {
       for (const dev of machine.nics) {
