@@ -5,7 +5,9 @@
 // Differs from the kernel: no trie. One hash table holds all entries under (prefix length, masked data), and a
 // look-up tries the prefix lengths in use, longest first. Cilium's tries use few lengths (policy: 40, 48, 64 and
 // the port ranges between; ipcache: 64 for nearly everything) and look up full-length keys, so this touches one or
-// two cache lines a length where a trie walks a pointer for every differing bit. Results are the same.
+// two cache lines a length where a trie walks a pointer for every differing bit. Results are the same. A filter over
+// the first data word (the identity of a policy key) tells which lengths are worth trying, so that port ranges of one
+// identity do not slow the others down.
 
 import { EEXIST, EINVAL, ENOENT, ENOSPC } from "../src/base/errno.js";
 import { PodpathError } from "../src/base/errors.js";
@@ -30,15 +32,26 @@ for (let len = 0; len <= 64; len++) {
   MASK_HI[len] = len === 64 ? -1 : len > 32 ? PARTIAL[len - 32] : 0;
 }
 
+/** Multiplier that spreads the first data word over the filter. */
+const FILTER_MUL = 0x9e3779b1 | 0;
+const MIN_FILTER_BITS = 6;
+
 export class LpmTrie extends TableMap {
   /** Bits of data: the longest prefix. */
   readonly maxPrefixlen: number;
   /** Entries of each prefix length. */
   readonly #perLength: Int32Array;
-  /** The lengths in use, longest first. */
+  /** The lengths in use, longest first, and where in the list those of at most 64 and at most 32 bits begin. */
   #lengths = new Int32Array(0);
-  /** Index in `#lengths` of the first one of at most 64 bits. */
-  #firstShort = 0;
+  #from64 = 0;
+  #from32 = 0;
+  /**
+   * Which lengths of 33 to 64 bits exist beside a given first data word: bit (length - 33), in the place that the
+   * word hashes to. Entries whose words share a place share their bits, and a removal leaves its bit behind until
+   * the filter is made again; a bit too many only costs a probe.
+   */
+  #filter = new Int32Array(1 << MIN_FILTER_BITS);
+  #filterShift = 32 - MIN_FILTER_BITS;
   /** Hash states after 0, 1, 2 ... whole words of the key being looked up. */
   readonly #states: Int32Array;
 
@@ -64,7 +77,6 @@ export class LpmTrie extends TableMap {
       if (slot >= 0) return slot;
     }
     // Prefixes of up to 64 bits, which is all there are in the maps of IPv4 and in the policy maps.
-    const lengths = this.#lengths;
     const table = this.table;
     const index = table.index;
     const mask = table.mask;
@@ -72,29 +84,36 @@ export class LpmTrie extends TableMap {
     const stride = table.stride;
     const keyAt = table.keyAt;
     const lo = key[1];
-    const hi = this.keyWords > 2 ? key[2] : 0;
-    for (let l = this.#firstShort; l < lengths.length; l++) {
+    if (limit > 32) {
+      const hi = key[2];
+      let lengths = this.#filter[Math.imul(lo, FILTER_MUL) >>> this.#filterShift];
+      // Bits above limit - 33 are of longer prefixes.
+      if (limit < 64) lengths &= (2 << (limit - 33)) - 1;
+      while (lengths !== 0) {
+        const bit = 31 - Math.clz32(lengths);
+        lengths ^= 1 << bit;
+        const len = bit + 33;
+        const maskHi = MASK_HI[len];
+        const h = hash2(lo, hi & maskHi, len);
+        for (let i = (h << 1) & mask; index[i] !== 0; i = (i + 2) & mask) {
+          if (index[i] !== h) continue;
+          const slot = index[i + 1];
+          const at = Math.imul(slot, stride) + keyAt;
+          if (rows[at] === len && rows[at + 1] === lo && ((rows[at + 2] ^ hi) & maskHi) === 0) return slot;
+        }
+      }
+    }
+    const lengths = this.#lengths;
+    for (let l = this.#from32; l < lengths.length; l++) {
       const len = lengths[l];
       if (len > limit) continue;
       const maskLo = MASK_LO[len];
-      const maskHi = MASK_HI[len];
-      const h = hash2(lo & maskLo, hi & maskHi, len);
-      let i = (h << 1) & mask;
-      for (;;) {
-        const t = index[i];
-        if (t === 0) break;
-        if (t === h) {
-          const slot = index[i + 1];
-          const at = Math.imul(slot, stride) + keyAt;
-          if (
-            rows[at] === len &&
-            ((rows[at + 1] ^ lo) & maskLo) === 0 &&
-            (maskHi === 0 || ((rows[at + 2] ^ hi) & maskHi) === 0)
-          ) {
-            return slot;
-          }
-        }
-        i = (i + 2) & mask;
+      const h = hash2(lo & maskLo, 0, len);
+      for (let i = (h << 1) & mask; index[i] !== 0; i = (i + 2) & mask) {
+        if (index[i] !== h) continue;
+        const slot = index[i + 1];
+        const at = Math.imul(slot, stride) + keyAt;
+        if (rows[at] === len && ((rows[at + 1] ^ lo) & maskLo) === 0) return slot;
       }
     }
     return NONE;
@@ -108,7 +127,7 @@ export class LpmTrie extends TableMap {
     // The states of the first (longest) length serve all shorter ones.
     let have = 0;
     states[0] = HASH_SEED;
-    for (let l = 0; l < this.#firstShort; l++) {
+    for (let l = 0; l < this.#from64; l++) {
       const len = lengths[l];
       if (len > limit) continue;
       const whole = len >>> 5;
@@ -180,6 +199,8 @@ export class LpmTrie extends TableMap {
     table.fill(table.take(), key, this.#hashPrefix(key), value, 0);
     this.sync();
     if (this.#perLength[len]++ === 0) this.#listLengths();
+    if (table.count > this.#filter.length) this.#makeFilter(this.#filter.length * 2);
+    else this.#addToFilter(len, key[1]);
     return 0;
   }
 
@@ -191,13 +212,17 @@ export class LpmTrie extends TableMap {
     // The given key has the same prefix, so it hashes alike.
     this.table.unlink(slot, this.#hashPrefix(key));
     this.table.free(slot);
-    if (--this.#perLength[len] === 0) this.#listLengths();
+    if (--this.#perLength[len] === 0) {
+      this.#listLengths();
+      this.#makeFilter(this.#filter.length);
+    }
     return 0;
   }
 
   override clear(): void {
     super.clear();
     this.#perLength.fill(0);
+    this.#filter.fill(0);
     this.#listLengths();
   }
 
@@ -207,6 +232,21 @@ export class LpmTrie extends TableMap {
       this.#perLength[keys[at]]++;
     });
     this.#listLengths();
+    let size = 1 << MIN_FILTER_BITS;
+    while (size < this.size) size *= 2;
+    this.#makeFilter(size);
+  }
+
+  /** Makes the filter again, from the entries there are. */
+  #makeFilter(size: number): void {
+    this.#filter = new Int32Array(size);
+    this.#filterShift = 1 + Math.clz32(size);
+    this.forEachSlot((_slot, keys, at) => this.#addToFilter(keys[at], keys[at + 1]));
+  }
+
+  #addToFilter(len: number, lo: number): void {
+    if (len < 33 || len > 64) return;
+    this.#filter[Math.imul(lo, FILTER_MUL) >>> this.#filterShift] |= 1 << (len - 33);
   }
 
   /** Hash of the prefix of a key; bits behind it do not count. */
@@ -228,7 +268,7 @@ export class LpmTrie extends TableMap {
     const lengths: number[] = [];
     for (let len = this.maxPrefixlen; len >= 0; len--) if (this.#perLength[len] > 0) lengths.push(len);
     this.#lengths = Int32Array.from(lengths);
-    this.#firstShort = lengths.findIndex((len) => len <= 64);
-    if (this.#firstShort < 0) this.#firstShort = lengths.length;
+    this.#from64 = lengths.filter((len) => len > 64).length;
+    this.#from32 = lengths.filter((len) => len > 32).length;
   }
 }
