@@ -34,6 +34,7 @@ export function zeros(n: number): string {
 export function put(map: BpfMap, key: readonly string[], value: readonly string[]): void {
   const words = (parts: readonly string[], count: number, size: number): Int32Array => {
     const bytes = fromHex(parts.join(""));
+    if (bytes === undefined) throw new Error(`not hex: ${parts.join(" ")}`);
     if (bytes.length > size) throw new Error(`${bytes.length} bytes for a field of ${size}`);
     const out = new Int32Array(count);
     new Uint8Array(out.buffer).set(bytes);

@@ -492,7 +492,7 @@ function hostPorts(pod: PodModel, ctx: LbNodeContext): LbFrontendSpec[] {
     const loopback = wanted !== undefined && (wanted === "::1" || wanted.startsWith("127."));
     let addresses: string[];
     if (wanted === undefined || isUnspecified(wanted)) addresses = ["0.0.0.0", "::"];
-    // A loopback address becomes the surrogate, which nothing from outside can reach.
+    // A loopback address becomes the surrogate; a flag says what it stands for.
     else addresses = [loopback ? (wanted.includes(":") ? "::" : "0.0.0.0") : wanted];
     const service: LbService = {
       namespace: pod.namespace,
