@@ -6,7 +6,7 @@ import type { NetDevice } from "../device.js";
 import { IFF_LOOPBACK } from "../device.js";
 import { FIB_LOOKUP_IGNORE_LINKSTATE, FibResult, Flowi4, RTN_LOCAL, RTN_UNICAST } from "../fib.js";
 import type { Netns } from "../netns.js";
-import type { Sock } from "../sock.js";
+import { Sock } from "../sock.js";
 import { IP_CT_UNTRACKED } from "./hooks.js";
 import type { IpSet, SetPacket } from "./ipset.js";
 import {
@@ -1200,7 +1200,7 @@ class HashlimitMatch extends XtMatch {
     for (let i = 0; i < m.length; i++) {
       if (m[i] === "srcip") k0 = cx.saddr & this.srcMask;
       else if (m[i] === "dstip") k1 = cx.daddr & this.dstMask;
-      else {
+      else if (hasPorts(cx.proto)) {
         if (cx.fragoff !== 0 || cx.thoff + 4 > cx.skb.tail) {
           cx.hotdrop = true;
           return false;
@@ -1358,6 +1358,11 @@ class HashlimitBuilder implements MatchBuilder {
   }
 }
 
+/** proto_ports_offset: protocols whose header begins with ports (or, for ESP, something in their place). */
+function hasPorts(proto: number): boolean {
+  return proto === 6 || proto === 17 || proto === 33 || proto === 50 || proto === 132 || proto === 136;
+}
+
 /** What the owner match knows of a socket's process. */
 interface Owned {
   readonly uid?: number;
@@ -1372,8 +1377,9 @@ class OwnerMatch extends XtMatch {
   existsInv = false;
 
   match(cx: XtContext): boolean {
-    const sk = cx.skb.sk as Owned | null;
-    if (sk === null) {
+    const sk = cx.skb.sk as (Sock & Owned) | null;
+    // The kernel's own sockets (ICMP, resets) belong to no process.
+    if (sk === null || Object.getPrototypeOf(sk) === Sock.prototype) {
       if (this.exists && !this.existsInv) return false;
       if (this.uid !== null && !this.uid.inv) return false;
       return this.gid === null || this.gid.inv;
