@@ -54,6 +54,8 @@ export interface StepPace {
   readonly tsoSegs?: number;
 }
 
+const COUNTERS_LATER_MS = 1000;
+
 /** What a step that only read texts is taken to have lasted. */
 const TOOLS_MS = 500;
 
@@ -82,7 +84,10 @@ export function runLab(topo: LabTopology, paces: readonly StepPace[] = []): LabR
     else results.push({ step: op.id, result: traffic.run(op, paces[i] ?? {}) });
   });
   traffic.sleep((topo.linger ?? 0.15) * 1000);
-  return { built, kernel, frames: new Map([...taps].map(([f, t]) => [f, t.frames])), results };
+  const frames = new Map([...taps].map(([f, t]) => [f, [...t.frames]]));
+  // The counters are read about a second after the captures end: what was under way still counts.
+  traffic.sleep(COUNTERS_LATER_MS);
+  return { built, kernel, frames, results };
 }
 
 function readJson(path: string): unknown {

@@ -168,6 +168,9 @@ function countOut(ns: Netns, type: number): void {
     case ICMP_ECHOREPLY:
       mib[Mib.IcmpOutEchoReps]!++;
       break;
+    case ICMP_TIMESTAMP:
+      mib[Mib.IcmpOutTimestamps]!++;
+      break;
     case ICMP_TIMESTAMPREPLY:
       mib[Mib.IcmpOutTimestampReps]!++;
       break;
@@ -266,8 +269,7 @@ function icmp_finish(
   const d = e.data;
   e.view.setUint16(d + 2, csum_fold(csum_partial(e.bytes, d, e.tail - d, 0)), false);
   if (about !== null && about.nfct !== null) nf_ct_attach(e, about);
-  countOut(ns, type);
-  ip_push_packet(ns, e, rt, icmpSock(ns), saddr, daddr, 1, tos, ns.sysctl.ip_default_ttl);
+  ip_push_packet(ns, e, rt, icmpSock(ns), saddr, daddr, 1, tos, ns.sysctl.ip_default_ttl, type);
 }
 
 /** ipv4_link_failure: a neighbour of this packet's way does not answer. */
@@ -397,7 +399,7 @@ function icmp_reply(ns: Netns, skb: Skb, type: number): void {
   }
   const src = f.saddr;
   ip_options_echo(skb, r);
-  icmp_finish(ns, r, rt, src, daddr, tos, type, null);
+  icmp_finish(ns, r, rt, src, daddr, tos, ICMP_ECHOREPLY, null);
 }
 
 /** icmp_unreach: an error about a packet of this host. */

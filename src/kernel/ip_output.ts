@@ -10,7 +10,7 @@ import { ETH_P_IP } from "./eth.js";
 import { RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from "./fib.js";
 import { jhash_3words } from "./flow_dissector.js";
 import { skb_gso_segment } from "./gso.js";
-import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, icmp_send } from "./icmp.js";
+import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, icmp_out_count, icmp_send } from "./icmp.js";
 import { ip_options_fragment } from "./ip_options.js";
 import { neigh_for_nexthop, neigh_output } from "./neighbour.js";
 import { NF_ACCEPT, NF_DROP, NF_INET_LOCAL_OUT, NF_INET_POST_ROUTING, nf_hook } from "./netfilter/hooks.js";
@@ -312,6 +312,7 @@ export function ip_push_packet(
   proto: number,
   tos: number,
   ttl: number,
+  icmpType = -1,
 ): number {
   const len = skb.tail - skb.data + 20;
   const mtu = sk.pmtudisc >= IP_PMTUDISC_PROBE ? rt.dev.mtu : ip_dst_mtu_maybe_forward(ns, rt, false);
@@ -321,6 +322,8 @@ export function ip_push_packet(
     consume_skb(ns.kernel, skb);
     return -EMSGSIZE;
   }
+  // __ip_make_skb counts by fl4_icmp_type, which icmp_reply does not set: its messages count as echo replies.
+  if (proto === 1) icmp_out_count(ns, icmpType >= 0 ? icmpType : skb.bytes[skb.data]!);
   const df =
     sk.pmtudisc === 2 ||
     sk.pmtudisc === IP_PMTUDISC_PROBE ||

@@ -10,6 +10,7 @@ import { ip_output, ip_push_packet, ip_select_ident, ip_select_ttl } from "./ip_
 import { NF_ACCEPT, NF_DROP, NF_INET_LOCAL_OUT, nf_hook } from "./netfilter/hooks.js";
 import type { Netns } from "./netns.js";
 import {
+  dst_mtu,
   FLOWI_FLAG_ANYSRC,
   FLOWI_FLAG_KNOWN_NH,
   flowOut,
@@ -18,7 +19,7 @@ import {
   outputErrno,
 } from "./route.js";
 import { alloc_local_skb, kfree_skb_reason } from "./skbuff.js";
-import { IP_PMTUDISC_DONT, SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_LOCAL, Sock } from "./sock.js";
+import { IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE, SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_LOCAL, Sock } from "./sock.js";
 
 const EMSGSIZE = 90;
 const EPERM = 1;
@@ -67,10 +68,10 @@ export class RawSock extends Sock {
     skb.tail = d + data.length;
     if (!this.hdrincl) {
       if (ns.recorder !== null) ns.recorder.step(Step.ORIGIN, skb, this, this.protocol, 0, 0);
-      if (this.protocol === 1) icmp_out_count(ns, data[0]!);
+      const mtu = this.pmtudisc >= IP_PMTUDISC_PROBE ? rt.dev.mtu : dst_mtu(ns, rt);
       return this.#report(
         ip_push_packet(ns, skb, rt, this, saddr, f.daddr, this.protocol, this.tos, ip_select_ttl(ns, this)),
-        rt.dev.mtu,
+        mtu,
       );
     }
     // raw_send_hdrinc
