@@ -206,7 +206,8 @@ function resolve_srcid_ipv4(ctx: Ctx, srcid: number): number {
     // Masqueraded traffic has the host's address too: only the mark can say that it is the host.
     if (ipcache_srcid !== HOST_ID) id = ipcache_srcid;
   }
-  cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED4 : DBG_IP_ID_MAP_FAILED4, saddr, id);
+  if (ctx.def.DEBUG)
+    cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED4 : DBG_IP_ID_MAP_FAILED4, saddr, id);
   return id;
 }
 
@@ -220,7 +221,8 @@ function resolve_srcid_ipv6(ctx: Ctx, srcid: number): number {
     ipcache_srcid = ipcacheSecIdentity(ctx.maps.cilium_ipcache_v2, info);
     if (ipcache_srcid !== HOST_ID) id = ipcache_srcid;
   }
-  cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED6 : DBG_IP_ID_MAP_FAILED6, addr6[3], id);
+  if (ctx.def.DEBUG)
+    cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED6 : DBG_IP_ID_MAP_FAILED6, addr6[3], id);
   return id;
 }
 

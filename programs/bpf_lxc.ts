@@ -593,7 +593,8 @@ function handle_ipv4_from_lxc(ctx: Ctx): number {
     skip_tunnel = (ipcacheFlags(ipcache, info) & IPCACHE_F_SKIP_TUNNEL) !== 0;
   }
   dst_sec_identity = dst_id;
-  cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED4 : DBG_IP_ID_MAP_FAILED4, daddr, dst_id);
+  if (ctx.def.DEBUG)
+    cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED4 : DBG_IP_ID_MAP_FAILED4, daddr, dst_id);
 
   const buf = ctx.ct_buffer4;
   const tuple = buf.tuple;
@@ -610,7 +611,7 @@ function handle_ipv4_from_lxc(ctx: Ctx): number {
         from_l7lb = ctx_load_meta(ctx, CB_FROM_HOST) === FROM_HOST_L7_LB;
         // The L7 load balancer comes first, policy meets what it sends.
         if (res.proxy_port > 0) {
-          cilium_dbg3(ctx, DBG_L7_LB, tuple.daddr, tuple.saddr, bswap16(res.proxy_port));
+          if (ctx.def.DEBUG) cilium_dbg3(ctx, DBG_L7_LB, tuple.daddr, tuple.saddr, bswap16(res.proxy_port));
           break;
         }
       }
@@ -877,7 +878,7 @@ function ipv4_forward_to_destination(
     ETH_P_IP,
     site.LXC_V4_TO_STACK,
   );
-  cilium_dbg_capture(ctx, DBG_CAPTURE_DELIVERY, 0);
+  if (ctx.def.DEBUG) cilium_dbg_capture(ctx, DBG_CAPTURE_DELIVERY, 0);
   return CTX_ACT_OK;
 }
 
@@ -886,7 +887,7 @@ export function tail_policy_denied_ipv4(ctx: Ctx): number {
   const verdict = ctx_load_meta(ctx, CB_VERDICT);
   let ret = generate_icmp4_reply(ctx, ICMP_DEST_UNREACH, ICMP_PKT_FILTERED);
   if (ret === 0) {
-    cilium_dbg_capture(ctx, DBG_CAPTURE_DELIVERY, ctx.skb.ifindex);
+    if (ctx.def.DEBUG) cilium_dbg_capture(ctx, DBG_CAPTURE_DELIVERY, ctx.skb.ifindex);
     ret = redirect_self(ctx);
     if (ret >= 0) {
       update_metrics(ctx, ctx_full_len(ctx), METRIC_EGRESS, -verdict & 0xff, site.LXC_POLICY_DENIED);
@@ -1111,7 +1112,8 @@ function handle_ipv6_from_lxc(ctx: Ctx): number {
     skip_tunnel = (ipcacheFlags(ipcache, info) & IPCACHE_F_SKIP_TUNNEL) !== 0;
   }
   dst_sec_identity = dst_id;
-  cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED6 : DBG_IP_ID_MAP_FAILED6, addr6[3], dst_id);
+  if (ctx.def.DEBUG)
+    cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED6 : DBG_IP_ID_MAP_FAILED6, addr6[3], dst_id);
 
   if (def.ENABLE_PER_PACKET_LB) {
     const meta = ctx_load_and_clear_meta(ctx, CB_CT_STATE);
@@ -1135,7 +1137,8 @@ function handle_ipv6_from_lxc(ctx: Ctx): number {
       if (def.ENABLE_L7_LB) {
         from_l7lb = ctx_load_meta(ctx, CB_FROM_HOST) === FROM_HOST_L7_LB;
         if (res.proxy_port > 0) {
-          cilium_dbg3(ctx, DBG_L7_LB, tuple.daddrP4, tuple.saddrP4, bswap16(res.proxy_port));
+          if (ctx.def.DEBUG)
+            cilium_dbg3(ctx, DBG_L7_LB, tuple.daddrP4, tuple.saddrP4, bswap16(res.proxy_port));
           break;
         }
       }
@@ -1378,7 +1381,7 @@ function ipv6_forward_to_destination(
     ETH_P_IPV6,
     site.LXC_V6_TO_STACK,
   );
-  cilium_dbg_capture(ctx, DBG_CAPTURE_DELIVERY, 0);
+  if (ctx.def.DEBUG) cilium_dbg_capture(ctx, DBG_CAPTURE_DELIVERY, 0);
   return CTX_ACT_OK;
 }
 
@@ -1939,9 +1942,10 @@ export function tail_ipv4_to_endpoint(ctx: Ctx): number {
         // Masqueraded traffic has the host's address too: only the mark can say that it is the host.
         if (id !== HOST_ID) src_id = id;
       }
-      cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED4 : DBG_IP_ID_MAP_FAILED4, saddr, src_id);
+      if (ctx.def.DEBUG)
+        cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED4 : DBG_IP_ID_MAP_FAILED4, saddr, src_id);
     }
-    cilium_dbg(ctx, DBG_LOCAL_DELIVERY, ctx.config.endpoint_id, ctx.config.security_label);
+    if (ctx.def.DEBUG) cilium_dbg(ctx, DBG_LOCAL_DELIVERY, ctx.config.endpoint_id, ctx.config.security_label);
     if (ctx.def.LOCAL_DELIVERY_METRICS) {
       update_metrics(ctx, ctx_full_len(ctx), METRIC_INGRESS, REASON_FORWARDED, site.LXC_V4_TO_ENDPOINT);
     }
@@ -1991,9 +1995,10 @@ export function tail_ipv6_to_endpoint(ctx: Ctx): number {
         const id = ipcacheSecIdentity(ctx.maps.cilium_ipcache_v2, info);
         if (id !== HOST_ID) src_id = id;
       }
-      cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED6 : DBG_IP_ID_MAP_FAILED6, addr6[3], src_id);
+      if (ctx.def.DEBUG)
+        cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED6 : DBG_IP_ID_MAP_FAILED6, addr6[3], src_id);
     }
-    cilium_dbg(ctx, DBG_LOCAL_DELIVERY, ctx.config.endpoint_id, ctx.config.security_label);
+    if (ctx.def.DEBUG) cilium_dbg(ctx, DBG_LOCAL_DELIVERY, ctx.config.endpoint_id, ctx.config.security_label);
     if (ctx.def.LOCAL_DELIVERY_METRICS) {
       update_metrics(ctx, ctx_full_len(ctx), METRIC_INGRESS, REASON_FORWARDED, site.LXC_V6_TO_ENDPOINT);
     }

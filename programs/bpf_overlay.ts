@@ -114,7 +114,7 @@ export function cil_from_overlay(ctx: Ctx): number {
     if (ctx.helpers.skb_get_tunnel_key(ctx.skb, key, 0) < 0) {
       ret = DROP_NO_TUNNEL_KEY;
     } else {
-      cilium_dbg(ctx, DBG_DECAP, key.id, key.label);
+      if (ctx.def.DEBUG) cilium_dbg(ctx, DBG_DECAP, key.id, key.label);
       src_id = get_id_from_tunnel_id(ctx, key.id, proto);
       // Nodes send their own traffic as that of a remote node: nobody may claim to be this host.
       if (src_id === HOST_ID) ret = DROP_INVALID_IDENTITY;
@@ -226,7 +226,7 @@ function ipv4_host_delivery(ctx: Ctx): number {
   const host = ctx.def.CILIUM_HOST_MAC;
   const ret = ipv4_l3(ctx, ETH_HLEN, mac_lo(router), mac_hi(router), mac_lo(host), mac_hi(host));
   if (ret !== CTX_ACT_OK) return ret;
-  cilium_dbg_capture(ctx, DBG_CAPTURE_DELIVERY, ctx.def.CILIUM_HOST_IFINDEX);
+  if (ctx.def.DEBUG) cilium_dbg_capture(ctx, DBG_CAPTURE_DELIVERY, ctx.def.CILIUM_HOST_IFINDEX);
   return ctx_redirect(ctx, ctx.def.CILIUM_HOST_IFINDEX, BPF_F_INGRESS);
 }
 
@@ -275,7 +275,7 @@ function handle_ipv6(ctx: Ctx): number {
   if (ret !== CTX_ACT_OK) return ret;
   eth_store_saddr_bytes(ctx, ctx.config.interface_mac);
   eth_store_daddr_bytes(ctx, def.CILIUM_HOST_MAC);
-  cilium_dbg_capture(ctx, DBG_CAPTURE_DELIVERY, def.CILIUM_HOST_IFINDEX);
+  if (ctx.def.DEBUG) cilium_dbg_capture(ctx, DBG_CAPTURE_DELIVERY, def.CILIUM_HOST_IFINDEX);
   return ctx_redirect(ctx, def.CILIUM_HOST_IFINDEX, BPF_F_INGRESS);
 }
 

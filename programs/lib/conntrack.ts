@@ -88,6 +88,8 @@ import {
 import {
   bpf_mono_now,
   bpf_sec_to_mono,
+  CT_STATE_CLOSING,
+  CT_STATE_SYN,
   type CtState,
   type Ctx,
   ctx_full_len,
@@ -225,6 +227,14 @@ function matches_types(
   return (types & CT_ENTRY_SVC) !== 0 && entryRevNat === rev_nat_index;
 }
 
+// Bits of an entry that a state takes over; lb_loopback only in bpf_lxc (USE_LOOPBACK_LB).
+const STATE_BITS =
+  CT_ENTRY_NODE_PORT |
+  CT_ENTRY_DSR_INTERNAL |
+  CT_ENTRY_PROXY_REDIRECT |
+  CT_ENTRY_FROM_L7LB |
+  CT_ENTRY_FROM_TUNNEL;
+
 // ct_lookup_fill_state().
 function fill_state(
   state: CtState,
@@ -234,26 +244,25 @@ function fill_state(
   syn: boolean,
   pods: boolean,
 ): void {
-  const f = words[at + CT_FLAGS_W]!;
+  const f = words[at + CT_FLAGS_W];
   state.rev_nat_index = f >>> 16;
   if (dir === CT_SERVICE) {
-    state.backend_id = words[at + CT_BACKEND_ID_W]!;
-    state.syn = syn;
+    state.backend_id = words[at + CT_BACKEND_ID_W];
+    if (syn) state.flags |= CT_STATE_SYN;
     return;
   }
-  // Only bpf_lxc is compiled with USE_LOOPBACK_LB.
-  if (pods) state.loopback = (f & CT_ENTRY_LB_LOOPBACK) !== 0;
-  state.node_port = (f & CT_ENTRY_NODE_PORT) !== 0;
-  state.dsr_internal = (f & CT_ENTRY_DSR_INTERNAL) !== 0;
-  state.proxy_redirect = (f & CT_ENTRY_PROXY_REDIRECT) !== 0;
-  state.from_l7lb = (f & CT_ENTRY_FROM_L7LB) !== 0;
-  state.from_tunnel = (f & CT_ENTRY_FROM_TUNNEL) !== 0;
-  const nat = state.nat_addr;
-  nat[0] = words[at + CT_NAT_ADDR_W]!;
-  nat[1] = words[at + CT_NAT_ADDR_W + 1]!;
-  nat[2] = words[at + CT_NAT_ADDR_W + 2]!;
-  nat[3] = words[at + CT_NAT_ADDR_W + 3]!;
-  state.nat_port = words[at + CT_NAT_PORT_W]! & 0xffff;
+  const bits = pods ? STATE_BITS | CT_ENTRY_LB_LOOPBACK : STATE_BITS;
+  state.flags = (state.flags & ~bits) | (f & bits);
+  const nat_port = words[at + CT_NAT_PORT_W] & 0xffff;
+  // Only DSR entries carry an address, and then a port with it.
+  if (nat_port !== 0 || state.nat_port !== 0) {
+    const nat = state.nat_addr;
+    nat[0] = words[at + CT_NAT_ADDR_W];
+    nat[1] = words[at + CT_NAT_ADDR_W + 1];
+    nat[2] = words[at + CT_NAT_ADDR_W + 2];
+    nat[3] = words[at + CT_NAT_ADDR_W + 3];
+    state.nat_port = nat_port;
+  }
 }
 
 /**
@@ -287,7 +296,7 @@ function __ct_lookup(
     ctx.monitor = ctx.config.trace_payload_len;
     return CT_NEW;
   }
-  cilium_dbg(ctx, DBG_CT_MATCH, words[at + CT_LIFETIME_W]!, fw >>> 16);
+  if (ctx.def.DEBUG) cilium_dbg(ctx, DBG_CT_MATCH, words[at + CT_LIFETIME_W]!, fw >>> 16);
   const syn = (flags & TCP_FLAG_SYN) !== 0;
   if (dir === CT_SERVICE && syn && (fw & CLOSING) !== 0) {
     // A closed service entry is not reused for a new connection after the grace time: choose a backend afresh.
@@ -321,7 +330,7 @@ function __ct_lookup(
     if (dir === CT_SERVICE || (flags & TCP_FLAG_RST) !== 0) words[at + CT_FLAGS_W]! |= CLOSING;
     else if (dir === CT_INGRESS) words[at + CT_FLAGS_W]! |= CT_ENTRY_RX_CLOSING;
     else words[at + CT_FLAGS_W]! |= CT_ENTRY_TX_CLOSING;
-    if (state !== null) state.closing = true;
+    if (state !== null) state.flags |= CT_STATE_CLOSING;
     ctx.monitor = ctx.config.trace_payload_len;
     if ((words[at + CT_FLAGS_W]! & CLOSING) === CLOSING) {
       __ct_update_timeout(ctx, words, at, bpf_sec_to_mono(ctx, ctx.def.CT_CLOSE_TIMEOUT), dir, flags);
@@ -458,14 +467,16 @@ function do_lookup4(
   }
   if (ctx.def.DEBUG) {
     const old = ctx.def.profile === "1.11";
-    cilium_dbg3(
-      ctx,
-      DBG_CT_LOOKUP4_1,
-      tuple.saddr,
-      tuple.daddr,
-      (bswap16(tuple.sport) << 16) | bswap16(tuple.dport),
-    );
-    cilium_dbg3(ctx, DBG_CT_LOOKUP4_2, (tuple.nexthdr << 8) | tuple.flags, old ? 0 : dir, old ? 0 : scope);
+    if (ctx.def.DEBUG)
+      cilium_dbg3(
+        ctx,
+        DBG_CT_LOOKUP4_1,
+        tuple.saddr,
+        tuple.daddr,
+        (bswap16(tuple.sport) << 16) | bswap16(tuple.dport),
+      );
+    if (ctx.def.DEBUG)
+      cilium_dbg3(ctx, DBG_CT_LOOKUP4_2, (tuple.nexthdr << 8) | tuple.flags, old ? 0 : dir, old ? 0 : scope);
   }
   let ret = CT_NEW;
   if (scope !== SCOPE_FORWARD) {
@@ -476,7 +487,7 @@ function do_lookup4(
   if (ret === CT_NEW && scope !== SCOPE_REVERSE) {
     ret = __ct_lookup(ctx, map, tuple.words, action, dir, types, state, is_tcp, flags);
   }
-  cilium_dbg(ctx, DBG_CT_VERDICT, ret, state === null ? 0 : state.rev_nat_index);
+  if (ctx.def.DEBUG) cilium_dbg(ctx, DBG_CT_VERDICT, ret, state === null ? 0 : state.rev_nat_index);
   if (ctx.recorder !== null) ctx.recorder.step(Step.CT, ctx.skb, map, ret, dir, 0);
   return ret;
 }
@@ -512,18 +523,15 @@ function fill_entry(state: CtState, dir: number): void {
   if (dir === CT_SERVICE) {
     entry[CT_BACKEND_ID_W] = state.backend_id;
   } else {
-    if (state.loopback) f |= CT_ENTRY_LB_LOOPBACK;
-    if (state.node_port) f |= CT_ENTRY_NODE_PORT;
-    if (state.dsr_internal) f |= CT_ENTRY_DSR_INTERNAL;
-    if (state.from_tunnel) f |= CT_ENTRY_FROM_TUNNEL;
-    if (state.proxy_redirect) f |= CT_ENTRY_PROXY_REDIRECT;
-    if (state.from_l7lb) f |= CT_ENTRY_FROM_L7LB;
-    const nat = state.nat_addr;
-    entry[CT_NAT_ADDR_W] = nat[0]!;
-    entry[CT_NAT_ADDR_W + 1] = nat[1]!;
-    entry[CT_NAT_ADDR_W + 2] = nat[2]!;
-    entry[CT_NAT_ADDR_W + 3] = nat[3]!;
-    entry[CT_NAT_PORT_W] = state.nat_port;
+    f |= state.flags & (STATE_BITS | CT_ENTRY_LB_LOOPBACK);
+    if (state.nat_port !== 0) {
+      const nat = state.nat_addr;
+      entry[CT_NAT_ADDR_W] = nat[0];
+      entry[CT_NAT_ADDR_W + 1] = nat[1];
+      entry[CT_NAT_ADDR_W + 2] = nat[2];
+      entry[CT_NAT_ADDR_W + 3] = nat[3];
+      entry[CT_NAT_PORT_W] = state.nat_port;
+    }
   }
   entry[CT_FLAGS_W] = f;
 }
@@ -552,7 +560,7 @@ export function ct_create4(
   entry.fill(0);
   if (state !== null) fill_entry(state, dir);
   ct_update_timeout(ctx, entry, 0, is_tcp, dir, is_tcp ? TCP_FLAG_SYN : 0);
-  cilium_dbg3(ctx, DBG_CT_CREATED4, entry[CT_FLAGS_W]! >>> 16, entry[CT_SRC_SEC_ID_W]!, 0);
+  if (ctx.def.DEBUG) cilium_dbg3(ctx, DBG_CT_CREATED4, entry[CT_FLAGS_W]! >>> 16, entry[CT_SRC_SEC_ID_W]!, 0);
   if (map_related !== null) {
     icmp4.words[0] = tuple.words[0]!;
     icmp4.words[1] = tuple.words[1]!;
@@ -678,14 +686,16 @@ function do_lookup6(
   }
   if (ctx.def.DEBUG) {
     const old = ctx.def.profile === "1.11";
-    cilium_dbg3(
-      ctx,
-      DBG_CT_LOOKUP6_1,
-      tuple.saddrP4,
-      tuple.daddrP4,
-      (bswap16(tuple.sport) << 16) | bswap16(tuple.dport),
-    );
-    cilium_dbg3(ctx, DBG_CT_LOOKUP6_2, (tuple.nexthdr << 8) | tuple.flags, old ? 0 : dir, old ? 0 : scope);
+    if (ctx.def.DEBUG)
+      cilium_dbg3(
+        ctx,
+        DBG_CT_LOOKUP6_1,
+        tuple.saddrP4,
+        tuple.daddrP4,
+        (bswap16(tuple.sport) << 16) | bswap16(tuple.dport),
+      );
+    if (ctx.def.DEBUG)
+      cilium_dbg3(ctx, DBG_CT_LOOKUP6_2, (tuple.nexthdr << 8) | tuple.flags, old ? 0 : dir, old ? 0 : scope);
   }
   let ret = CT_NEW;
   if (scope !== SCOPE_FORWARD) {
@@ -696,7 +706,7 @@ function do_lookup6(
   if (ret === CT_NEW && scope !== SCOPE_REVERSE) {
     ret = __ct_lookup(ctx, map, tuple.words, action, dir, types, state, is_tcp, flags);
   }
-  cilium_dbg(ctx, DBG_CT_VERDICT, ret, state === null ? 0 : state.rev_nat_index);
+  if (ctx.def.DEBUG) cilium_dbg(ctx, DBG_CT_VERDICT, ret, state === null ? 0 : state.rev_nat_index);
   if (ctx.recorder !== null) ctx.recorder.step(Step.CT, ctx.skb, map, ret, dir, 0);
   return ret;
 }
@@ -733,7 +743,7 @@ export function ct_create6(
   entry.fill(0);
   if (state !== null) fill_entry(state, dir);
   ct_update_timeout(ctx, entry, 0, is_tcp, dir, is_tcp ? TCP_FLAG_SYN : 0);
-  cilium_dbg3(ctx, DBG_CT_CREATED6, entry[CT_FLAGS_W]! >>> 16, entry[CT_SRC_SEC_ID_W]!, 0);
+  if (ctx.def.DEBUG) cilium_dbg3(ctx, DBG_CT_CREATED6, entry[CT_FLAGS_W]! >>> 16, entry[CT_SRC_SEC_ID_W]!, 0);
   if (map_related !== null) {
     for (let i = 0; i < 8; i++) icmp6.words[i] = tuple.words[i]!;
     icmp6.words[8] = 0;

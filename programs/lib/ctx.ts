@@ -25,6 +25,12 @@ import { MAX_TAIL_CALL_CNT } from "../../src/bpf/verdict.js";
 import type { CompileConfig, ObjectConfig } from "../config.js";
 import {
   CILIUM_CALL_SIZE,
+  CT_ENTRY_DSR_INTERNAL,
+  CT_ENTRY_FROM_L7LB,
+  CT_ENTRY_FROM_TUNNEL,
+  CT_ENTRY_LB_LOOPBACK,
+  CT_ENTRY_NODE_PORT,
+  CT_ENTRY_PROXY_REDIRECT,
   CTX_ACT_REDIRECT,
   DROP_MISSED_TAIL_CALL,
   ETH_HLEN,
@@ -63,40 +69,81 @@ export class LoadedObject {
   ) {}
 }
 
-/** struct ct_state: what a look-up returns and a creation takes. */
+/** Bits of CtState.flags that struct ct_entry does not have. */
+export const CT_STATE_SYN = 1 << 16;
+export const CT_STATE_CLOSING = 1 << 17;
+
+/**
+ * struct ct_state: what a look-up returns and a creation takes. Its booleans are the bits of struct ct_entry in one
+ * word, so that a look-up fills them, and `clear` empties them, with one store.
+ */
 export class CtState {
+  /** CT_ENTRY_* and CT_STATE_*. */
+  flags = 0;
   rev_nat_index = 0;
-  loopback = false;
-  node_port = false;
-  dsr_internal = false;
-  syn = false;
-  proxy_redirect = false;
-  from_l7lb = false;
-  from_tunnel = false;
-  closing = false;
   /** IPv4: nat_addr[3] (p4). */
   readonly nat_addr: Int32Array = new Int32Array(4);
   nat_port = 0;
   src_sec_id = 0;
   backend_id = 0;
 
+  get loopback(): boolean {
+    return (this.flags & CT_ENTRY_LB_LOOPBACK) !== 0;
+  }
+  set loopback(v: boolean) {
+    this.flags = v ? this.flags | CT_ENTRY_LB_LOOPBACK : this.flags & ~CT_ENTRY_LB_LOOPBACK;
+  }
+  get node_port(): boolean {
+    return (this.flags & CT_ENTRY_NODE_PORT) !== 0;
+  }
+  set node_port(v: boolean) {
+    this.flags = v ? this.flags | CT_ENTRY_NODE_PORT : this.flags & ~CT_ENTRY_NODE_PORT;
+  }
+  get dsr_internal(): boolean {
+    return (this.flags & CT_ENTRY_DSR_INTERNAL) !== 0;
+  }
+  set dsr_internal(v: boolean) {
+    this.flags = v ? this.flags | CT_ENTRY_DSR_INTERNAL : this.flags & ~CT_ENTRY_DSR_INTERNAL;
+  }
+  get proxy_redirect(): boolean {
+    return (this.flags & CT_ENTRY_PROXY_REDIRECT) !== 0;
+  }
+  set proxy_redirect(v: boolean) {
+    this.flags = v ? this.flags | CT_ENTRY_PROXY_REDIRECT : this.flags & ~CT_ENTRY_PROXY_REDIRECT;
+  }
+  get from_l7lb(): boolean {
+    return (this.flags & CT_ENTRY_FROM_L7LB) !== 0;
+  }
+  set from_l7lb(v: boolean) {
+    this.flags = v ? this.flags | CT_ENTRY_FROM_L7LB : this.flags & ~CT_ENTRY_FROM_L7LB;
+  }
+  get from_tunnel(): boolean {
+    return (this.flags & CT_ENTRY_FROM_TUNNEL) !== 0;
+  }
+  set from_tunnel(v: boolean) {
+    this.flags = v ? this.flags | CT_ENTRY_FROM_TUNNEL : this.flags & ~CT_ENTRY_FROM_TUNNEL;
+  }
+  /** The packet had the SYN flag (SERVICE look-ups). */
+  get syn(): boolean {
+    return (this.flags & CT_STATE_SYN) !== 0;
+  }
+  /** The packet closes its direction. */
+  get closing(): boolean {
+    return (this.flags & CT_STATE_CLOSING) !== 0;
+  }
+
   /** `= {}` of C. */
   clear(): void {
+    this.flags = 0;
     this.rev_nat_index = 0;
-    this.loopback = false;
-    this.node_port = false;
-    this.dsr_internal = false;
-    this.syn = false;
-    this.proxy_redirect = false;
-    this.from_l7lb = false;
-    this.from_tunnel = false;
-    this.closing = false;
-    const a = this.nat_addr;
-    a[0] = 0;
-    a[1] = 0;
-    a[2] = 0;
-    a[3] = 0;
-    this.nat_port = 0;
+    if (this.nat_port !== 0) {
+      const a = this.nat_addr;
+      a[0] = 0;
+      a[1] = 0;
+      a[2] = 0;
+      a[3] = 0;
+      this.nat_port = 0;
+    }
     this.src_sec_id = 0;
     this.backend_id = 0;
   }

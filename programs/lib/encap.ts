@@ -81,7 +81,7 @@ export function __encap_with_nodeid4(
   proto: number,
 ): number {
   const label = seclabel === HOST_ID ? ctx.def.LOCAL_NODE_ID : seclabel;
-  cilium_dbg(ctx, DBG_ENCAP, tunnel_endpoint, label);
+  if (ctx.def.DEBUG) cilium_dbg(ctx, DBG_ENCAP, tunnel_endpoint, label);
   send_trace_notify(
     ctx,
     TRACE_TO_OVERLAY,
@@ -112,7 +112,7 @@ export function __encap_with_nodeid_opt4(
   proto: number,
 ): number {
   const label = seclabel === HOST_ID ? ctx.def.LOCAL_NODE_ID : seclabel;
-  cilium_dbg(ctx, DBG_ENCAP, tunnel_endpoint, label);
+  if (ctx.def.DEBUG) cilium_dbg(ctx, DBG_ENCAP, tunnel_endpoint, label);
   send_trace_notify(
     ctx,
     TRACE_TO_OVERLAY,

@@ -96,7 +96,7 @@ export function inherit_identity_from_host(ctx: Ctx, proto: number): number {
     identity = world_id(ctx, proto);
   }
   skb.mark = 0;
-  cilium_dbg(ctx, DBG_INHERIT_IDENTITY, identity, 0);
+  if (ctx.def.DEBUG) cilium_dbg(ctx, DBG_INHERIT_IDENTITY, identity, 0);
   inherited_identity = identity;
   return magic;
 }

@@ -84,7 +84,7 @@ export function ipv4_local_delivery(
   cluster_id: number,
 ): number {
   const map = ctx.maps.cilium_lxc;
-  cilium_dbg(ctx, DBG_LOCAL_DELIVERY, lxcId(map, ep), seclabel);
+  if (ctx.def.DEBUG) cilium_dbg(ctx, DBG_LOCAL_DELIVERY, lxcId(map, ep), seclabel);
   const ret = ipv4_l3(
     ctx,
     l3_off,
@@ -109,7 +109,7 @@ export function ipv6_local_delivery(
   from_tunnel: boolean,
 ): number {
   const map = ctx.maps.cilium_lxc;
-  cilium_dbg(ctx, DBG_LOCAL_DELIVERY, lxcId(map, ep), seclabel);
+  if (ctx.def.DEBUG) cilium_dbg(ctx, DBG_LOCAL_DELIVERY, lxcId(map, ep), seclabel);
   const ret = ipv6_l3_ttl(ctx, l3_off, direction);
   if (ret !== CTX_ACT_OK) return ret;
   eth_store_saddr(ctx, lxcNodeMacLo(map, ep), lxcNodeMacHi(map, ep));

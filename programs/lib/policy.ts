@@ -126,7 +126,7 @@ function __policy_can_access(
   }
   const prefix = policyLpmPrefixLength(map, chosen);
   if (chosen === a) {
-    cilium_dbg3(ctx, DBG_L4_CREATE, remote_id, local_id, (dport << 16) | proto);
+    if (ctx.def.DEBUG) cilium_dbg3(ctx, DBG_L4_CREATE, remote_id, local_id, (dport << 16) | proto);
     res.match_type =
       prefix > 8 ? POLICY_MATCH_L3_L4 : prefix > 0 ? POLICY_MATCH_L3_PROTO : POLICY_MATCH_L3_ONLY;
   } else {
@@ -166,7 +166,7 @@ function b_wins(map: LpmTrie, a: number, b: number): boolean {
 
 function audit(ctx: Ctx, ret: number, src_id: number, dst_id: number, res: PolicyResult): number {
   if (ret >= CTX_ACT_OK) return ret;
-  cilium_dbg(ctx, DBG_POLICY_DENIED, src_id, dst_id);
+  if (ctx.def.DEBUG) cilium_dbg(ctx, DBG_POLICY_DENIED, src_id, dst_id);
   res.audited = 0;
   if (!ctx.def.POLICY_AUDIT_MODE) return ret;
   res.audited = 1;
