@@ -9,6 +9,7 @@ export class ArrayMap extends BpfMap {
   // Index of the slot that forEachSlot shows, as a key.
   readonly #key = new Int32Array(1);
 
+  /** `rowWords` is given by the per-CPU type, whose rows hold several values. */
   constructor(spec: MapSpec, rowWords?: number) {
     if (spec.keySize !== 4) {
       throw new PodpathError("MAP_SPEC", `map ${spec.name}: the key of an array is a u32`);
@@ -21,6 +22,7 @@ export class ArrayMap extends BpfMap {
     return this.spec.maxEntries;
   }
 
+  /** Slot = index; NONE from max_entries on. */
   override lookup(key: Int32Array): number {
     const i = key[0] >>> 0;
     return i < this.spec.maxEntries ? i : NONE;
@@ -30,6 +32,7 @@ export class ArrayMap extends BpfMap {
     return this.lookup(key);
   }
 
+  /** 0, -E2BIG beyond the end, -EEXIST for BPF_NOEXIST (every element is there), -EINVAL for bad flags. */
   override update(key: Int32Array, value: Int32Array, flags: number): number {
     if (flags > BPF_EXIST || flags < 0) return -EINVAL;
     const i = key[0] >>> 0;

@@ -93,70 +93,111 @@ export class CiliumMaps<P extends object = object> {
   /** Which CPU runs; set `cpu.id` before a program runs. */
   readonly cpu: CurrentCpu;
 
+  /** Local endpoints and addresses of the node, by address. */
   readonly cilium_lxc: HashMap;
+  /** Address or prefix to identity and tunnel endpoint. */
   readonly cilium_ipcache_v2: LpmTrie;
+  /** Node address to node id (authentication, IPsec). */
   readonly cilium_node_map_v2: HashMap;
+  /** Packets and bytes by reason, direction and source line. */
   readonly cilium_metrics: PercpuHashMap;
+  /** Packets and bytes by policy entry. */
   readonly cilium_policystats: LruPercpuHashMap;
+  /** Pairs of identities that have authenticated each other. */
   readonly cilium_auth_map: HashMap;
+  /** Clock offset and agent liveness. */
   readonly cilium_runtime_config: ArrayMap;
+  /** Rates of the bandwidth manager, by endpoint and direction. */
   readonly cilium_throttle: HashMap;
+  /** External VXLAN endpoints. */
   readonly cilium_vtep_map: HashMap;
+  /** Prefix to subnet id (hybrid routing mode). */
   readonly cilium_subnet_map: LpmTrie;
+  /** IPsec key in use. */
   readonly cilium_encrypt_state: ArrayMap;
+  /** IP-option trace id of the packet in progress. */
   readonly cilium_percpu_trace_id: PercpuArrayMap;
+  /** Token buckets of events and ICMPv6 answers. */
   readonly cilium_ratelimit: BpfMap;
+  /** What the buckets held back. */
   readonly cilium_ratelimit_metrics: HashMap;
 
+  /** Conntrack of TCP over IPv4. */
   readonly cilium_ct4_global: BpfMap;
+  /** Conntrack of everything else over IPv4, and RELATED entries. */
   readonly cilium_ct_any4_global: BpfMap;
+  /** Conntrack of TCP over IPv6. */
   readonly cilium_ct6_global: BpfMap;
+  /** Conntrack of everything else over IPv6, and RELATED entries. */
   readonly cilium_ct_any6_global: BpfMap;
+  /** Conntrack by cluster id, only with overlapping pod CIDRs. */
   readonly cilium_per_cluster_ct_tcp4: MapOfMaps<BpfMap>;
   readonly cilium_per_cluster_ct_any4: MapOfMaps<BpfMap>;
   readonly cilium_per_cluster_ct_tcp6: MapOfMaps<BpfMap>;
   readonly cilium_per_cluster_ct_any6: MapOfMaps<BpfMap>;
 
+  /** Frontends (slot 0) and their backend slots. */
   readonly cilium_lb4_services_v2: HashMap;
   readonly cilium_lb6_services_v2: HashMap;
+  /** Backends by id. */
   readonly cilium_lb4_backends_v3: HashMap;
   readonly cilium_lb6_backends_v3: HashMap;
+  /** Service address by rev NAT index. */
   readonly cilium_lb4_reverse_nat: HashMap;
   readonly cilium_lb6_reverse_nat: HashMap;
+  /** Backend last used, by client and service. */
   readonly cilium_lb4_affinity: BpfMap;
   readonly cilium_lb6_affinity: BpfMap;
+  /** Backends that still belong to their service. */
   readonly cilium_lb_affinity_match: HashMap;
+  /** Client prefixes that a service admits (or denies). */
   readonly cilium_lb4_source_range: LpmTrie;
   readonly cilium_lb6_source_range: LpmTrie;
+  /** Service address by socket and backend (socket load balancing). */
   readonly cilium_lb4_reverse_sk: BpfMap;
   readonly cilium_lb6_reverse_sk: BpfMap;
+  /** Maglev table of each service. */
   readonly cilium_lb4_maglev: MapOfMaps<ArrayMap>;
   readonly cilium_lb6_maglev: MapOfMaps<ArrayMap>;
+  /** Backend under probe, by socket. */
   readonly cilium_lb4_health: BpfMap;
   readonly cilium_lb6_health: BpfMap;
+  /** Services that one namespace reaches untranslated. */
   readonly cilium_skip_lb4: HashMap;
   readonly cilium_skip_lb6: HashMap;
+  /** Connections opened and closed by service and zone. */
   readonly cilium_lb_act: BpfMap;
 
+  /** Masqueraded connections, a forward and a reverse entry each. */
   readonly cilium_snat_v4_external: BpfMap;
   readonly cilium_snat_v6_external: BpfMap;
+  /** Histogram of tries for a free port. */
   readonly cilium_snat_v4_alloc_retries: PercpuArrayMap;
   readonly cilium_snat_v6_alloc_retries: PercpuArrayMap;
+  /** Destinations excepted from masquerading. */
   readonly cilium_ipmasq_v4: LpmTrie;
   readonly cilium_ipmasq_v6: LpmTrie;
+  /** MAC addresses of external clients. */
   readonly cilium_nodeport_neigh4: BpfMap;
   readonly cilium_nodeport_neigh6: BpfMap;
 
+  /** Ports of a first fragment, for those that follow. */
   readonly cilium_ipv4_frag_datagrams: BpfMap;
   readonly cilium_ipv6_frag_datagrams: BpfMap;
+  /** Egress gateway by source and destination prefix. */
   readonly cilium_egress_gw_policy_v4: LpmTrie;
   readonly cilium_egress_gw_policy_v6: LpmTrie;
+  /** Addresses announced on a device, with answers sent. */
   readonly cilium_l2_responder_v4: HashMap;
   readonly cilium_l2_responder_v6: HashMap;
 
+  /** Ingress policy programs by endpoint id. */
   readonly cilium_call_policy: ProgArray<P>;
+  /** Egress policy programs by endpoint id (return path of the L7 load balancer). */
   readonly cilium_egresscall_policy: ProgArray<P>;
+  /** Samples for the monitor. */
   readonly cilium_events: PerfEventArray;
+  /** What programs tell the agent. */
   readonly cilium_signals: PerfEventArray;
 
   /** cilium_policy_v2_NNNNN by endpoint id, as user space sees them. */

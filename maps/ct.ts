@@ -15,9 +15,13 @@ import type { BpfMap } from "./bpf_map.js";
 import { setAddr6 } from "./layout.js";
 import type { MapSpec } from "./spec.js";
 
+/** Seen leaving an endpoint. */
 export const TUPLE_F_OUT = 0;
+/** Seen entering an endpoint. */
 export const TUPLE_F_IN = 1;
+/** Bit: ICMP errors that belong to the connection of the other bits. */
 export const TUPLE_F_RELATED = 2;
+/** Connection to a service, before translation. */
 export const TUPLE_F_SERVICE = 4;
 
 /** Nominal sizes; dynamicMapSizes (sizes.ts) gives what an agent really configures. */
@@ -60,24 +64,28 @@ export const PER_CLUSTER_CT6_ANY_SPEC = perCluster("cilium_per_cluster_ct_any6",
 export class CtTuple4 {
   readonly words = new Int32Array(4);
 
+  /** Be32. In IN and OUT entries the source of the original direction. */
   get daddr(): number {
     return this.words[0];
   }
   set daddr(v: number) {
     this.words[0] = v;
   }
+  /** Be32. In IN and OUT entries the destination of the original direction. */
   get saddr(): number {
     return this.words[1];
   }
   set saddr(v: number) {
     this.words[1] = v;
   }
+  /** Be16, destination port of the original direction (SERVICE entries: the source port). */
   get dport(): number {
     return this.words[2] & 0xffff;
   }
   set dport(v: number) {
     this.words[2] = (this.words[2] & ~0xffff) | (v & 0xffff);
   }
+  /** Be16, source port of the original direction (SERVICE entries: the destination port). */
   get sport(): number {
     return this.words[2] >>> 16;
   }
@@ -91,12 +99,14 @@ export class CtTuple4 {
   set ports(v: number) {
     this.words[2] = v;
   }
+  /** IP protocol number. */
   get nexthdr(): number {
     return this.words[3] & 0xff;
   }
   set nexthdr(v: number) {
     this.words[3] = (this.words[3] & 0xff00) | (v & 0xff);
   }
+  /** TUPLE_F_*. */
   get flags(): number {
     return (this.words[3] >>> 8) & 0xff;
   }
@@ -118,6 +128,7 @@ export class CtTuple4 {
     w[2] = (w[2] << 16) | (w[2] >>> 16);
   }
 
+  /** Takes over all fields. */
   copyFrom(t: CtTuple4): void {
     const w = this.words;
     const o = t.words;
@@ -132,9 +143,11 @@ export class CtTuple4 {
 export class CtTuple6 {
   readonly words = new Int32Array(10);
 
+  /** The 16 address bytes at `off`; see CtTuple4 for which end it is. */
   setDaddr(view: DataView, off: number): void {
     setAddr6(this.words, 0, view, off);
   }
+  /** The same for the other end. */
   setSaddr(view: DataView, off: number): void {
     setAddr6(this.words, 4, view, off);
   }
@@ -142,6 +155,7 @@ export class CtTuple6 {
   get daddrP4(): number {
     return this.words[3];
   }
+  /** The same of the source address. */
   get saddrP4(): number {
     return this.words[7];
   }
@@ -190,6 +204,7 @@ export class CtTuple6 {
     w[8] = (w[8] << 16) | (w[8] >>> 16);
   }
 
+  /** Takes over all fields. */
   copyFrom(t: CtTuple6): void {
     for (let i = 0; i < 10; i++) this.words[i] = t.words[i];
   }
@@ -199,9 +214,13 @@ export class CtTuple6 {
 /** nat_addr, four words; the IPv4 address is the last one. */
 export const CT_NAT_ADDR_W = 0;
 export const CT_NAT_ADDR4_W = 3;
+/** SERVICE entries only: low word of the u64. */
 export const CT_BACKEND_ID_W = 2;
+/** u64, only counted with conntrack accounting. */
 export const CT_PACKETS_W = 4;
+/** u64, likewise. */
 export const CT_BYTES_W = 6;
+/** Expiry, absolute mono units. */
 export const CT_LIFETIME_W = 8;
 /** flags in the low half, rev_nat_index in the high one. */
 export const CT_FLAGS_W = 9;
@@ -214,13 +233,21 @@ export const CT_ENTRY_WORDS = 14;
 
 // Bits of the flags.
 export const CT_F_RX_CLOSING = 0x0001;
+/** FIN or RST seen from the endpoint. */
 export const CT_F_TX_CLOSING = 0x0002;
+/** A pod reached itself through a service. */
 export const CT_F_LB_LOOPBACK = 0x0008;
+/** TCP got past its SYN: the long timeout applies. */
 export const CT_F_SEEN_NON_SYN = 0x0010;
+/** Request of a node port service: replies need reverse translation. */
 export const CT_F_NODE_PORT = 0x0020;
+/** Policy sent the connection to the L7 proxy. */
 export const CT_F_PROXY_REDIRECT = 0x0040;
+/** Backend side of direct server return: nat_addr and nat_port hold the service. */
 export const CT_F_DSR_INTERNAL = 0x0080;
+/** The connection comes from the L7 load balancer. */
 export const CT_F_FROM_L7LB = 0x0100;
+/** The request came through the overlay: replies go back through it. */
 export const CT_F_FROM_TUNNEL = 0x0400;
 
 /**
@@ -247,6 +274,7 @@ export class CtEntry {
     return this;
   }
 
+  /** Be32; service address of a DSR connection. */
   get nat_addr4(): number {
     return this.words[this.at + CT_NAT_ADDR4_W];
   }
@@ -260,6 +288,7 @@ export class CtEntry {
   set backend_id(v: number) {
     this.words[this.at + CT_BACKEND_ID_W] = v;
   }
+  /** When it may be collected, mono units (absolute). */
   get lifetime(): number {
     return this.words[this.at + CT_LIFETIME_W];
   }
@@ -273,6 +302,7 @@ export class CtEntry {
     const i = this.at + CT_FLAGS_W;
     this.words[i] = (this.words[i] & ~0xffff) | (v & 0xffff);
   }
+  /** As stored: network order. */
   get rev_nat_index(): number {
     return this.words[this.at + CT_FLAGS_W] >>> 16;
   }
@@ -280,6 +310,7 @@ export class CtEntry {
     const i = this.at + CT_FLAGS_W;
     this.words[i] = (this.words[i] & 0xffff) | (v << 16);
   }
+  /** Be16; service port of a DSR connection. */
   get nat_port(): number {
     return this.words[this.at + CT_NAT_PORT_W] & 0xffff;
   }
@@ -287,6 +318,7 @@ export class CtEntry {
     const i = this.at + CT_NAT_PORT_W;
     this.words[i] = (this.words[i] & ~0xffff) | (v & 0xffff);
   }
+  /** TCP flags (of the report mask) seen leaving the endpoint. */
   get tx_flags_seen(): number {
     return (this.words[this.at + CT_NAT_PORT_W] >>> 16) & 0xff;
   }
@@ -294,6 +326,7 @@ export class CtEntry {
     const i = this.at + CT_NAT_PORT_W;
     this.words[i] = (this.words[i] & ~0xff0000) | ((v & 0xff) << 16);
   }
+  /** TCP flags (of the report mask) seen entering it. */
   get rx_flags_seen(): number {
     return this.words[this.at + CT_NAT_PORT_W] >>> 24;
   }
@@ -301,18 +334,21 @@ export class CtEntry {
     const i = this.at + CT_NAT_PORT_W;
     this.words[i] = (this.words[i] & 0xffffff) | ((v & 0xff) << 24);
   }
+  /** Identity of the side that opened the connection. */
   get src_sec_id(): number {
     return this.words[this.at + CT_SRC_SEC_ID_W];
   }
   set src_sec_id(v: number) {
     this.words[this.at + CT_SRC_SEC_ID_W] = v;
   }
+  /** When a packet leaving the endpoint was last reported to the monitor, mono units. */
   get last_tx_report(): number {
     return this.words[this.at + CT_LAST_TX_REPORT_W];
   }
   set last_tx_report(v: number) {
     this.words[this.at + CT_LAST_TX_REPORT_W] = v;
   }
+  /** The same for packets entering it. */
   get last_rx_report(): number {
     return this.words[this.at + CT_LAST_RX_REPORT_W];
   }

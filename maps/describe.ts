@@ -50,18 +50,22 @@ class Reader {
   u64(off: number): number {
     return Number(this.#view.getBigUint64(off, true));
   }
+  /** A rev NAT index, by the order that the options name. */
   revNat(off: number): number {
     return this.options.rawRevNat ? this.u16(off) : this.be16(off);
   }
+  /** Dotted quad. */
   ip4(off: number): string {
     return formatIpv4At(this.bytes, off);
   }
   ip6(off: number): string {
     return formatIpv6(this.bytes, off);
   }
+  /** Colon form. */
   mac(off: number): string {
     return formatMac(this.bytes, off);
   }
+  /** True if `n` bytes are zero. */
   isZero(off: number, n: number): boolean {
     return this.bytes.subarray(off, off + n).every((b) => b === 0);
   }
@@ -72,6 +76,7 @@ function bits(value: number, names: readonly string[]): string[] {
   return names.filter((name, i) => name !== "" && (value & (1 << i)) !== 0);
 }
 
+/** Bit 0 first; reserved bits have no name. */
 const CT_FLAG_NAMES = [
   "rx_closing",
   "tx_closing",
@@ -111,11 +116,13 @@ const SVC_FLAG2_NAMES = [
 ];
 const BACKEND_STATES = ["active", "terminating", "quarantined", "maintenance"];
 
+/** Kind of entry, in words. */
 function tupleType(flags: number): string {
   if ((flags & 4) !== 0) return "service";
   return ((flags & 1) !== 0 ? "in" : "out") + ((flags & 2) !== 0 ? ",related" : "");
 }
 
+/** Key of conntrack and NAT. */
 function tuple(k: Reader, v6: boolean): Described {
   const ports = v6 ? 32 : 8;
   const flags = k.u8(ports + 5);
@@ -140,6 +147,7 @@ function relative(out: Described, now: number | undefined, names: readonly strin
   }
 }
 
+/** Conntrack: key fields at the top, value fields under `entry`, as recorded runs have them. */
 function ct(k: Reader, v: Reader, v6: boolean): Described {
   const key = tuple(k, v6);
   const service = ((key.flags as number) & 4) !== 0;
@@ -162,6 +170,7 @@ function ct(k: Reader, v: Reader, v6: boolean): Described {
   return { ...key, entry };
 }
 
+/** NAT, likewise. */
 function nat(k: Reader, v: Reader, v6: boolean): Described {
   const entry: Described = {
     created: v.u64(0),
@@ -173,6 +182,7 @@ function nat(k: Reader, v: Reader, v6: boolean): Described {
   return { ...tuple(k, v6), entry };
 }
 
+/** Endpoint; the address of either family as `ip`. */
 function lxc(k: Reader, v: Reader): Described {
   return {
     ip: k.u8(16) === ENDPOINT_KEY_IPV6 ? k.ip6(0) : k.ip4(0),
@@ -188,6 +198,7 @@ function lxc(k: Reader, v: Reader): Described {
   };
 }
 
+/** ipcache; `prefix_len` counts address bits only. */
 function ipcache(k: Reader, v: Reader): Described {
   const flags = v.u8(23);
   return {
@@ -202,6 +213,7 @@ function ipcache(k: Reader, v: Reader): Described {
   };
 }
 
+/** Policy entry; `prefix_len` is that of the key, 40 to 64. */
 function policy(k: Reader, v: Reader): Described {
   return {
     prefix_len: k.u32(0),
@@ -234,6 +246,7 @@ function policystats(k: Reader, v: Reader): Described {
 
 const METRIC_DIRECTIONS = ["unknown", "ingress", "egress", "service"];
 
+/** Metrics, with names where the caller has some. */
 function metrics(k: Reader, v: Reader): Described {
   const { reasonName, fileName } = k.options;
   const out: Described = {
@@ -249,6 +262,7 @@ function metrics(k: Reader, v: Reader): Described {
   return out;
 }
 
+/** Frontend or backend slot of a service. */
 function service(k: Reader, v: Reader, v6: boolean): Described {
   const at = v6 ? 16 : 4;
   const slot = k.u16(at + 2);
@@ -289,10 +303,12 @@ function backend(k: Reader, v: Reader, v6: boolean): Described {
   };
 }
 
+/** Service address behind a rev NAT index. */
 function reverseNat(k: Reader, v: Reader, v6: boolean): Described {
   return { rev_nat_index: k.revNat(0), address: v6 ? v.ip6(0) : v.ip4(0), port: v.be16(v6 ? 16 : 4) };
 }
 
+/** Affinity; the client is an address or a namespace. */
 function affinity(k: Reader, v: Reader, v6: boolean): Described {
   const at = v6 ? 16 : 8;
   const cookie = (k.u8(at + 2) & 1) !== 0;
@@ -306,6 +322,7 @@ function affinity(k: Reader, v: Reader, v6: boolean): Described {
   return out;
 }
 
+/** Socket reverse NAT. */
 function reverseSk(k: Reader, v: Reader, v6: boolean): Described {
   const at = v6 ? 16 : 4;
   return {
@@ -318,10 +335,12 @@ function reverseSk(k: Reader, v: Reader, v6: boolean): Described {
   };
 }
 
+/** Source range; `prefix_len` counts address bits only. */
 function sourceRange(k: Reader, _v: Reader, v6: boolean): Described {
   return { rev_nat_id: k.revNat(4), prefix_len: k.u32(0) - 32, address: v6 ? k.ip6(8) : k.ip4(8) };
 }
 
+/** Egress gateway; `prefix_len` is that of the destination. */
 function egressGw4(k: Reader, v: Reader): Described {
   return {
     prefix_len: k.u32(0) - 32,
@@ -343,6 +362,7 @@ function egressGw6(k: Reader, v: Reader): Described {
   };
 }
 
+/** Fragment; the value is the start of an L4 header, so the source port comes first. */
 function frag4(k: Reader, v: Reader): Described {
   return {
     daddr: k.ip4(0),
@@ -369,6 +389,7 @@ function auth(k: Reader, v: Reader): Described {
   };
 }
 
+/** Bandwidth manager; the third u64 depends on the direction. */
 function throttle(k: Reader, v: Reader): Described {
   const ingress = k.u8(4) === 1;
   const out: Described = {
@@ -387,8 +408,10 @@ function node(k: Reader, v: Reader): Described {
   return { family: k.u8(3), ip, id: v.u16(0), spi: v.u8(2) };
 }
 
+/** Turns key and value into fields. */
 type Describer = (key: Reader, value: Reader) => Described;
 
+/** By map name; policy maps are known by their prefix. */
 const DESCRIBERS: Readonly<Record<string, Describer>> = {
   cilium_ct4_global: (k, v) => ct(k, v, false),
   cilium_ct_any4_global: (k, v) => ct(k, v, false),

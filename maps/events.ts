@@ -69,18 +69,25 @@ export const TRACE_PAYLOAD_LEN_OVERLAY = 192;
 
 // Field offsets.
 export const NOTIFY_TYPE = 0;
+/** Drop reason, debug code or observation point. */
 export const NOTIFY_SUBTYPE = 1;
+/** Endpoint id compiled into the program. */
 export const NOTIFY_SOURCE = 2;
+/** skb->hash; what a monitor prints as MARK. */
 export const NOTIFY_HASH = 4;
+/** Length of the packet. */
 export const CAPTURE_LEN_ORIG = 8;
+/** Bytes of it that follow the header. */
 export const CAPTURE_LEN_CAP = 12;
 export const CAPTURE_VERSION = 14;
 export const CAPTURE_EXT_VERSION = 15;
 export const DROP_SRC_LABEL = 16;
 export const DROP_DST_LABEL = 20;
+/** 0 on egress. */
 export const DROP_DST_ID = 24;
 export const DROP_LINE = 28;
 export const DROP_FILE = 30;
+/** Signed: a negative errno, or a result of a FIB look-up. */
 export const DROP_EXT_ERROR = 31;
 export const DROP_IFINDEX = 32;
 export const DROP_FLAGS = 36;
@@ -92,19 +99,25 @@ export const DBG_CAPTURE_ARG1 = 16;
 export const DBG_CAPTURE_ARG2 = 20;
 export const TRACE_SRC_LABEL = 16;
 export const TRACE_DST_LABEL = 20;
+/** Endpoint id, or a proxy port in host order. */
 export const TRACE_DST_ID = 24;
+/** TRACE_REASON_*, with TRACE_REASON_ENCRYPTED as a bit. */
 export const TRACE_REASON = 26;
 export const TRACE_FLAGS = 27;
 export const TRACE_IFINDEX = 28;
+/** Source before translation; IPv4 in the first 4 bytes. */
 export const TRACE_ORIG_IP = 32;
 export const TRACE_IP_TRACE_ID = 48;
 export const VERDICT_REMOTE_LABEL = 16;
+/** 0 allow, > 0 proxy port as stored, < 0 drop code. */
 export const VERDICT_VERDICT = 20;
+/** Host order; 0 for ICMP. */
 export const VERDICT_DST_PORT = 24;
 export const VERDICT_PROTO = 26;
 export const VERDICT_FLAGS = 27;
 export const VERDICT_AUTH_TYPE = 28;
 export const VERDICT_COOKIE = 32;
+/** XLATE_*. */
 export const SOCK_XLATE_POINT = 1;
 export const SOCK_L4_PROTO = 2;
 export const SOCK_FLAGS = 3;
@@ -115,6 +128,7 @@ export const SOCK_DST_IP = 24;
 
 // Classifier flags of trace and drop.
 export const CLS_FLAG_IPV6 = 1;
+/** No Ethernet header in front. */
 export const CLS_FLAG_L3_DEV = 2;
 export const CLS_FLAG_VXLAN = 4;
 export const CLS_FLAG_GENEVE = 8;
@@ -136,16 +150,23 @@ export const POLICY_MATCH_PROTO_ONLY = 6;
 
 // Observation points of traces.
 export const TRACE_TO_LXC = 0;
+/** Handed to the L7 proxy. */
 export const TRACE_TO_PROXY = 1;
+/** Passed to cilium_host or the node itself. */
 export const TRACE_TO_HOST = 2;
+/** Passed to the kernel for routing. */
 export const TRACE_TO_STACK = 3;
+/** About to be encapsulated. */
 export const TRACE_TO_OVERLAY = 4;
+/** Sent by an endpoint. */
 export const TRACE_FROM_LXC = 5;
 export const TRACE_FROM_PROXY = 6;
 export const TRACE_FROM_HOST = 7;
 export const TRACE_FROM_STACK = 8;
 export const TRACE_FROM_OVERLAY = 9;
+/** Came in on a native device. */
 export const TRACE_FROM_NETWORK = 10;
+/** Leaves by a native device. */
 export const TRACE_TO_NETWORK = 11;
 export const TRACE_FROM_CRYPTO = 12;
 export const TRACE_TO_CRYPTO = 13;
@@ -170,8 +191,11 @@ export const TRACE_REASON_ENCRYPTED = 0x80;
 export const CT_EGRESS = 0;
 export const CT_INGRESS = 1;
 export const CT_SERVICE = 2;
+/** Look only for the original direction. */
 export const SCOPE_FORWARD = 0;
+/** Look only for the reply direction. */
 export const SCOPE_REVERSE = 1;
+/** Reply direction first, then the original one. */
 export const SCOPE_BIDIR = 2;
 
 // Monitor aggregation.

@@ -21,6 +21,7 @@ export class HashMap extends TableMap {
     return this.table.find(key);
   }
 
+  /** 0, -E2BIG when full, -EEXIST, -ENOENT or -EINVAL by the flags. */
   override update(key: Int32Array, value: Int32Array, flags: number): number {
     return this.updatePart(key, value, flags, 0);
   }
@@ -43,6 +44,7 @@ export class HashMap extends TableMap {
     return 0;
   }
 
+  /** 0 or -ENOENT. */
   override remove(key: Int32Array): number {
     const table = this.table;
     const slot = table.find(key);

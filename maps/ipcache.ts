@@ -21,9 +21,13 @@ export const IPCACHE_STATIC_PREFIX = 32;
 export const IPCACHE_PREFIX_V4 = IPCACHE_STATIC_PREFIX + 32;
 export const IPCACHE_PREFIX_V6 = IPCACHE_STATIC_PREFIX + 128;
 
+/** Never encapsulate to this address. */
 export const IPCACHE_F_SKIP_TUNNEL = 1;
+/** tunnel_endpoint is set: the address lives on another node. */
 export const IPCACHE_F_HAS_TUNNEL_EP = 2;
+/** tunnel_endpoint is an IPv6 address. */
 export const IPCACHE_F_IPV6_TUNNEL_EP = 4;
+/** Belongs to another cluster of the mesh. */
 export const IPCACHE_F_REMOTE_CLUSTER = 8;
 
 /** struct ipcache_key */
@@ -42,6 +46,7 @@ export class IpcacheKey {
     return this;
   }
 
+  /** The same for 16 address bytes at `off`. */
   setIpv6(view: DataView, off: number, bits = 128, clusterId = 0): this {
     this.words[0] = IPCACHE_STATIC_PREFIX + bits;
     this.words[1] = clusterId | (ENDPOINT_KEY_IPV6 << 24);
@@ -54,6 +59,7 @@ export class IpcacheKey {
 export class IpcacheValue {
   readonly words = new Int32Array(6);
 
+  /** Identity of whatever has the address. */
   set sec_identity(v: number) {
     this.words[0] = v;
   }
@@ -61,17 +67,21 @@ export class IpcacheValue {
   set tunnel_endpoint4(v: number) {
     this.words[1] = v;
   }
+  /** The flag IPV6_TUNNEL_EP goes with it. */
   setTunnelEndpoint6(view: DataView, off: number): void {
     setAddr6(this.words, 1, view, off);
   }
+  /** Encryption key: SPI, 255 for WireGuard, 0 = none. */
   set key(v: number) {
     this.words[5] = (this.words[5] & ~0xff0000) | ((v & 0xff) << 16);
   }
+  /** IPCACHE_F_*. */
   set flags(v: number) {
     this.words[5] = (this.words[5] & 0xffffff) | (v << 24);
   }
 }
 
+/** Identity. */
 export function ipcacheSecIdentity(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords];
 }
@@ -82,9 +92,11 @@ export function ipcacheTunnelEndpoint4(map: BpfMap, slot: number): number {
 /** Byte offset of the tunnel endpoint in a value. */
 export const IPCACHE_TUNNEL_ENDPOINT = 4;
 export const IPCACHE_TUNNEL_ENDPOINT_W = 1;
+/** Encryption key, 0 = none. */
 export function ipcacheKey(map: BpfMap, slot: number): number {
   return (map.words[slot * map.valueWords + 5] >>> 16) & 0xff;
 }
+/** IPCACHE_F_*. */
 export function ipcacheFlags(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 5] >>> 24;
 }

@@ -17,7 +17,7 @@
 //   lb4_reverse_sk    key    0 8 cookie   8 4 address   12 2 port (be)   14 2 -;   v6 0 8, 8 16, 24 2, 26 6 -
 //                     value  0 4 address   4 2 port (be)   6 2 rev_nat_index (be);   v6 0 16, 16 2, 18 2
 //   lb4_maglev        key    0 2 rev_nat_index (be);   inner: array of one element of table_size u32 backend ids
-//   lb4_health        key    0 8 cookie;   value as a backend   (layout of the value not in the facts: lb4_backend)
+//   lb4_health        key    0 8 cookie;   value as a backend (struct lb4_health)
 //   skip_lb4          key    0 8 netns_cookie   8 4 address   12 2 port (be)   14 2 -;   value 1 byte
 //   lb_act            key    0 2 svc_id   2 1 zone   3 1 -;   value 0 4 opened   4 4 closed
 
@@ -31,37 +31,56 @@ export const LB_MAGLEV_LUT_SIZE = 16381;
 
 // svc flags
 export const SVC_FLAG_EXTERNAL_IP = 1;
+/** A node port. */
 export const SVC_FLAG_NODEPORT = 2;
+/** externalTrafficPolicy: Local. */
 export const SVC_FLAG_EXT_LOCAL_SCOPE = 4;
+/** A hostPort. */
 export const SVC_FLAG_HOSTPORT = 8;
+/** Session affinity by client address. */
 export const SVC_FLAG_AFFINITY = 16;
+/** A load balancer address. */
 export const SVC_FLAG_LOADBALANCER = 32;
+/** Reachable from outside; unset for a ClusterIP. */
 export const SVC_FLAG_ROUTABLE = 64;
+/** Clients are checked against the source ranges. */
 export const SVC_FLAG_SOURCE_RANGE = 128;
 // svc flags2
 export const SVC_FLAG_LOCALREDIRECT = 1;
+/** Frontend and backends are of different families. */
 export const SVC_FLAG_NAT_46X64 = 2;
+/** Goes to the proxy, whose port is in the first word. */
 export const SVC_FLAG_L7_LOADBALANCER = 4;
 /** Loopback host port (host port services), or the L7 delegate (others). */
 export const SVC_FLAG_LOOPBACK = 8;
 export const SVC_FLAG_L7_DELEGATE = 8;
+/** internalTrafficPolicy: Local. */
 export const SVC_FLAG_INT_LOCAL_SCOPE = 16;
+/** There is an entry of its own for each scope. */
 export const SVC_FLAG_TWO_SCOPES = 32;
 /** Quarantined (slots), or: the source ranges are a deny list (frontends). */
 export const SVC_FLAG_QUARANTINED = 64;
 export const SVC_FLAG_SOURCE_RANGE_DENY = 64;
+/** Forwarded by direct server return. */
 export const SVC_FLAG_FWD_MODE_DSR = 128;
 
+/** Scope of the key: clients outside the cluster ... */
 export const LB_LOOKUP_SCOPE_EXT = 0;
+/** ... and inside. */
 export const LB_LOOKUP_SCOPE_INT = 1;
 
+/** What the agent is configured for. */
 export const LB_SELECTION_DEFAULT = 0;
 export const LB_SELECTION_RANDOM = 1;
 export const LB_SELECTION_MAGLEV = 2;
 
+/** Takes new connections. */
 export const BE_STATE_ACTIVE = 0;
+/** Keeps the connections it has; new ones only if no other is left. */
 export const BE_STATE_TERMINATING = 1;
+/** Failed its health check. */
 export const BE_STATE_QUARANTINED = 2;
+/** Taken out of service by hand. */
 export const BE_STATE_MAINTENANCE = 3;
 
 function hash(name: string, keySize: number, valueSize: number, maxEntries: number = LB_MAP_SIZE): MapSpec {
@@ -110,6 +129,7 @@ export function maglevInnerSpec(tableSize: number = LB_MAGLEV_LUT_SIZE): MapSpec
     maxEntries: 1,
   };
 }
+/** Spec of the map of all tables of one family. */
 export function maglevSpec(name: string, tableSize: number = LB_MAGLEV_LUT_SIZE): MapSpec {
   const inner = maglevInnerSpec(tableSize);
   return { name, type: "hash_of_maps", keySize: 2, valueSize: 4, maxEntries: LB_MAP_SIZE, inner };
@@ -128,30 +148,35 @@ export class Lb4Key {
     w[2] = (proto & 0xff) | (scope << 8);
     return this;
   }
+  /** Be32. */
   get address(): number {
     return this.words[0];
   }
   set address(v: number) {
     this.words[0] = v;
   }
+  /** Be16. */
   get dport(): number {
     return this.words[1] & 0xffff;
   }
   set dport(v: number) {
     this.words[1] = (this.words[1] & ~0xffff) | (v & 0xffff);
   }
+  /** 0 = the frontend itself. */
   get backend_slot(): number {
     return this.words[1] >>> 16;
   }
   set backend_slot(v: number) {
     this.words[1] = (this.words[1] & 0xffff) | (v << 16);
   }
+  /** IP protocol; 0 in the wildcard entry of an address. */
   get proto(): number {
     return this.words[2] & 0xff;
   }
   set proto(v: number) {
     this.words[2] = (this.words[2] & ~0xff) | (v & 0xff);
   }
+  /** LB_LOOKUP_SCOPE_*. */
   get scope(): number {
     return (this.words[2] >>> 8) & 0xff;
   }
@@ -164,6 +189,7 @@ export class Lb4Key {
 export class Lb6Key {
   readonly words = new Int32Array(6);
 
+  /** The 16 address bytes at `off`. */
   setAddress(view: DataView, off: number): this {
     setAddr6(this.words, 0, view, off);
     return this;
@@ -202,6 +228,7 @@ export class LbServiceValue {
   set first(v: number) {
     this.words[0] = v;
   }
+  /** Active backends, in slots 1 to count. */
   set count(v: number) {
     this.words[1] = (this.words[1] & ~0xffff) | (v & 0xffff);
   }
@@ -209,12 +236,15 @@ export class LbServiceValue {
   set rev_nat_index(v: number) {
     this.words[1] = (this.words[1] & 0xffff) | (v << 16);
   }
+  /** SVC_FLAG_* of the first byte. */
   set flags(v: number) {
     this.words[2] = (this.words[2] & ~0xff) | (v & 0xff);
   }
+  /** SVC_FLAG_* of the second byte. */
   set flags2(v: number) {
     this.words[2] = (this.words[2] & ~0xff00) | ((v & 0xff) << 8);
   }
+  /** Quarantined backends, in the slots behind the active ones. */
   set qcount(v: number) {
     this.words[2] = (this.words[2] & 0xffff) | (v << 16);
   }
@@ -232,6 +262,7 @@ export function svcAffinityTimeout(map: BpfMap, slot: number): number {
 export function svcAlgorithm(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords] >>> 24;
 }
+/** Active backends. */
 export function svcCount(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 1] & 0xffff;
 }
@@ -239,12 +270,15 @@ export function svcCount(map: BpfMap, slot: number): number {
 export function svcRevNatIndex(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 1] >>> 16;
 }
+/** First byte of flags. */
 export function svcFlags(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 2] & 0xff;
 }
+/** Second byte of flags. */
 export function svcFlags2(map: BpfMap, slot: number): number {
   return (map.words[slot * map.valueWords + 2] >>> 8) & 0xff;
 }
+/** Quarantined backends. */
 export function svcQcount(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 2] >>> 16;
 }
@@ -285,21 +319,27 @@ export class Lb6BackendValue {
   }
 }
 
+/** Be32. */
 export function backend4Address(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords];
 }
+/** Be16. */
 export function backend4Port(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 1] & 0xffff;
 }
+/** IP protocol. */
 export function backend4Proto(map: BpfMap, slot: number): number {
   return (map.words[slot * map.valueWords + 1] >>> 16) & 0xff;
 }
+/** BE_STATE_*. */
 export function backend4Flags(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 1] >>> 24;
 }
+/** Cluster of the mesh that the backend lives in. */
 export function backend4ClusterId(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 2] & 0xffff;
 }
+/** Number of its zone, 0 = none. */
 export function backend4Zone(map: BpfMap, slot: number): number {
   return (map.words[slot * map.valueWords + 2] >>> 16) & 0xff;
 }
@@ -307,12 +347,15 @@ export function backend4Zone(map: BpfMap, slot: number): number {
 export function backend6AddressWord(map: BpfMap, slot: number): number {
   return slot * map.valueWords;
 }
+/** Be16. */
 export function backend6Port(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 4] & 0xffff;
 }
+/** IP protocol. */
 export function backend6Proto(map: BpfMap, slot: number): number {
   return (map.words[slot * map.valueWords + 4] >>> 16) & 0xff;
 }
+/** BE_STATE_*. */
 export function backend6Flags(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 4] >>> 24;
 }
@@ -339,9 +382,11 @@ export class Lb6ReverseNatValue {
   }
 }
 
+/** Be32 of the service. */
 export function revNat4Address(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords];
 }
+/** Be16 of the service; 0 = the port stays. */
 export function revNat4Port(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 1] & 0xffff;
 }
@@ -349,6 +394,7 @@ export function revNat4Port(map: BpfMap, slot: number): number {
 export function revNat6AddressWord(map: BpfMap, slot: number): number {
   return slot * map.valueWords;
 }
+/** Be16 of the service; 0 = the port stays. */
 export function revNat6Port(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 4] & 0xffff;
 }
@@ -415,9 +461,11 @@ export class LbAffinityValue {
 export function affinityLastUsed(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords];
 }
+/** A packet of the client just used the backend. */
 export function setAffinityLastUsed(map: BpfMap, slot: number, v: number): void {
   map.words[slot * map.valueWords] = v;
 }
+/** Backend that the client used last. */
 export function affinityBackendId(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 2];
 }
@@ -511,6 +559,7 @@ export class Lb6ReverseSkValue {
 export function reverseSk4RevNatIndex(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 1] >>> 16;
 }
+/** As stored: network order. */
 export function reverseSk6RevNatIndex(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 4] >>> 16;
 }

@@ -156,6 +156,7 @@ export class LpmTrie extends TableMap {
     return NONE;
   }
 
+  /** The same: tries have no order of use. */
   override peek(key: Int32Array): number {
     return this.lookup(key);
   }
@@ -180,6 +181,7 @@ export class LpmTrie extends TableMap {
     return NONE;
   }
 
+  /** 0, -ENOSPC when full, -EEXIST, -ENOENT by the flags, -EINVAL for bad flags or a prefix too long. */
   override update(key: Int32Array, value: Int32Array, flags: number): number {
     if (flags > BPF_EXIST || flags < 0) return -EINVAL;
     const len = key[0] >>> 0;
@@ -204,6 +206,7 @@ export class LpmTrie extends TableMap {
     return 0;
   }
 
+  /** Removes exactly this prefix: 0, -ENOENT, or -EINVAL for a prefix too long. */
   override remove(key: Int32Array): number {
     const len = key[0] >>> 0;
     if (len > this.maxPrefixlen) return -EINVAL;
@@ -244,6 +247,7 @@ export class LpmTrie extends TableMap {
     this.forEachSlot((_slot, keys, at) => this.#addToFilter(keys[at], keys[at + 1]));
   }
 
+  /** Notes that there is an entry of this length beside the data word. */
   #addToFilter(len: number, lo: number): void {
     if (len < 33 || len > 64) return;
     this.#filter[Math.imul(lo, FILTER_MUL) >>> this.#filterShift] |= 1 << (len - 33);
@@ -264,6 +268,7 @@ export class LpmTrie extends TableMap {
     return hashEnd(h ^ len);
   }
 
+  /** Lists the lengths in use anew. */
   #listLengths(): void {
     const lengths: number[] = [];
     for (let len = this.maxPrefixlen; len >= 0; len--) if (this.#perLength[len] > 0) lengths.push(len);

@@ -8,9 +8,13 @@ import { BpfMap, type MapSnapshot } from "./bpf_map.js";
 import { BPF_EXIST, BPF_NOEXIST, type MapSpec, NONE } from "./spec.js";
 
 export class LruCacheMap extends BpfMap {
+  /** Key text to slot. */
   readonly #cache: LRUCache<string, number>;
+  /** Slots given back. */
   readonly #free: number[] = [];
+  /** Slots from here on have never been used. */
   #fresh = 0;
+  /** Key words of each slot, for iteration. */
   #keys: Int32Array;
   /** Entries evicted since the map was made. */
   evictions = 0;
@@ -34,10 +38,12 @@ export class LruCacheMap extends BpfMap {
     return this.#cache.size;
   }
 
+  /** Moves the entry to the front. */
   override lookup(key: Int32Array): number {
     return this.#cache.get(this.#text(key, 0)) ?? NONE;
   }
 
+  /** Leaves the order alone. */
   override peek(key: Int32Array): number {
     return this.#cache.peek(this.#text(key, 0)) ?? NONE;
   }

@@ -10,9 +10,11 @@ import { StrictLru, type StrictLruState } from "./strict_lru.js";
 import { TableMap } from "./table_map.js";
 
 export class LruHashMap extends TableMap {
+  /** Exactly one of the two is there. */
   readonly #lists: LruLists | null;
   readonly #strict: StrictLru | null;
   readonly #cpu: CurrentCpu;
+  /** The lists count their own. */
   #strictEvictions = 0;
 
   /**
@@ -36,6 +38,7 @@ export class LruHashMap extends TableMap {
     return super.memoryBytes + (this.#lists ?? this.#strict!).memoryBytes;
   }
 
+  /** A program's look-up: the entry counts as used. */
   override lookup(key: Int32Array): number {
     const table = this.table;
     const slot = table.find(key);
@@ -53,6 +56,7 @@ export class LruHashMap extends TableMap {
     return slot;
   }
 
+  /** User space's look-up: it does not. */
   override peek(key: Int32Array): number {
     return this.table.find(key);
   }
@@ -69,6 +73,7 @@ export class LruHashMap extends TableMap {
       : this.#updateKernel(this.#lists!, key, value, flags, part);
   }
 
+  /** 0 or -ENOENT. */
   override remove(key: Int32Array): number {
     const table = this.table;
     const slot = table.find(key);
@@ -114,6 +119,7 @@ export class LruHashMap extends TableMap {
     return 0;
   }
 
+  /** Exact LRU: an overwrite counts as a use, a full map gives up its oldest entry. */
   #updateStrict(strict: StrictLru, key: Int32Array, value: Int32Array, flags: number, part: number): number {
     const table = this.table;
     const slot = table.find(key);

@@ -21,6 +21,7 @@ import { MARK_USED, type Table } from "./table.js";
 export const MARK_REF = 2;
 
 const TYPE_SHIFT = 2;
+/** Types of lists, in bits 2 and up of the mark; the first three are also their head nodes. */
 const T_FREE = 0;
 const T_ACTIVE = 1;
 const T_INACTIVE = 2;
@@ -28,7 +29,9 @@ const T_LOCAL_FREE = 3;
 const T_PENDING = 4;
 const LOW_BITS = MARK_USED | MARK_REF;
 
+/** Nodes that a refill takes, where the map is large enough. */
 const LOCAL_FREE_TARGET = 128;
+/** Nodes that one pass over a list looks at. */
 const NR_SCANS = 128;
 
 /** State of the lists in a snapshot. */
@@ -44,14 +47,18 @@ export interface LruListsState {
 export class LruLists {
   /** Nodes: 3 list heads, 2 per CPU, then one a slot. links[2n] = next, links[2n + 1] = prev, circular. */
   #links: Int32Array;
+  /** CPU whose pending list the node was put on; CPU numbers up to 255. */
   #cpuOf: Uint8Array;
   /** The table's: one byte a slot. */
   #marks: Uint8Array;
   /** Nodes on the ACTIVE and INACTIVE lists, by type. */
   readonly #counts = new Int32Array(3);
+  /** Node of slot 0. */
   readonly #first: number;
   readonly #targetFree: number;
+  /** By CPU: where it looks first when it must take a node from another. */
   readonly #nextSteal: Int32Array;
+  /** Where the next rotation of INACTIVE begins: a node, or the list head. */
   #nextInactiveRotation = T_INACTIVE;
   /** Entries evicted so far. */
   evictions = 0;
@@ -79,6 +86,7 @@ export class LruLists {
     return this.#targetFree;
   }
 
+  /** Bytes of memory that the lists occupy, without the marks. */
   get memoryBytes(): number {
     return this.#links.byteLength + this.#cpuOf.byteLength;
   }
@@ -192,18 +200,22 @@ export class LruLists {
     this.evictions++;
   }
 
+  /** Head of a CPU's free list. */
   #localFree(cpu: number): number {
     return 3 + 2 * cpu;
   }
 
+  /** Head of a CPU's pending list. */
   #pending(cpu: number): number {
     return 4 + 2 * cpu;
   }
 
+  /** Changes the list of a node and clears its reference bit. */
   #setType(slot: number, type: number): void {
     this.#marks[slot] = (this.#marks[slot] & LOW_BITS & ~MARK_REF) | (type << TYPE_SHIFT);
   }
 
+  /** bpf_lru_node_is_ref */
   #isRef(slot: number): boolean {
     return (this.#marks[slot] & MARK_REF) !== 0;
   }
@@ -251,6 +263,7 @@ export class LruLists {
     this.#add(node, this.#localFree(cpu));
   }
 
+  /** __local_list_pop_free */
   #popLocalFree(cpu: number): number {
     const head = this.#localFree(cpu);
     const node = this.#links[2 * head];
@@ -259,6 +272,7 @@ export class LruLists {
     return node - this.#first;
   }
 
+  /** __local_list_add_pending */
   #addPending(cpu: number, slot: number): void {
     this.#cpuOf[slot] = cpu;
     this.#setType(slot, T_PENDING);

@@ -10,9 +10,11 @@ import type { BpfMap } from "./bpf_map.js";
 import { ENDPOINT_KEY_IPV4, ENDPOINT_KEY_IPV6, setAddr6 } from "./layout.js";
 import type { MapSpec } from "./spec.js";
 
+/** An address of the node itself. */
 export const ENDPOINT_F_HOST = 1;
 /** Host namespace, but an endpoint of its own. */
 export const ENDPOINT_F_ATHOSTNS = 2;
+/** Not masqueraded. */
 export const ENDPOINT_F_NO_SNAT_V4 = 4;
 export const ENDPOINT_F_NO_SNAT_V6 = 8;
 /** "Host delivery": what of the flags sends a packet up the stack. */
@@ -51,15 +53,18 @@ export class LxcKey {
     return this;
   }
 
+  /** Be32, for IPv4 keys. */
   get ip4(): number {
     return this.words[0];
   }
+  /** ENDPOINT_KEY_IPV4 or ENDPOINT_KEY_IPV6. */
   get family(): number {
     return this.words[4] & 0xff;
   }
   set family(v: number) {
     this.words[4] = (this.words[4] & ~0xff) | v;
   }
+  /** Only with overlapping pod CIDRs, otherwise 0. */
   get cluster_id(): number {
     return this.words[4] >>> 16;
   }
@@ -72,12 +77,15 @@ export class LxcKey {
 export class LxcValue {
   readonly words = new Int32Array(12);
 
+  /** Host-side device. */
   set ifindex(v: number) {
     this.words[0] = v;
   }
+  /** Endpoint id; 0 in entries of the node. */
   set lxc_id(v: number) {
     this.words[1] = v << 16;
   }
+  /** ENDPOINT_F_*. */
   set flags(v: number) {
     this.words[2] = v;
   }
@@ -85,12 +93,15 @@ export class LxcValue {
   setMac(bytes: Uint8Array, off = 0): void {
     putMac(this.words, 4, bytes, off);
   }
+  /** MAC of the host-side device, which the pod uses as its gateway. */
   setNodeMac(bytes: Uint8Array, off = 0): void {
     putMac(this.words, 6, bytes, off);
   }
+  /** Security identity. */
   set sec_id(v: number) {
     this.words[8] = v;
   }
+  /** 0 unless an ENI carries the endpoint. */
   set parent_ifindex(v: number) {
     this.words[9] = v;
   }
@@ -105,12 +116,15 @@ function putMac(words: Int32Array, at: number, b: Uint8Array, o: number): void {
 export const LXC_MAC = 16;
 export const LXC_NODE_MAC = 24;
 
+/** Host-side device of the endpoint. */
 export function lxcIfindex(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords];
 }
+/** Endpoint id. */
 export function lxcId(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 1] >>> 16;
 }
+/** ENDPOINT_F_*. */
 export function lxcFlags(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 2];
 }
@@ -126,12 +140,15 @@ export function lxcMacHi(map: BpfMap, slot: number): number {
 export function lxcNodeMacLo(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 6];
 }
+/** Last two bytes of it. */
 export function lxcNodeMacHi(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 7];
 }
+/** Security identity. */
 export function lxcSecId(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 8];
 }
+/** ENI or parent device that its traffic leaves by; 0 = by the routes. */
 export function lxcParentIfindex(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 9];
 }

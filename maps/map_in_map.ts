@@ -21,9 +21,12 @@ export function fitsInner(inner: MapSpec, spec: MapSpec): boolean {
 export class MapOfMaps<M extends BpfMap> {
   /** Holds the keys; its slots index `#inner`. */
   readonly #outer: HashMap | ArrayMap;
+  /** By slot of the outer map. */
   #inner: (M | null)[] = [];
+  /** Value of an entry being written: the number of the inner map. */
   readonly #id = new Int32Array(2);
   #nextId = 1;
+  /** What an inner map must look like. */
   readonly innerSpec: MapSpec;
 
   constructor(readonly spec: MapSpec) {
@@ -80,6 +83,7 @@ export class MapOfMaps<M extends BpfMap> {
     return 0;
   }
 
+  /** Forgets all inner maps; they stay as they are. */
   clear(): void {
     this.#outer.clear();
     this.#inner = [];
@@ -104,6 +108,7 @@ export class MapOfMaps<M extends BpfMap> {
     };
   }
 
+  /** Puts the inner maps of the snapshot back and their contents. */
   restore(snapshot: MapSnapshot): void {
     const s = snapshot.state as {
       outer: MapSnapshot;

@@ -17,21 +17,25 @@ export const METRICS_SPEC: MapSpec = {
 
 export const METRIC_INGRESS = 1;
 export const METRIC_EGRESS = 2;
+/** Conntrack look-ups of services. */
 export const METRIC_SERVICE = 3;
 
 export const REASON_FORWARDED = 0;
+/** Came in unencrypted. */
 export const REASON_PLAINTEXT = 3;
 export const REASON_DECRYPT = 4;
 export const REASON_LB_NO_BACKEND_SLOT = 5;
 export const REASON_LB_NO_BACKEND = 6;
 export const REASON_LB_REVNAT_UPDATE = 7;
 export const REASON_LB_REVNAT_STALE = 8;
+/** A fragment passed conntrack. */
 export const REASON_FRAG_PACKET = 9;
 export const REASON_FRAG_PACKET_UPDATE = 10;
 export const REASON_MISSED_CUSTOM_CALL = 11;
 export const REASON_DECRYPTING = 12;
 export const REASON_ENCRYPTING = 13;
 export const REASON_LB_REVNAT_DELETE = 14;
+/** An ICMP "fragmentation needed" or "packet too big" passed. */
 export const REASON_MTU_ERROR_MSG = 15;
 
 /** struct metrics_key */

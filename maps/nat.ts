@@ -54,8 +54,10 @@ export const IPMASQ_V4_SPEC: MapSpec = {
 };
 export const IPMASQ_V6_SPEC: MapSpec = { ...IPMASQ_V4_SPEC, name: "cilium_ipmasq_v6", keySize: 20 };
 
+/** u64, low word. */
 export const NAT_CREATED_W = 0;
 export const NAT_NEEDS_CT_W = 2;
+/** One word (IPv4) or four. */
 export const NAT_TO_ADDR_W = 8;
 export const NAT4_TO_PORT_W = 9;
 export const NAT6_TO_PORT_W = 12;
@@ -86,18 +88,22 @@ export class NatEntry6 {
     w[NAT6_TO_PORT_W] = toPort & 0xffff;
     return this;
   }
+  /** The 16 bytes of the translated address at `off`. */
   setToAddr(view: DataView, off: number): this {
     setAddr6(this.words, NAT_TO_ADDR_W, view, off);
     return this;
   }
 }
 
+/** When the mapping was made or last confirmed, mono units. */
 export function natCreated(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + NAT_CREATED_W];
 }
+/** Confirms the mapping. */
 export function setNatCreated(map: BpfMap, slot: number, v: number): void {
   map.words[slot * map.valueWords + NAT_CREATED_W] = v;
 }
+/** 1 for connections of the node itself, which have a conntrack entry only for this. */
 export function natNeedsCt(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + NAT_NEEDS_CT_W];
 }
@@ -113,6 +119,7 @@ export function nat4ToPort(map: BpfMap, slot: number): number {
 export function nat6ToAddrWord(map: BpfMap, slot: number): number {
   return slot * map.valueWords + NAT_TO_ADDR_W;
 }
+/** Be16. */
 export function nat6ToPort(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + NAT6_TO_PORT_W] & 0xffff;
 }

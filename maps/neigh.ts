@@ -21,6 +21,7 @@ export const NODEPORT_NEIGH6_SPEC: MapSpec = {
   keySize: 16,
 };
 
+/** Client address, Be32. */
 export class NeighKey4 {
   readonly words = new Int32Array(1);
 
@@ -30,6 +31,7 @@ export class NeighKey4 {
   }
 }
 
+/** Client address, 16 bytes. */
 export class NeighKey6 {
   readonly words = new Int32Array(4);
 

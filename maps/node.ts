@@ -27,6 +27,7 @@ export class NodeKey {
     w[4] = 0;
     return this;
   }
+  /** The 16 address bytes at `off`. */
   setIpv6(view: DataView, off: number): this {
     this.words[0] = ENDPOINT_KEY_IPV6 << 24;
     setAddr6(this.words, 1, view, off);
@@ -44,9 +45,11 @@ export class NodeValue {
   }
 }
 
+/** Node id. */
 export function nodeId(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords] & 0xffff;
 }
+/** IPsec key of the node. */
 export function nodeSpi(map: BpfMap, slot: number): number {
   return (map.words[slot * map.valueWords] >>> 16) & 0xff;
 }

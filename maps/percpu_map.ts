@@ -96,12 +96,14 @@ abstract class PercpuTableMap<M extends HashMap | LruHashMap> extends BpfMap imp
   }
 }
 
+/** BPF_MAP_TYPE_PERCPU_HASH. */
 export class PercpuHashMap extends PercpuTableMap<HashMap> {
   constructor(spec: MapSpec, cpu: CurrentCpu) {
     super(new HashMap(spec, wordsPerCpu(spec) * cpu.count), cpu);
   }
 }
 
+/** BPF_MAP_TYPE_LRU_PERCPU_HASH. */
 export class LruPercpuHashMap extends PercpuTableMap<LruHashMap> {
   constructor(spec: MapSpec, cpu: CurrentCpu) {
     super(new LruHashMap(spec, cpu, wordsPerCpu(spec) * cpu.count), cpu);
@@ -113,6 +115,7 @@ export class LruPercpuHashMap extends PercpuTableMap<LruHashMap> {
   }
 }
 
+/** BPF_MAP_TYPE_PERCPU_ARRAY. */
 export class PercpuArrayMap extends ArrayMap implements PercpuMap {
   readonly cpuWords: number;
 
@@ -149,11 +152,13 @@ export function addU64(words: Int32Array, at: number, n: number): void {
   if (sum >>> 0 < before) words[at + 1]++;
 }
 
+/** Copy of the value of one CPU. */
 function partOf(map: PercpuMap, slot: number, cpu: number): Uint8Array {
   const at = slot * map.valueStride + cpu * map.cpuWords * 4;
   return map.bytes.slice(at, at + map.spec.valueSize);
 }
 
+/** Counters of a row added up, each `counterSize` bytes wide. */
 function sumOverCpus(map: PercpuMap, slot: number, cpus: number): Uint8Array {
   const sum = partOf(map, slot, 0);
   const out = new DataView(sum.buffer);

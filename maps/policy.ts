@@ -7,6 +7,7 @@
 import type { BpfMap } from "./bpf_map.js";
 import type { MapSpec } from "./spec.js";
 
+/** Default of bpf-policy-map-max. */
 export const POLICY_MAP_SIZE = 16384;
 /** sec_label and direction: the shortest prefix. */
 export const POLICY_STATIC_PREFIX = 40;
@@ -29,6 +30,7 @@ export function endpointMapName(base: string, epId: number): string {
   return `${base}_${String(epId).padStart(5, "0")}`;
 }
 
+/** Spec of the policy map of one endpoint. */
 export function policySpec(epId: number, maxEntries: number = POLICY_MAP_SIZE): MapSpec {
   return { ...POLICY_SPEC, name: endpointMapName("cilium_policy_v2", epId), maxEntries };
 }
@@ -41,6 +43,7 @@ export const CALL_POLICY_SPEC: MapSpec = {
   valueSize: 4,
   maxEntries: 65535,
 };
+/** The same for what the L7 load balancer sends back. */
 export const EGRESSCALL_POLICY_SPEC: MapSpec = { ...CALL_POLICY_SPEC, name: "cilium_egresscall_policy" };
 
 /** struct policy_key */
@@ -56,24 +59,29 @@ export class PolicyKey {
     return this;
   }
 
+  /** 40 + L4 prefix; POLICY_FULL_PREFIX in a look-up. */
   get prefixlen(): number {
     return this.words[0];
   }
   set prefixlen(v: number) {
     this.words[0] = v;
   }
+  /** Identity of the peer, 0 = any. */
   get sec_label(): number {
     return this.words[1];
   }
   set sec_label(v: number) {
     this.words[1] = v;
   }
+  /** 1 = egress, 0 = ingress. */
   get egress(): number {
     return this.words[2] & 1;
   }
+  /** IP protocol, 0 where wildcarded. */
   get protocol(): number {
     return (this.words[2] >>> 8) & 0xff;
   }
+  /** Be16; ICMP rules have the type here. */
   get dport(): number {
     return this.words[2] >>> 16;
   }
@@ -110,6 +118,7 @@ export class PolicyValue {
 export function policyProxyPort(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords] & 0xffff;
 }
+/** True for a deny entry. */
 export function policyDeny(map: BpfMap, slot: number): boolean {
   return (map.words[slot * map.valueWords] & 0x10000) !== 0;
 }
@@ -117,9 +126,11 @@ export function policyDeny(map: BpfMap, slot: number): boolean {
 export function policyLpmPrefixLength(map: BpfMap, slot: number): number {
   return (map.words[slot * map.valueWords] >>> 19) & 0x1f;
 }
+/** AUTH_TYPE_*. */
 export function policyAuthType(map: BpfMap, slot: number): number {
   return (map.words[slot * map.valueWords] >>> 24) & 0x7f;
 }
+/** False: a less specific entry of equal precedence may demand more. */
 export function policyHasExplicitAuthType(map: BpfMap, slot: number): boolean {
   return map.words[slot * map.valueWords] < 0;
 }
@@ -127,6 +138,7 @@ export function policyHasExplicitAuthType(map: BpfMap, slot: number): boolean {
 export function policyPrecedence(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 1];
 }
+/** Number that policy logging puts into verdict events; 0 = none. */
 export function policyCookie(map: BpfMap, slot: number): number {
   return map.words[slot * map.valueWords + 2];
 }

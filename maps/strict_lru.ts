@@ -14,10 +14,12 @@ export class StrictLru {
     this.#links = new Int32Array(16);
   }
 
+  /** Bytes of memory that the list occupies. */
   get memoryBytes(): number {
     return this.#links.byteLength;
   }
 
+  /** Empties the list. */
   clear(): void {
     this.#links[0] = 0;
     this.#links[1] = 0;
@@ -35,6 +37,7 @@ export class StrictLru {
     links[0] = node;
   }
 
+  /** Takes a slot out of the list. */
   remove(slot: number): void {
     const links = this.#links;
     const node = slot + 1;

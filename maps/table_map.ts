@@ -6,11 +6,13 @@ import type { MapSpec } from "./spec.js";
 import { Table, type TableState } from "./table.js";
 
 interface State {
+  /** Rows, index and marks. */
   readonly table: TableState;
   readonly extra: unknown;
 }
 
 export abstract class TableMap extends BpfMap {
+  /** What holds the entries. */
   protected readonly table: Table;
 
   protected constructor(spec: MapSpec, valueWords?: number) {
@@ -54,6 +56,7 @@ export abstract class TableMap extends BpfMap {
     return undefined;
   }
 
+  /** Takes it back; the table is restored already. */
   protected restoreExtra(_extra: unknown): void {}
 
   /** Shows the table's rows as the map's; called whenever they may have moved. */

@@ -4,8 +4,8 @@
 //   value  0 8 bps (bytes/s)   8 8 t_last (ns)   16 8 t_horizon_drop (egress) or tokens (ingress)
 //          24 4 prio (stored + 1)   28 4 -   32 24 -
 //
-// Times and rates are u64 and read through the map's view: throttleF64(map.view ...) would allocate, so programs use
-// the two words, or doubles they keep themselves.
+// Times and rates are u64; the functions below read and write them as doubles, which are exact below 2^53 (104 days
+// in nanoseconds).
 
 import type { BpfMap } from "./bpf_map.js";
 import type { MapSpec } from "./spec.js";
