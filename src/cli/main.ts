@@ -1,45 +1,38 @@
 #!/usr/bin/env node
-// The podpath command. Each sub-command lives in a file of its own and is loaded only when it is the one that was
-// asked for (or when help lists them all), so that `podpath monitor` starts quickly.
+// The podpath command's entry. Most of a short run is Node finding, reading and compiling some two hundred modules, so
+// the build leaves them in one file with V8's code cache beside it (bundle.ts); where that is missing or of another V8,
+// the modules themselves are loaded, or compiled anew, and only time is lost.
 
-import { Command, CommanderError } from "commander";
-import { isPodpathError } from "../base/errors.js";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { Script } from "node:vm";
 
-type Loader = () => Promise<Command>;
+type Main = (argv: readonly string[]) => Promise<number>;
 
-/** Sub-commands in the order of the help. */
-const COMMANDS: ReadonlyMap<string, Loader> = new Map<string, Loader>([
-  ["monitor", async () => (await import("./monitor.js")).monitorCommand()],
-  ["decode", async () => (await import("./decode.js")).decodeCommand()],
-  ["serve", async () => (await import("./serve.js")).serveCommand()],
-  ["cilium", async () => (await import("./cilium.js")).ciliumCommand()],
-  ["scenarios", async () => (await import("./scenarios.js")).scenariosCommand()],
-  ["conformance", async () => (await import("./conformance.js")).conformanceCommand()],
-]);
-
-/** Exit status for bad input and bad usage. */
-const EXIT_USAGE = 2;
-
-async function main(argv: readonly string[]): Promise<number> {
-  const program = new Command("podpath")
-    .description("sends packets from pod to pod without a cluster: Cilium's eBPF datapath, emulated")
-    .exitOverride()
-    .showSuggestionAfterError(true);
-  const wanted = argv.find((a) => !a.startsWith("-"));
-  const one = wanted === undefined ? undefined : COMMANDS.get(wanted);
-  const loaders = one === undefined ? [...COMMANDS.values()] : [one];
-  for (const load of loaders) program.addCommand((await load()).exitOverride());
+/** The bundled command line, or undefined where there is no bundle. */
+function bundled(): Main | undefined {
+  const file = fileURLToPath(new URL("../../podpath.cjs", import.meta.url));
+  let source: string;
+  let cachedData: Buffer | undefined;
   try {
-    await program.parseAsync([...argv], { from: "user" });
-    return typeof process.exitCode === "number" ? process.exitCode : 0;
-  } catch (e) {
-    if (e instanceof CommanderError) return e.exitCode === 0 ? 0 : EXIT_USAGE;
-    if (isPodpathError(e)) {
-      process.stderr.write(`podpath: ${String(e)}\n`);
-      return EXIT_USAGE;
-    }
-    throw e;
+    source = readFileSync(file, "utf8");
+  } catch {
+    return undefined;
   }
+  try {
+    cachedData = readFileSync(`${file}.cache`);
+  } catch {
+    // Compiled from source, then.
+  }
+  const script = new Script(source, { filename: file, ...(cachedData === undefined ? {} : { cachedData }) });
+  const module = { exports: {} as { main: Main } };
+  (script.runInThisContext() as (m: typeof module, e: object, r: NodeJS.Require) => void)(
+    module,
+    module.exports,
+    createRequire(import.meta.url),
+  );
+  return module.exports.main;
 }
 
 // A closed pipe (`podpath monitor | head`) ends the program quietly, as it ends any filter.
@@ -48,4 +41,5 @@ process.stdout.on("error", (e: NodeJS.ErrnoException) => {
   throw e;
 });
 
+const main = bundled() ?? (await import("./run.js")).main;
 process.exitCode = await main(process.argv.slice(2));

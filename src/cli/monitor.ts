@@ -1,12 +1,13 @@
 // podpath monitor [SCENARIO]: sends the scenario's traffic and prints what `cilium monitor` on its nodes would.
 
 import { Command } from "commander";
+import { profileOf } from "../../monitor/release.js";
 import { startUpText } from "../../monitor/session.js";
 import type { Profile } from "../cluster/model.js";
-import type { LabSample } from "../lab.js";
+import { Lab, type LabSample } from "../lab.js";
 import { addMonitorFlags, type MonitorFlags, Pacer, paceOf } from "./monitor_options.js";
 import { MonitorOutput } from "./monitor_output.js";
-import { addLabFlags, type LabFlags, openLab } from "./scenario_arg.js";
+import { addLabFlags, chooseScenario, type LabFlags } from "./scenario_arg.js";
 
 interface Flags extends MonitorFlags, LabFlags {
   readonly node: readonly string[];
@@ -26,23 +27,21 @@ export function monitorCommand(): Command {
       [],
     )
     .action(async (scenario: string | undefined, flags: Flags) => {
-      const lab = openLab(scenario, flags, flags.profile as Profile | undefined);
+      const chosen = chooseScenario(scenario, flags, flags.profile as Profile | undefined);
+      // The banner comes before anything is built, as it comes before the real client has connected.
+      for (const t of startUpText(profileOf(chosen.profile))) process[t.stream].write(t.text);
+      const lab = Lab.fromScenario(chosen.scenario, chosen.options);
       const nodes = watched(flags.node, lab.scenario.monitorNodes, lab.nodeNames).map(
         (n) => lab.node(n).name,
       );
-      const profile = lab.cluster.model.datapath.profile;
       const output = await MonitorOutput.open({
         flags,
-        profile,
+        profile: chosen.profile,
         nodes,
         source: `monitor ${lab.scenario.name}`,
         ifnames: (node, ifindex) => lab.node(nodes[node]!).ifname(ifindex),
         stdout: process.stdout,
       });
-      for (const t of startUpText(output.profile)) {
-        if (t.stream === "stdout") output.text.write(t.text);
-        else process.stderr.write(t.text);
-      }
       const speed = paceOf(flags);
       const later: { node: number; s: LabSample }[] = [];
       nodes.forEach((name, node) => {

@@ -6,6 +6,7 @@ import { PodpathError } from "../base/errors.js";
 import { DATAPATHS, type DatapathName, type Profile } from "../cluster/model.js";
 import { Lab, type LabOptions } from "../lab.js";
 import { DEFAULT_SCENARIO, EMBEDDED } from "../scenario/embedded/index.js";
+import { loadScenario, type Scenario } from "../scenario/load.js";
 import { unknownScenario } from "./scenarios.js";
 
 /** Flags that choose how a scenario is built. */
@@ -55,9 +56,21 @@ export function readScenario(name: string = DEFAULT_SCENARIO): { text: string; f
   }
 }
 
-/** Builds the lab that the argument and flags ask for. @throws PodpathError */
-export function openLab(scenario: string | undefined, flags: LabFlags, profile: Profile | undefined): Lab {
-  const { text, file } = readScenario(scenario);
+/** A scenario as the argument and flags ask for it, read but not built. */
+export interface ChosenScenario {
+  readonly scenario: Scenario;
+  readonly options: LabOptions;
+  /** Release that its nodes will run. */
+  readonly profile: Profile;
+}
+
+/** Reads the scenario and the flags. @throws PodpathError */
+export function chooseScenario(
+  name: string | undefined,
+  flags: LabFlags,
+  profile: Profile | undefined,
+): ChosenScenario {
+  const { text, file } = readScenario(name);
   const options: Record<string, string> = {};
   for (const s of flags.set) {
     const at = s.indexOf("=");
@@ -65,11 +78,21 @@ export function openLab(scenario: string | undefined, flags: LabFlags, profile: 
       throw new PodpathError("USAGE", `--set ${s}: give KEY=VALUE, such as enable-endpoint-routes=true`);
     options[s.slice(0, at)] = s.slice(at + 1);
   }
-  const o: LabOptions = {
-    options,
-    ...(flags.datapath === undefined ? {} : { datapath: flags.datapath }),
-    ...(flags.seed === undefined ? {} : { seed: flags.seed }),
-    ...(profile === undefined ? {} : { profile }),
+  const scenario = loadScenario(text, file);
+  return {
+    scenario,
+    profile: profile ?? scenario.cluster.datapath.profile,
+    options: {
+      options,
+      ...(flags.datapath === undefined ? {} : { datapath: flags.datapath }),
+      ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+      ...(profile === undefined ? {} : { profile }),
+    },
   };
-  return Lab.fromYaml(text, file, o);
+}
+
+/** Builds the lab that the argument and flags ask for. @throws PodpathError */
+export function openLab(name: string | undefined, flags: LabFlags, profile: Profile | undefined): Lab {
+  const chosen = chooseScenario(name, flags, profile);
+  return Lab.fromScenario(chosen.scenario, chosen.options);
 }

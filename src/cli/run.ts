@@ -1,0 +1,43 @@
+// The podpath command. Each sub-command lives in a file of its own and is loaded only when it is the one that was
+// asked for (or when help lists them all), so that `podpath monitor` starts quickly.
+
+import { Command, CommanderError } from "commander";
+import { isPodpathError } from "../base/errors.js";
+
+type Loader = () => Promise<Command>;
+
+/** Sub-commands in the order of the help. */
+const COMMANDS: ReadonlyMap<string, Loader> = new Map<string, Loader>([
+  ["monitor", async () => (await import("./monitor.js")).monitorCommand()],
+  ["decode", async () => (await import("./decode.js")).decodeCommand()],
+  ["serve", async () => (await import("./serve.js")).serveCommand()],
+  ["cilium", async () => (await import("./cilium.js")).ciliumCommand()],
+  ["scenarios", async () => (await import("./scenarios.js")).scenariosCommand()],
+  ["conformance", async () => (await import("./conformance.js")).conformanceCommand()],
+]);
+
+/** Exit status for bad input and bad usage. */
+const EXIT_USAGE = 2;
+
+/** Runs one command line (without `node` and the script). Gives the exit status; never throws for bad input. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const program = new Command("podpath")
+    .description("sends packets from pod to pod without a cluster: Cilium's eBPF datapath, emulated")
+    .exitOverride()
+    .showSuggestionAfterError(true);
+  const wanted = argv.find((a) => !a.startsWith("-"));
+  const one = wanted === undefined ? undefined : COMMANDS.get(wanted);
+  const loaders = one === undefined ? [...COMMANDS.values()] : [one];
+  for (const load of loaders) program.addCommand((await load()).exitOverride());
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return typeof process.exitCode === "number" ? process.exitCode : 0;
+  } catch (e) {
+    if (e instanceof CommanderError) return e.exitCode === 0 ? 0 : EXIT_USAGE;
+    if (isPodpathError(e)) {
+      process.stderr.write(`podpath: ${String(e)}\n`);
+      return EXIT_USAGE;
+    }
+    throw e;
+  }
+}
