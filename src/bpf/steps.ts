@@ -41,7 +41,7 @@ export const enum Step {
   REDIRECT = 13,
   /** A netfilter hook begins. a: hook number (0 PREROUTING, 1 INPUT, 2 FORWARD, 3 OUTPUT, 4 POSTROUTING). */
   NF_HOOK = 14,
-  /** A chain is entered. ref: chain. a: hook number. */
+  /** A chain is entered. ref: chain. a: hook number. b: 1 = a base chain's traversal ends, c: rules evaluated in it and below. */
   NF_CHAIN = 15,
   /** A rule matched. ref: rule. a: verdict or 0 when evaluation goes on. */
   NF_RULE = 16,

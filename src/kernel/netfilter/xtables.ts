@@ -121,6 +121,8 @@ export class XtContext {
   hotdrop = false;
   readonly stackChain: (XtChain | null)[] = new Array<XtChain | null>(JUMP_DEPTH).fill(null);
   readonly stackRule = new Int32Array(JUMP_DEPTH);
+  /** Rules looked at in this traversal, counted while a walk is recorded. */
+  evaluated = 0;
   /** For set matches. */
   inName = "";
   outName = "";
@@ -391,7 +393,9 @@ export class XtNet {
     cx.hotdrop = false;
     cx.inName = inDev === null ? "" : inDev.name;
     cx.outName = outDev === null ? "" : outDev.name;
+    cx.evaluated = 0;
     const verdict = this.#walk(base, cx);
+    if (rec !== null) rec.step(Step.NF_CHAIN, cx.skb, base, hook, 1, cx.evaluated);
     this.#depth--;
     return verdict;
   }
@@ -407,6 +411,7 @@ export class XtNet {
     let sp = 0;
     for (;;) {
       const hit = this.#scan(chain, i, cx);
+      if (rec !== null) cx.evaluated += (hit < 0 ? chain.rules.length : hit + 1) - i;
       if (cx.hotdrop) return NF_DROP;
       if (hit < 0) {
         // End of the chain.
