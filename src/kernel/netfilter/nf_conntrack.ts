@@ -34,7 +34,9 @@ import {
 } from "./hooks.js";
 import {
   generic_packet,
+  gre_packet,
   ICMP_INVERT,
+  IPPROTO_GRE,
   IPPROTO_ICMP,
   IPPROTO_SCTP,
   IPPROTO_TCP,
@@ -205,6 +207,8 @@ export class NfCtSysctl {
   udp_timeout = 30;
   udp_timeout_stream = 120;
   icmp_timeout = 30;
+  gre_timeout = 30;
+  gre_timeout_stream = 180;
   generic_timeout = 600;
   /** By SCTP state. */
   readonly sctp_timeouts: number[] = [0, 10, 3, 3, 210, 3, 3, 3, 30];
@@ -558,7 +562,8 @@ export class NfConntrack {
     if (proto === IPPROTO_UDP || proto === IPPROTO_UDPLITE)
       return udp_packet(this, ct, skb, off, ctinfo, hook);
     if (proto === IPPROTO_ICMP) return icmp_packet(this, ct, skb, ctinfo);
-    if (proto === IPPROTO_SCTP) return sctp_packet(this, ct, skb, off, ctinfo);
+    if (proto === IPPROTO_SCTP) return sctp_packet(this, ct, skb, off, ctinfo, hook);
+    if (proto === IPPROTO_GRE) return gre_packet(this, ct, skb, ctinfo);
     return generic_packet(this, ct, skb, ctinfo);
   }
 

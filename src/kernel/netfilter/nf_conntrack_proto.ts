@@ -91,6 +91,18 @@ export function icmp_packet(net: NfConntrack, ct: NfConn, skb: Skb, ctinfo: numb
   return NF_ACCEPT;
 }
 
+/** nf_conntrack_gre_packet. Keys are 0: only PPTP's GRE has them, and its helper is not modelled. */
+export function gre_packet(net: NfConntrack, ct: NfConn, skb: Skb, ctinfo: number): number {
+  if ((ct.status & IPS_SEEN_REPLY) !== 0) {
+    net.refresh(ct, ctinfo, skb, net.sysctl.gre_timeout_stream);
+    if ((ct.status & IPS_ASSURED) === 0) {
+      ct.status |= IPS_ASSURED;
+      ct.events |= IPCT_ASSURED;
+    }
+  } else net.refresh(ct, ctinfo, skb, net.sysctl.gre_timeout);
+  return NF_ACCEPT;
+}
+
 export function generic_packet(net: NfConntrack, ct: NfConn, skb: Skb, ctinfo: number): number {
   net.refresh(ct, ctinfo, skb, net.sysctl.generic_timeout);
   return NF_ACCEPT;
@@ -205,9 +217,20 @@ function sctpChunk(type: number): number {
  * nf_conntrack_sctp_packet. Differs from the kernel: verification tags are not compared, only chunk types move
  * the state.
  */
-export function sctp_packet(net: NfConntrack, ct: NfConn, skb: Skb, off: number, ctinfo: number): number {
+export function sctp_packet(
+  net: NfConntrack,
+  ct: NfConn,
+  skb: Skb,
+  off: number,
+  ctinfo: number,
+  hook: number,
+): number {
   const end = skb.tail;
   if (off + 12 + 4 > end) return -NF_ACCEPT;
+  if (net.sysctl.checksum !== 0 && hook === NF_INET_PRE_ROUTING) {
+    const said = skb.view.getInt32(off + 8, true);
+    if (sctp_checksum(skb, off, end - off) !== said) return -NF_ACCEPT;
+  }
   const v = skb.view;
   const dir = ctinfo >= 3 ? 1 : 0;
   let old = ct.sctpState;
@@ -239,6 +262,21 @@ export function sctp_packet(net: NfConntrack, ct: NfConn, skb: Skb, off: number,
   }
   old = state;
   return NF_ACCEPT;
+}
+
+const CRC32C = new Int32Array(256);
+for (let i = 0; i < 256; i++) {
+  let c = i;
+  for (let k = 0; k < 8; k++) c = (c & 1) !== 0 ? (c >>> 1) ^ 0x82f63b78 : c >>> 1;
+  CRC32C[i] = c;
+}
+
+/** sctp_compute_cksum: CRC32c over the packet with its field as zero; stands little-endian in the header. */
+export function sctp_checksum(skb: Skb, off: number, len: number): number {
+  const b = skb.bytes;
+  let c = -1;
+  for (let i = 0; i < len; i++) c = CRC32C[(c ^ (i >= 8 && i < 12 ? 0 : b[off + i]!)) & 0xff]! ^ (c >>> 8);
+  return ~c;
 }
 
 export {

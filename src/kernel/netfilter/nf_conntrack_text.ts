@@ -15,6 +15,7 @@ import {
   type NfTupleHash,
 } from "./nf_conntrack.js";
 import {
+  IPPROTO_GRE,
   IPPROTO_ICMP,
   IPPROTO_SCTP,
   IPPROTO_TCP,
@@ -44,6 +45,9 @@ function tupleText(t: NfTupleHash): string {
     case IPPROTO_UDPLITE:
     case IPPROTO_SCTP:
       s += ` sport=${t.sport} dport=${t.dport}`;
+      break;
+    case IPPROTO_GRE:
+      s += " srckey=0x0 dstkey=0x0";
       break;
     case IPPROTO_ICMP:
       s += ` type=${t.dport >>> 8} code=${t.dport & 0xff} id=${t.sport}`;

@@ -41,6 +41,7 @@ import {
   IPPROTO_TCP,
   IPPROTO_UDP,
   IPPROTO_UDPLITE,
+  sctp_checksum,
 } from "./nf_conntrack_proto.js";
 
 export const NF_NAT_MANIP_SRC = 0;
@@ -403,28 +404,12 @@ function manipL4(
     case IPPROTO_SCTP: {
       if (left < 8) return false;
       v.setUint16(src ? off : off + 2, src ? target.sport : target.dport, false);
-      if (left >= 12) sctpChecksum(skb, off, left);
+      if (left >= 12) v.setInt32(off + 8, sctp_checksum(skb, off, left), true);
       return true;
     }
     default:
       return true;
   }
-}
-
-const CRC32C = new Int32Array(256);
-for (let i = 0; i < 256; i++) {
-  let c = i;
-  for (let k = 0; k < 8; k++) c = (c & 1) !== 0 ? (c >>> 1) ^ 0x82f63b78 : c >>> 1;
-  CRC32C[i] = c;
-}
-
-/** sctp_compute_cksum: CRC32c over the packet with its field as zero, stored little-endian. */
-function sctpChecksum(skb: Skb, off: number, len: number): void {
-  const b = skb.bytes;
-  skb.view.setInt32(off + 8, 0, true);
-  let c = -1;
-  for (let i = 0; i < len; i++) c = CRC32C[(c ^ b[off + i]!) & 0xff]! ^ (c >>> 8);
-  skb.view.setInt32(off + 8, ~c, true);
 }
 
 /** nf_nat_manip_pkt: one packet of the connection, one side of it. */

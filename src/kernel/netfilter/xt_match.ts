@@ -1853,6 +1853,197 @@ class MacBuilder implements MatchBuilder {
   }
 }
 
+/** A list of addresses that xt_recent keeps under a name; shared by all rules that name it. */
+export class RecentTable {
+  /** Be32 to the times (ns) of the last packets, newest last, and the TTL of the newest. */
+  readonly entries = new Map<number, { readonly stamps: number[]; ttl: number }>();
+}
+
+/** ip_list_tot and ip_pkt_list_tot. */
+const RECENT_ENTRIES = 100;
+const RECENT_STAMPS = 20;
+
+/** xt_recent.c. An address that is new to its list allocates; known ones do not. */
+class RecentMatch extends XtMatch {
+  mode: "set" | "rcheck" | "update" | "remove" | "" = "";
+  inv = false;
+  seconds = 0;
+  reap = false;
+  hitcount = 0;
+  rttl = false;
+  name = "DEFAULT";
+  mask = -1;
+  dest = false;
+  table: RecentTable | null = null;
+
+  constructor(readonly xt: XtNet) {
+    super();
+  }
+
+  match(cx: XtContext): boolean {
+    const t = this.table!;
+    const addr = (this.dest ? cx.daddr : cx.saddr) & this.mask;
+    // The TTL as it was before forwarding.
+    let ttl = cx.skb.bytes[cx.iph + 8]!;
+    if (cx.outDev !== null && cx.skb.sk === null) ttl++;
+    const now = this.xt.clock.ns;
+    let e = t.entries.get(addr);
+    if (e !== undefined && this.rttl && e.ttl !== ttl) e = undefined;
+    if (e === undefined) {
+      if (this.mode !== "set") return this.inv;
+      if (t.entries.size >= RECENT_ENTRIES) {
+        const oldest = t.entries.keys().next().value;
+        if (oldest !== undefined) t.entries.delete(oldest);
+      }
+      t.entries.set(addr, { stamps: [now], ttl });
+      return !this.inv;
+    }
+    let ret = this.inv;
+    switch (this.mode) {
+      case "set":
+        ret = !ret;
+        break;
+      case "remove":
+        t.entries.delete(addr);
+        return !ret;
+      default: {
+        const since = now - this.seconds * 1e9;
+        let hits = 0;
+        for (let i = 0; i < e.stamps.length; i++) {
+          if (this.seconds !== 0 && since > e.stamps[i]!) continue;
+          if (this.hitcount === 0 || ++hits >= this.hitcount) {
+            ret = !ret;
+            break;
+          }
+        }
+        if (this.reap) {
+          // recent_entry_reap: the list's oldest entry goes when its newest stamp is too old.
+          const first = t.entries.entries().next().value;
+          if (first !== undefined && since > first[1].stamps[first[1].stamps.length - 1]!)
+            t.entries.delete(first[0]);
+        }
+      }
+    }
+    if (this.mode === "set" || (this.mode === "update" && ret)) {
+      e.stamps.push(now);
+      if (e.stamps.length > RECENT_STAMPS) e.stamps.shift();
+      e.ttl = ttl;
+      t.entries.delete(addr);
+      t.entries.set(addr, e);
+    }
+    return ret;
+  }
+
+  save(): string {
+    let s = `-m recent ${bang(this.inv)}--${this.mode}`;
+    if (this.seconds !== 0) s += ` --seconds ${this.seconds}`;
+    if (this.reap) s += " --reap";
+    if (this.hitcount !== 0) s += ` --hitcount ${this.hitcount}`;
+    if (this.rttl) s += " --rttl";
+    return `${s} --name ${this.name} --mask ${formatIpv4(this.mask)} ${this.dest ? "--rdest" : "--rsource"}`;
+  }
+}
+
+class RecentBuilder implements MatchBuilder {
+  readonly #m: RecentMatch;
+  constructor(readonly xt: XtNet) {
+    this.#m = new RecentMatch(xt);
+  }
+  option(name: string, inv: boolean, w: Words): boolean {
+    const m = this.#m;
+    switch (name) {
+      case "--set":
+      case "--rcheck":
+      case "--update":
+      case "--remove":
+        m.mode = name.slice(2) as "set";
+        m.inv = inv;
+        return true;
+      case "--seconds":
+        m.seconds = parseU32(w.next());
+        return true;
+      case "--reap":
+        m.reap = true;
+        return true;
+      case "--hitcount":
+        m.hitcount = parseU32(w.next());
+        return true;
+      case "--rttl":
+        m.rttl = true;
+        return true;
+      case "--name":
+        m.name = w.next();
+        return true;
+      case "--mask": {
+        const s = w.next();
+        const a = parseIpv4(s);
+        if (a === undefined) throw new RuleError(`"${s}" is not a mask`);
+        m.mask = a;
+        return true;
+      }
+      case "--rsource":
+        m.dest = false;
+        return true;
+      case "--rdest":
+        m.dest = true;
+        return true;
+      default:
+        return false;
+    }
+  }
+  build(): XtMatch {
+    const m = this.#m;
+    if (m.mode === "") throw new RuleError("the recent match needs --set, --rcheck, --update or --remove");
+    if (m.reap && m.seconds === 0) throw new RuleError("--reap of the recent match needs --seconds");
+    let t = this.xt.recent.get(m.name);
+    if (t === undefined) {
+      t = new RecentTable();
+      this.xt.recent.set(m.name, t);
+    }
+    m.table = t;
+    return m;
+  }
+}
+
+/** xt_nfacct.c: counts into a named object, always matches. */
+class NfacctMatch extends XtMatch {
+  readonly counter: Float64Array;
+  constructor(
+    readonly xt: XtNet,
+    readonly name: string,
+  ) {
+    super();
+    let c = xt.nfacct.get(name);
+    if (c === undefined) {
+      c = new Float64Array(2);
+      xt.nfacct.set(name, c);
+    }
+    this.counter = c;
+  }
+  match(cx: XtContext): boolean {
+    this.counter[0]!++;
+    this.counter[1]! += cx.skb.tail - cx.skb.data;
+    return true;
+  }
+  save(): string {
+    return `-m nfacct --nfacct-name ${this.name}`;
+  }
+}
+
+class NfacctBuilder implements MatchBuilder {
+  #name = "";
+  constructor(readonly xt: XtNet) {}
+  option(name: string, _inv: boolean, w: Words): boolean {
+    if (name !== "--nfacct-name") return false;
+    this.#name = w.next();
+    return true;
+  }
+  build(): XtMatch {
+    if (this.#name === "") throw new RuleError("the nfacct match needs --nfacct-name");
+    return new NfacctMatch(this.xt, this.#name);
+  }
+}
+
 const PKT_TYPES: readonly string[] = ["unicast", "broadcast", "multicast"];
 
 /** xt_pkttype.c. */
@@ -1941,6 +2132,10 @@ export function matchBuilder(name: string, xt: XtNet): MatchBuilder {
       return new MacBuilder();
     case "pkttype":
       return new PkttypeBuilder();
+    case "recent":
+      return new RecentBuilder(xt);
+    case "nfacct":
+      return new NfacctBuilder(xt);
     default:
       throw new RuleError(`match ${name} is not modelled`, true);
   }

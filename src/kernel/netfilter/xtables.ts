@@ -42,6 +42,7 @@ import { IpSets } from "./ipset.js";
 import { conntrackEnable, type NfConntrack, NfCtSysctl } from "./nf_conntrack.js";
 import { type NatChains, natRerouteNeeded, nf_nat_fn } from "./nf_nat.js";
 import { TRACE_POLICY, TRACE_RETURN, TRACE_RULE } from "./trace.js";
+import type { RecentTable } from "./xt_match.js";
 
 /** A target's answer: go on with the next rule. */
 export const XT_CONTINUE = -1;
@@ -310,6 +311,10 @@ export class XtNet {
   nextHandle = 1;
   /** Kernel log lines that LOG and others wrote. */
   readonly log: string[] = [];
+  /** Address lists of the recent match, by name. */
+  readonly recent = new Map<string, RecentTable>();
+  /** Counters of the nfacct match, by name: packets, bytes. */
+  readonly nfacct = new Map<string, Float64Array>();
   /** Packets that NFLOG sent, by group. */
   readonly nflog = new Map<number, number>();
 
