@@ -2,7 +2,7 @@
 // `podpath monitor` runs in dist/podpath.cjs.cache. main.ts says why.
 
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { Script } from "node:vm";
@@ -20,19 +20,9 @@ if (process.argv[2] === "--warm") {
   const { output } = await build.generate({ format: "cjs", minify: true, codeSplitting: false });
   // A function expression is the script's value, so that the loader needs no wrapper of its own.
   writeFileSync(file, `(function(module,exports,require){${output[0].code}\n})`);
-  linkCommand();
+  chmodSync(fileURLToPath(new URL("src/cli/main.js", dist)), 0o755);
   const r = spawnSync(process.execPath, [self, "--warm"], { stdio: ["ignore", "ignore", "inherit"] });
   if (r.status !== 0) process.exitCode = 1;
-}
-
-/** Makes `npx podpath` work inside a clone too: npm links the commands of dependencies, not those of the package itself. */
-function linkCommand(): void {
-  const main = fileURLToPath(new URL("src/cli/main.js", dist));
-  chmodSync(main, 0o755);
-  const bin = fileURLToPath(new URL("../node_modules/.bin/", dist));
-  if (process.platform === "win32" || !existsSync(bin)) return;
-  rmSync(`${bin}podpath`, { force: true });
-  symlinkSync(main, `${bin}podpath`);
 }
 
 /** Runs the main job once, so that the cache holds its functions compiled, and writes the cache. */
