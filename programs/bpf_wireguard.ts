@@ -130,7 +130,9 @@ export function cil_from_wireguard(ctx: Ctx): number {
 // maybe_add_l2_hdr(): the pods' devices want an Ethernet header.
 function add_l2_hdr(ctx: Ctx, proto: number): boolean {
   if (l3_off(ctx) !== 0) return true;
-  if (ctx.helpers.skb_change_head(ctx.skb, ETH_HLEN, 0) < 0) return false;
+  const ret = ctx.helpers.skb_change_head(ctx.skb, ETH_HLEN, 0);
+  ctx.refresh();
+  if (ret < 0) return false;
   store_u16(ctx, 12, proto);
   return true;
 }

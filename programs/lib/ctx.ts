@@ -181,6 +181,13 @@ export class CtBuffer6 {
 
 export class Ctx {
   skb: Skb = new Skb(64);
+  // The frame in `skb`, kept here because every header access needs it; `refresh` after whatever moves the frame.
+  bytes: Uint8Array = this.skb.bytes;
+  view: DataView = this.skb.view;
+  /** skb.data: position of the frame's first byte. */
+  base = 0;
+  /** Length of the frame. */
+  len = 0;
   obj: LoadedObject;
   /** CONFIG() variables of `obj`. */
   config: ObjectConfig;
@@ -229,64 +236,76 @@ export class Ctx {
     this.ext_err = 0;
     this.tail_calls = 0;
     this.maps.cpu.id = skb.cpu;
+    this.refresh();
+  }
+
+  /** To be called after a helper that changes the length of the frame or where it begins. */
+  refresh(): void {
+    const skb = this.skb;
+    this.bytes = skb.bytes;
+    this.view = skb.view;
+    this.base = skb.data;
+    this.len = skb.tail - skb.data;
   }
 }
 
 // --- the frame ----------------------------------------------------------------------------------------------------
 
+// Small on purpose: V8 inlines functions of up to 27 bytes of bytecode wherever they are called.
+
 /** True if the frame has at least `len` bytes: the check that revalidate_data and bpf_skb_load_bytes make. */
 export function ctx_has(ctx: Ctx, len: number): boolean {
-  return ctx.skb.tail - ctx.skb.data >= len;
+  return ctx.len >= len;
 }
 
 /** ctx_full_len(). */
 export function ctx_full_len(ctx: Ctx): number {
-  return ctx.skb.tail - ctx.skb.data;
+  return ctx.len;
 }
 
 export function load_u8(ctx: Ctx, off: number): number {
-  return ctx.skb.bytes[ctx.skb.data + off]!;
+  return ctx.bytes[ctx.base + off];
 }
 
 /** Two wire bytes as a little-endian CPU loads them (a Be16). */
 export function load_be16(ctx: Ctx, off: number): number {
-  return ctx.skb.view.getUint16(ctx.skb.data + off, true);
+  return ctx.view.getUint16(ctx.base + off, true);
 }
 
 /** Two wire bytes as a host-order number. */
 export function load_u16(ctx: Ctx, off: number): number {
-  return ctx.skb.view.getUint16(ctx.skb.data + off, false);
+  return ctx.view.getUint16(ctx.base + off);
 }
 
 /** Four wire bytes as a little-endian CPU loads them (a Be32). */
 export function load_be32(ctx: Ctx, off: number): number {
-  return ctx.skb.view.getInt32(ctx.skb.data + off, true);
+  return ctx.view.getInt32(ctx.base + off, true);
 }
 
 export function store_u8(ctx: Ctx, off: number, v: number): void {
-  ctx.skb.bytes[ctx.skb.data + off] = v;
+  ctx.bytes[ctx.base + off] = v;
 }
 
 export function store_be16(ctx: Ctx, off: number, v: number): void {
-  ctx.skb.view.setUint16(ctx.skb.data + off, v, true);
+  ctx.view.setUint16(ctx.base + off, v, true);
 }
 
 export function store_u16(ctx: Ctx, off: number, v: number): void {
-  ctx.skb.view.setUint16(ctx.skb.data + off, v, false);
+  ctx.view.setUint16(ctx.base + off, v);
 }
 
 export function store_be32(ctx: Ctx, off: number, v: number): void {
-  ctx.skb.view.setInt32(ctx.skb.data + off, v, true);
+  ctx.view.setInt32(ctx.base + off, v, true);
 }
 
 /** revalidate_data for IPv4: Ethernet and a minimal IPv4 header are there. */
 export function revalidate_data4(ctx: Ctx): boolean {
-  return ctx.skb.tail - ctx.skb.data >= ETH_HLEN + 20;
+  return ctx.len >= ETH_HLEN + 20;
 }
 
 /** revalidate_data for IPv6. */
 export function revalidate_data6(ctx: Ctx): boolean {
-  return ctx.skb.tail - ctx.skb.data >= ETH_HLEN + 40;
+  return ctx.len >= ETH_HLEN + 40;
 }
 
 // --- meta data ----------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ function send_dbg(ctx: Ctx, type: number, arg1: number, arg2: number, arg3: numb
 
 function send_capture(ctx: Ctx, type: number, arg1: number, arg2: number): void {
   if (!listened(ctx)) return;
-  const len = ctx.skb.tail - ctx.skb.data;
+  const len = ctx.len;
   const max = ctx.config.trace_payload_len;
   const cap = len < max ? len : max;
   capture_header(ctx, CILIUM_NOTIFY_DBG_CAPTURE, type, ctx.obj.event_source, cap, 1);

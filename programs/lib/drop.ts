@@ -29,7 +29,7 @@ function notify(
 ): number {
   const code = -reason & 0xff;
   const skb = ctx.skb;
-  update_metrics(ctx, skb.tail - skb.data, direction, code, site);
+  update_metrics(ctx, ctx.len, direction, code, site);
   if (ctx.recorder !== null) ctx.recorder.step(Step.DROP, skb, null, code, 1, ext_err);
   if (!ctx.def.DROP_NOTIFY) return exitcode;
   const file = siteFile(site);

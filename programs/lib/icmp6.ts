@@ -45,6 +45,7 @@ import { lookup_ip6_endpoint } from "./eps.js";
 import { eth_store_daddr, eth_store_saddr, eth_store_saddr_bytes, mac_hi, mac_lo } from "./eth.js";
 import { IPV6_DADDR_OFF, IPV6_SADDR_OFF, ipv6_load_addr, ipv6_store_addr } from "./ipv6.js";
 import { redirect_self } from "./overloadable.js";
+import { ctx_change_tail } from "./room.js";
 import { ICMP6_NS_DROP, ICMP6_TIME_EXCEEDED_DROP } from "./source_lines.js";
 
 export const ICMP6_NS_MSG_TYPE = 135;
@@ -123,7 +124,7 @@ function equals(a: Int32Array, b: Int32Array): boolean {
 
 // Turns the solicitation into the advertisement of its target and sends it back.
 function send_icmp6_ndisc_adv(ctx: Ctx, lo: number, hi: number, to_router: boolean): number {
-  if (ctx.helpers.skb_change_tail(ctx.skb, L4_OFF + NA_LEN, 0) < 0) return DROP_WRITE_ERROR;
+  if (ctx_change_tail(ctx, L4_OFF + NA_LEN) < 0) return DROP_WRITE_ERROR;
   const smac_lo = load_be32(ctx, 6);
   const smac_hi = load_be16(ctx, 10);
   ipv6_load_addr(ctx, ETH_HLEN + IPV6_SADDR_OFF, saddr, 0);
@@ -184,7 +185,7 @@ function __icmp6_send_time_exceeded(ctx: Ctx): number {
   }
   if (!ctx_has(ctx, ETH_HLEN + quoted)) return DROP_INVALID;
   const len = quoted + 8;
-  if (ctx.helpers.skb_change_tail(ctx.skb, L4_OFF + len, 0) < 0) return DROP_WRITE_ERROR;
+  if (ctx_change_tail(ctx, L4_OFF + len) < 0) return DROP_WRITE_ERROR;
   const { bytes, data } = ctx.skb;
   // Backwards, because source and destination overlap.
   for (let i = quoted - 1; i >= 0; i--) bytes[data + L4_OFF + 8 + i] = bytes[data + ETH_HLEN + i];

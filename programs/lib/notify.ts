@@ -26,7 +26,7 @@ export function capture_header(
   const skb = ctx.skb;
   msg[0] = type | ((subtype & 0xff) << 8) | (source << 16);
   msg[1] = skb.hash;
-  msg[2] = skb.tail - skb.data;
+  msg[2] = ctx.len;
   msg[3] = cap | (version << 16);
 }
 

@@ -35,7 +35,7 @@ export function send_policy_verdict_notify(
     return;
   }
   if (!listened(ctx) || !events_allowed(ctx)) return;
-  const len = ctx.skb.tail - ctx.skb.data;
+  const len = ctx.len;
   const max = ctx.config.trace_payload_len;
   const cap = len < max ? len : max;
   const old = ctx.def.profile === "1.11";

@@ -56,13 +56,13 @@ export const CLS_FLAG_GENEVE = 8;
 function update_trace_metrics(ctx: Ctx, obs_point: number, reason: number, site: number): void {
   switch (obs_point) {
     case TRACE_TO_LXC:
-      update_metrics(ctx, ctx.skb.tail - ctx.skb.data, METRIC_INGRESS, REASON_FORWARDED, site);
+      update_metrics(ctx, ctx.len, METRIC_INGRESS, REASON_FORWARDED, site);
       break;
     case TRACE_TO_HOST:
     case TRACE_TO_STACK:
     case TRACE_TO_OVERLAY:
     case TRACE_TO_NETWORK:
-      update_metrics(ctx, ctx.skb.tail - ctx.skb.data, METRIC_EGRESS, REASON_FORWARDED, site);
+      update_metrics(ctx, ctx.len, METRIC_EGRESS, REASON_FORWARDED, site);
       break;
     case TRACE_FROM_HOST:
     case TRACE_FROM_STACK:
@@ -70,17 +70,17 @@ function update_trace_metrics(ctx: Ctx, obs_point: number, reason: number, site:
     case TRACE_FROM_NETWORK:
       update_metrics(
         ctx,
-        ctx.skb.tail - ctx.skb.data,
+        ctx.len,
         METRIC_INGRESS,
         (reason & TRACE_REASON_ENCRYPTED) !== 0 ? REASON_DECRYPT : REASON_PLAINTEXT,
         site,
       );
       break;
     case TRACE_TO_CRYPTO:
-      update_metrics(ctx, ctx.skb.tail - ctx.skb.data, METRIC_EGRESS, REASON_ENCRYPTING, site);
+      update_metrics(ctx, ctx.len, METRIC_EGRESS, REASON_ENCRYPTING, site);
       break;
     case TRACE_FROM_CRYPTO:
-      update_metrics(ctx, ctx.skb.tail - ctx.skb.data, METRIC_INGRESS, REASON_DECRYPTING, site);
+      update_metrics(ctx, ctx.len, METRIC_INGRESS, REASON_DECRYPTING, site);
       break;
     default:
       // from-endpoint is counted at local delivery, the proxy counts its own packets.
@@ -143,7 +143,7 @@ function is_overlay(ctx: Ctx, proto: number, obs_point: number): boolean {
     return ctx.obj.kind !== IS_BPF_XDP && (ctx.skb.mark & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_OVERLAY;
   }
   if (obs_point !== TRACE_FROM_NETWORK) return false;
-  const len = ctx.skb.tail - ctx.skb.data;
+  const len = ctx.len;
   if (proto === ETH_P_IP) {
     if (len < ETH_HLEN + 20 || load_u8(ctx, ETH_HLEN + 9) !== IPPROTO_UDP) return false;
     const l4 = ETH_HLEN + ((load_u8(ctx, ETH_HLEN) & 0xf) << 2);
@@ -158,7 +158,7 @@ function is_overlay(ctx: Ctx, proto: number, obs_point: number): boolean {
 
 /** compute_capture_len(): how much of the packet goes with the sample. */
 export function compute_capture_len(ctx: Ctx, monitor: number, flags: number): number {
-  const len = ctx.skb.tail - ctx.skb.data;
+  const len = ctx.len;
   let cap = monitor;
   if (cap === 0 || cap === ctx.config.trace_payload_len) {
     cap =
