@@ -61,6 +61,14 @@ export class ArrayMap extends BpfMap {
     }
   }
 
+  override nextSlot(from: number): number {
+    return from < this.spec.maxEntries ? from : NONE;
+  }
+
+  override keyBytes(slot: number): Uint8Array {
+    return new Uint8Array(Int32Array.of(slot).buffer);
+  }
+
   override save(): MapSnapshot {
     return { name: this.spec.name, size: this.size, state: this.words.slice() };
   }

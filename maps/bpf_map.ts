@@ -13,7 +13,7 @@
 // never kept across an update.
 
 import { PodpathError } from "../src/base/errors.js";
-import type { MapSpec } from "./spec.js";
+import { type MapSpec, NONE } from "./spec.js";
 
 if (new Uint8Array(new Int32Array([1]).buffer)[0] !== 1) {
   throw new PodpathError("UNSUPPORTED", "podpath needs a little-endian machine");
@@ -23,6 +23,13 @@ if (new Uint8Array(new Int32Array([1]).buffer)[0] !== 1) {
 export interface MapEntry {
   readonly key: Uint8Array;
   readonly value: Uint8Array;
+}
+
+/** Part of a map, as BPF_MAP_LOOKUP_BATCH gives it. */
+export interface MapBatch {
+  readonly entries: MapEntry[];
+  /** Where the next batch begins; NONE at the end. */
+  readonly next: number;
 }
 
 /** State of a map that `restore` takes back; opaque, and independent of the map it came from. */
@@ -89,6 +96,12 @@ export abstract class BpfMap {
   /** Calls `visit` with each slot and the first word of its key inside `keys`; order is unspecified but repeatable. */
   abstract forEachSlot(visit: (slot: number, keys: Int32Array, keyWord: number) => void): void;
 
+  /** The first used slot from `from` on, or NONE. */
+  abstract nextSlot(from: number): number;
+
+  /** Copy of the key of a used slot. */
+  abstract keyBytes(slot: number): Uint8Array;
+
   /** Copy of the whole state, for `restore`. */
   abstract save(): MapSnapshot;
 
@@ -125,14 +138,23 @@ export abstract class BpfMap {
     return this.remove(this.keyFromBytes(key));
   }
 
+  /**
+   * At most `count` entries from `cursor` on (0 to begin with, then `next` of the former batch), in the table's own
+   * order. Entries that come or go between two batches may be missed or seen, as with the kernel's.
+   */
+  batch(cursor: number, count: number): MapBatch {
+    const entries: MapEntry[] = [];
+    let slot = cursor < 0 ? NONE : this.nextSlot(cursor);
+    while (slot !== NONE && entries.length < count) {
+      entries.push({ key: this.keyBytes(slot), value: this.valueBytes(slot) });
+      slot = this.nextSlot(slot + 1);
+    }
+    return { entries, next: slot };
+  }
+
   /** Every entry, copied, sorted by key bytes (a batch dump whose order does not depend on the table). */
   dump(): MapEntry[] {
-    const out: MapEntry[] = [];
-    this.forEachSlot((slot, keys, at) => {
-      const key = new Uint8Array(keys.buffer, keys.byteOffset + at * 4, this.spec.keySize).slice();
-      out.push({ key, value: this.valueBytes(slot) });
-    });
-    return out.sort((a, b) => compareBytes(a.key, b.key));
+    return this.batch(0, Number.POSITIVE_INFINITY).entries.sort((x, y) => compareBytes(x.key, y.key));
   }
 
   /** Shows other rows as the map's: a table has grown. */

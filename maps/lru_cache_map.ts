@@ -12,6 +12,8 @@ export class LruCacheMap extends BpfMap {
   readonly #cache: LRUCache<string, number>;
   /** Slots given back. */
   readonly #free: number[] = [];
+  /** Slots in use. */
+  readonly #used = new Set<number>();
   /** Slots from here on have never been used. */
   #fresh = 0;
   /** Key words of each slot, for iteration. */
@@ -30,6 +32,7 @@ export class LruCacheMap extends BpfMap {
         if (reason === "set") return;
         if (reason === "evict") this.evictions++;
         this.#free.push(slot);
+        this.#used.delete(slot);
       },
     });
   }
@@ -60,6 +63,7 @@ export class LruCacheMap extends BpfMap {
       slot = this.#takeSlot();
       for (let k = 0; k < this.keyWords; k++) this.#keys[slot * this.keyWords + k] = key[k];
       this.#cache.set(text, slot);
+      this.#used.add(slot);
     }
     const at = slot * this.valueWords;
     for (let k = 0; k < this.dataWords; k++) this.words[at + k] = value[k];
@@ -73,12 +77,23 @@ export class LruCacheMap extends BpfMap {
   override clear(): void {
     this.#cache.clear();
     this.#free.length = 0;
+    this.#used.clear();
     this.#fresh = 0;
   }
 
   override forEachSlot(visit: (slot: number, keys: Int32Array, keyWord: number) => void): void {
-    const slots = ([...this.#cache.rvalues()] as number[]).sort((a, b) => a - b);
-    for (const slot of slots) visit(slot, this.#keys, slot * this.keyWords);
+    for (const slot of [...this.#used].sort((a, b) => a - b)) visit(slot, this.#keys, slot * this.keyWords);
+  }
+
+  override nextSlot(from: number): number {
+    let slot = from;
+    while (slot < this.#fresh && !this.#used.has(slot)) slot++;
+    return slot < this.#fresh ? slot : NONE;
+  }
+
+  override keyBytes(slot: number): Uint8Array {
+    const at = slot * this.keyWords * 4;
+    return new Uint8Array(this.#keys.buffer, at, this.spec.keySize).slice();
   }
 
   override save(): MapSnapshot {

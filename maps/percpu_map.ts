@@ -78,6 +78,14 @@ abstract class PercpuTableMap<M extends HashMap | LruHashMap> extends BpfMap imp
     this.rows.forEachSlot(visit);
   }
 
+  override nextSlot(from: number): number {
+    return this.rows.nextSlot(from);
+  }
+
+  override keyBytes(slot: number): Uint8Array {
+    return this.rows.keyBytes(slot);
+  }
+
   override save(): MapSnapshot {
     return this.rows.save();
   }

@@ -3,7 +3,7 @@
 //   ring record: u32 size (0 = skip to the end) | u32 sequence | f64 time (ns) | sample bytes, the whole padded to 8
 //
 // A real perf ring stores a 4-byte size and the data, rounded up so that 4 + size is a multiple of 8, and the reader
-// gets the rounded size (facts: samples have length % 8 == 4, the rest zero). `read` gives samples so padded.
+// gets the rounded size (length % 8 == 4, the rest zero here, leftovers in a real one). `read` gives samples so padded.
 
 import type { VirtualClock } from "../src/base/clock.js";
 import { PodpathError } from "../src/base/errors.js";

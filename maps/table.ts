@@ -202,6 +202,19 @@ export class Table {
     }
   }
 
+  /** The first used slot from `from` on, or NONE. */
+  nextSlot(from: number): number {
+    let slot = from;
+    while (slot < this.fresh && (this.marks[slot] & MARK_USED) === 0) slot++;
+    return slot < this.fresh ? slot : NONE;
+  }
+
+  /** Copy of the first `size` bytes of the key of a slot. */
+  keyBytes(slot: number, size: number): Uint8Array {
+    const at = this.words.byteOffset + (slot * this.stride + this.keyAt) * 4;
+    return new Uint8Array(this.words.buffer, at, size).slice();
+  }
+
   /** Removes everything; what it has grown to is kept. */
   clear(): void {
     this.index.fill(0);

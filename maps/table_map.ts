@@ -35,6 +35,14 @@ export abstract class TableMap extends BpfMap {
     this.table.forEachSlot(visit);
   }
 
+  override nextSlot(from: number): number {
+    return this.table.nextSlot(from);
+  }
+
+  override keyBytes(slot: number): Uint8Array {
+    return this.table.keyBytes(slot, this.spec.keySize);
+  }
+
   override clear(): void {
     this.table.clear();
   }

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { createMap } from "../../../maps/create.js";
 import { HashMap } from "../../../maps/hash_map.js";
 import { BPF_EXIST, BPF_NOEXIST, type MapSpec, NONE } from "../../../maps/spec.js";
+import { toHex } from "../../../src/net/view.js";
 import { dumpHex } from "../../support/maps.js";
 
 const SPEC: MapSpec = { name: "m", type: "hash", keySize: 6, valueSize: 5, maxEntries: 3 };
@@ -152,5 +154,54 @@ describe("HashMap", () => {
     map.remove(key(1));
     map.update(key(2), value(5), 0);
     expect(dumpHex(map)).toEqual([["020000000200", "0500000005"]]);
+  });
+});
+
+describe("batches", () => {
+  const specs: MapSpec[] = [
+    { ...SPEC, type: "hash", maxEntries: 100 },
+    { ...SPEC, type: "lru_hash", maxEntries: 256 },
+    { ...SPEC, type: "lpm_trie", maxEntries: 100 },
+    { ...SPEC, type: "percpu_hash", maxEntries: 100 },
+  ];
+
+  it("cover every entry once, whatever their size, on every type and back end", () => {
+    for (const spec of specs) {
+      for (const backend of ["table", "lru-cache"] as const) {
+        const map = createMap(spec, { backend });
+        for (let n = 0; n < 40; n++)
+          map.update(Int32Array.of(spec.type === "lpm_trie" ? 16 : n, n), value(n), 0);
+        for (let n = 0; n < 40; n += 3) map.remove(Int32Array.of(spec.type === "lpm_trie" ? 16 : n, n));
+        for (const size of [1, 7, 26, 1000]) {
+          const keys: string[] = [];
+          let cursor = 0;
+          while (cursor !== NONE) {
+            const { entries, next } = map.batch(cursor, size);
+            expect(entries.length).toBeLessThanOrEqual(size);
+            for (const e of entries) keys.push(toHex(e.key));
+            cursor = next;
+          }
+          expect([keys.length, keys.sort()]).toEqual([26, dumpHex(map).map(([k]) => k)]);
+        }
+      }
+    }
+  });
+
+  it("are empty for an empty map and beyond the end", () => {
+    const map = new HashMap(SPEC);
+    expect(map.batch(0, 10)).toEqual({ entries: [], next: NONE });
+    map.update(key(1), value(1), 0);
+    expect([map.batch(NONE, 10), map.batch(5, 10)]).toEqual([
+      { entries: [], next: NONE },
+      { entries: [], next: NONE },
+    ]);
+  });
+
+  it("of an array hold every element", () => {
+    const map = createMap({ name: "a", type: "array", keySize: 4, valueSize: 1, maxEntries: 3 });
+    expect(map.batch(1, 1)).toEqual({
+      entries: [{ key: Uint8Array.of(1, 0, 0, 0), value: Uint8Array.of(0) }],
+      next: 2,
+    });
   });
 });
