@@ -7,7 +7,7 @@ import { IFF_LOOPBACK, type NetDevice } from "./device.js";
 import * as R from "./drop_reason.js";
 import { RT_SCOPE_LINK } from "./fib.js";
 import { inet_getpeer, inet_peer_xrlim_allow } from "./inetpeer.js";
-import { ip_options_echo } from "./ip_options.js";
+import { echoOptions, ip_options_echo } from "./ip_options.js";
 import { ip_push_packet } from "./ip_output.js";
 import { ipip_err } from "./ipip.js";
 import { nf_ct_attach } from "./netfilter/hooks.js";
@@ -233,11 +233,12 @@ export function icmp_send(ns: Netns, skb: Skb, type: number, code: number, info:
   if (!icmpv4_xrlim_allow(ns, out, f.daddr, type, code, apply)) return;
   let room = dst_mtu(ns, out);
   if (room > 576) room = 576;
-  room -= 20 + 8;
+  if (f.saddr === 0) f.saddr = 0x080000c0; // 192.0.0.8
+  const optLen = ip_options_echo(ns, skb, f.saddr);
+  room -= 20 + optLen + 8;
   if (room <= 20) return;
   let len = skb.tail - n;
   if (len > room) len = room;
-  if (f.saddr === 0) f.saddr = 0x080000c0; // 192.0.0.8
   const src = f.saddr;
   if (ns.recorder !== null) ns.recorder.step(Step.ICMP_ERROR, skb, null, type, code, 0);
   const e = alloc_local_skb(ns);
@@ -252,7 +253,7 @@ export function icmp_send(ns: Netns, skb: Skb, type: number, code: number, info:
   eb[d + 3] = 0;
   if (type === ICMP_REDIRECT) e.view.setInt32(d + 4, info, true);
   else e.view.setInt32(d + 4, info, false);
-  icmp_finish(ns, e, out, src, f.daddr, tos, type, skb);
+  icmp_finish(ns, e, out, src, f.daddr, tos, type, skb, optLen);
 }
 
 /** icmp_push_reply: checksum, conntrack, header, out. */
@@ -265,11 +266,13 @@ function icmp_finish(
   tos: number,
   type: number,
   about: Skb | null,
+  optLen: number,
 ): void {
   const d = e.data;
   e.view.setUint16(d + 2, csum_fold(csum_partial(e.bytes, d, e.tail - d, 0)), false);
   if (about !== null && about.nfct !== null) nf_ct_attach(e, about);
-  ip_push_packet(ns, e, rt, icmpSock(ns), saddr, daddr, 1, tos, ns.sysctl.ip_default_ttl, type);
+  const ttl = ns.sysctl.ip_default_ttl;
+  ip_push_packet(ns, e, rt, icmpSock(ns), saddr, daddr, 1, tos, ttl, type, echoOptions, optLen);
 }
 
 /** ipv4_link_failure: a neighbour of this packet's way does not answer. */
@@ -398,8 +401,7 @@ function icmp_reply(ns: Netns, skb: Skb, type: number): void {
     r.view.setInt32(rd + 16, ms, false);
   }
   const src = f.saddr;
-  ip_options_echo(skb, r);
-  icmp_finish(ns, r, rt, src, daddr, tos, ICMP_ECHOREPLY, null);
+  icmp_finish(ns, r, rt, src, daddr, tos, ICMP_ECHOREPLY, null, ip_options_echo(ns, skb, src));
 }
 
 /** icmp_unreach: an error about a packet of this host. */

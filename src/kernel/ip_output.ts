@@ -313,8 +313,10 @@ export function ip_push_packet(
   tos: number,
   ttl: number,
   icmpType = -1,
+  options: Uint8Array | null = null,
+  optLen = 0,
 ): number {
-  const len = skb.tail - skb.data + 20;
+  const len = skb.tail - skb.data + 20 + optLen;
   const mtu = sk.pmtudisc >= IP_PMTUDISC_PROBE ? rt.dev.mtu : ip_dst_mtu_maybe_forward(ns, rt, false);
   // __ip_append_data refuses what may not be fragmented and does not fit.
   const ignoreDf = sk.pmtudisc < 2 || sk.pmtudisc === IP_PMTUDISC_OMIT;
@@ -331,9 +333,15 @@ export function ip_push_packet(
   let id = 0;
   if (sk.daddr !== 0) id = sk.nextIpId();
   else if (!df || ignoreDf) id = ip_select_ident(ns, daddr, saddr, proto);
-  skb.data -= 20;
+  skb.data -= 20 + optLen;
   skb.network = skb.data;
-  ip_build_header(skb, skb.data, tos, id, df, ttl, proto, saddr, daddr);
+  // ip_select_ttl: IP_MULTICAST_TTL is 1 unless a socket says otherwise.
+  const hops = rt.rt_type === RTN_MULTICAST ? 1 : ttl;
+  ip_build_header(skb, skb.data, tos, id, df, hops, proto, saddr, daddr);
+  if (optLen > 0) {
+    skb.bytes[skb.data] = 0x45 + (optLen >> 2);
+    for (let i = 0; i < optLen; i++) skb.bytes[skb.data + 20 + i] = options![i]!;
+  }
   if (ignoreDf) skb.ipcb |= IPSKB_IGNORE_DF;
   skb.dst = rt;
   skb.sk = sk;

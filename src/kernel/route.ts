@@ -114,6 +114,7 @@ export class InputCache {
 class SpecialRoutes {
   readonly errors = new Map<number, Rtable>();
   broadcast: Rtable | null = null;
+  multicast: Rtable | null = null;
   readonly onlink = new Map<number, Rtable>();
   readonly brdOut = new Map<number, Rtable>();
 }
@@ -228,8 +229,11 @@ function ip_route_input_slow(
 ): Rtable | null {
   const ns = dev.ns;
   if (isMulticast(daddr)) {
-    // No multicast routing or groups here: delivered to this host, where nobody listens.
-    return broadcastInput(ns, dev);
+    // Only 224.0.0.1 is joined everywhere; there is no multicast routing.
+    if (daddr !== 0x010000e0) return martian(R.NOT_SPECIFIED);
+    if (isMulticast(saddr) || saddr === -1) return martian(R.IP_INVALID_SOURCE);
+    if (!isZeronet(saddr) && fib_validate_source(skb, saddr, 0, tos, 0, dev) < 0) return null;
+    return multicastInput(ns);
   }
   if (isMulticast(saddr) || saddr === -1) return martian(R.IP_INVALID_SOURCE);
   let brd = daddr === -1 || (saddr === 0 && daddr === 0);
@@ -278,6 +282,19 @@ function broadcastInput(ns: Netns, _dev: NetDevice): Rtable {
     s.broadcast = rt;
   }
   return s.broadcast;
+}
+
+function multicastInput(ns: Netns): Rtable {
+  const s = special(ns);
+  if (s.multicast === null) {
+    const rt = new Rtable(ns.lo);
+    rt.rt_type = RTN_MULTICAST;
+    rt.rt_flags = RTCF_LOCAL | RTCF_MULTICAST;
+    rt.rt_is_input = true;
+    rt.input = INPUT_LOCAL;
+    s.multicast = rt;
+  }
+  return s.multicast;
 }
 
 function localInput(ns: Netns, nh: FibNh): Rtable {

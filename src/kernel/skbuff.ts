@@ -15,6 +15,10 @@ export const IPSKB_FRAG_COMPLETE = 8;
 export const IPSKB_REROUTED = 16;
 export const IPSKB_DOREDIRECT = 32;
 export const IPSKB_FRAG_PMTU = 64;
+/** Options that were found on receipt: record route and timestamp with room (opt.rr_needaddr, ts_needaddr, ts_needtime). */
+export const IPSKB_OPT_RR = 0x1000;
+export const IPSKB_OPT_TS_ADDR = 0x2000;
+export const IPSKB_OPT_TS_TIME = 0x4000;
 /** skb->ignore_df. */
 export const IPSKB_IGNORE_DF = 0x200;
 

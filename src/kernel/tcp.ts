@@ -20,6 +20,7 @@ import {
   ip_route_output_flow,
   ipv4_update_pmtu,
   outputErrno,
+  RTN_MULTICAST,
   type Rtable,
   rtMtuLocked,
 } from "./route.js";
@@ -1645,7 +1646,8 @@ export function tcp_send_reset(ns: Netns, s: TcpSegment): void {
   const n = h - 20;
   skb.data = n;
   skb.network = n;
-  ip_build_header(skb, n, s.tos & ~3, 0, true, ns.sysctl.ip_default_ttl, 6, s.daddr, s.saddr);
+  const ttl = rt.rt_type === RTN_MULTICAST ? 1 : ns.sysctl.ip_default_ttl;
+  ip_build_header(skb, n, s.tos & ~3, 0, true, ttl, 6, s.daddr, s.saddr);
   v.setUint16(h + 16, csum_fold(csum_partial(b, h, 20, csum_pseudo(skb, n, 6, 20))), false);
   skb.dst = rt;
   ns.mib[Mib.TcpOutSegs]!++;

@@ -195,6 +195,11 @@ export function describePacket(cx: XtContext): string {
   if ((fo & 0x1fff) !== 0) s += `FRAG:${fo & 0x1fff} `;
   const proto = v.getUint8(n + 9);
   const th = n + ((v.getUint8(n) & 15) << 2);
+  if (th > n + 20) {
+    let opt = "";
+    for (let i = n + 20; i < th; i++) opt += v.getUint8(i).toString(16).toUpperCase().padStart(2, "0");
+    s += `OPT (${opt}) `;
+  }
   if (proto === 6 && th + 20 <= skb.tail) {
     s += `SPORT=${v.getUint16(th, false)} DPORT=${v.getUint16(th + 2, false)} `;
     const f = v.getUint8(th + 13);
