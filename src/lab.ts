@@ -29,6 +29,8 @@ import { type Walk, type WalkNames, walksOf } from "./walk/walk.js";
 export interface LabOptions {
   /** Another datapath than the scenario's; its own options then win over the scenario's cilium-config. */
   readonly datapath?: DatapathName;
+  /** What translates services where Cilium does not. */
+  readonly kubeProxy?: "iptables" | "ipvs" | "none";
   /** Another release than the scenario's. */
   readonly profile?: Profile;
   /** Seed of everything random; same scenario and seed, same bytes. */
@@ -257,7 +259,7 @@ function overridden(model: ClusterModel, o: LabOptions): ClusterModel {
     datapath: {
       name: o.datapath ?? d.name,
       profile: o.profile ?? d.profile,
-      kubeProxy: d.kubeProxy,
+      kubeProxy: o.kubeProxy ?? d.kubeProxy,
       options: { ...d.options, ...o.options },
     },
   };

@@ -1,9 +1,11 @@
 // From a ClusterModel to a running cluster: the one place that knows which control plane builds which datapath.
 
-import { PodpathError } from "../base/errors.js";
+import { isCalicoDatapath } from "./calico/config.js";
+import { CalicoPlane } from "./calico/plane.js";
 import { agentConfig, isCiliumDatapath } from "./cilium/agent_config.js";
 import { CiliumPlane } from "./cilium/plane.js";
 import type { ControlPlane } from "./control_plane.js";
+import { FlannelPlane } from "./flannel/plane.js";
 import type { Machines } from "./machines.js";
 import type { ClusterModel } from "./model.js";
 
@@ -14,5 +16,6 @@ import type { ClusterModel } from "./model.js";
 export function buildCluster(model: ClusterModel, machines: Machines, forced: boolean): ControlPlane {
   const d = model.datapath;
   if (isCiliumDatapath(d.name)) return new CiliumPlane(model, machines, agentConfig(d, forced));
-  throw new PodpathError("UNSUPPORTED", `datapath ${d.name} is not built yet; there are the Cilium ones`);
+  if (isCalicoDatapath(d.name)) return new CalicoPlane(model, machines, forced);
+  return new FlannelPlane(model, machines);
 }

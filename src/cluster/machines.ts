@@ -152,10 +152,20 @@ export class Machines {
     return sw;
   }
 
-  /** Makes a pod's namespace with its veth pair, both ends up, without addresses and routes. */
-  sandbox(pod: PodModel, machine: Machine, hostName: string, mtu: number): Sandbox {
+  /**
+   * Makes a pod's namespace with its veth pair, both ends up, without addresses and routes. `born` sees the namespace
+   * before the veth comes.
+   */
+  sandbox(
+    pod: PodModel,
+    machine: Machine,
+    hostName: string,
+    mtu: number,
+    born?: (ns: Netns) => void,
+  ): Sandbox {
     const ns = machine.kernel.addNetns(`pod/${pod.namespace}/${pod.name}`, this.#nextNetns++);
     this.namespaces[ns.id] = ns;
+    born?.(ns);
     linkUp(ns.lo);
     const [host, eth0] = VethDevice.pair(
       {

@@ -64,6 +64,7 @@ const CONTROL_PLANE_KINDS = new Set([
   "CiliumNode",
   "CiliumEgressGatewayPolicy",
   "CiliumCIDRGroup",
+  "Tier",
   "GlobalNetworkPolicy",
   "GlobalNetworkSet",
   "NetworkSet",
@@ -197,7 +198,7 @@ class Loader {
     return {
       name: d.name ?? "cilium-host-routing",
       profile: d.profile ?? "1.19",
-      kubeProxy: d.kubeProxy ?? "none",
+      kubeProxy: d.kubeProxy,
       options: { ...this.#config, ...d.options },
     };
   }

@@ -1,0 +1,450 @@
+// Felix's rules for iptables (felix/rules): the static chains that stand in every table, the chains of each pod with
+// its policies by tier and its namespace's profile, and the chains of the policies themselves.
+//
+// Marks, as Felix takes them from its mask 0xffff0000: 0x10000 accepted, 0x20000 pass to the next tier, 0x40000 and
+// 0x80000 scratch (a rule with more conditions than one iptables rule can hold; from a workload, in raw).
+//
+// Differs from Felix: no `cali:...` hash comment in front of each rule; Felix keeps these to find its own rules again.
+
+import type { CalicoConfig } from "./config.js";
+import { chainName, setName } from "./names.js";
+import type {
+  CalicoPolicy,
+  Direction,
+  EntityMatch,
+  LabelledEndpoint,
+  PolicyRule,
+  PolicySet,
+  PortMatch,
+} from "./policy.js";
+import { type Labels, parseSelector } from "./selector.js";
+
+const ACCEPT = "0x10000/0x10000";
+const PASS = "0x20000/0x20000";
+const ALL_BLOCKS = "0x40000/0x40000";
+const THIS_BLOCK = "0x80000/0x80000";
+/** multiport takes 15 ports; a range counts twice. */
+const MAX_PORTS = 15;
+
+export const SET_ALL_POOLS = "cali40all-ipam-pools";
+export const SET_MASQ_POOLS = "cali40masq-ipam-pools";
+export const SET_ALL_HOSTS = "cali40all-hosts-net";
+export const SET_ALL_VXLAN = "cali40all-vxlan-net";
+
+/** A pod on the node. */
+export interface Workload {
+  readonly interfaceName: string;
+  readonly labels: Labels;
+  readonly namespace: string;
+}
+
+export interface FelixFacts {
+  readonly config: CalicoConfig;
+  readonly ipip: boolean;
+  readonly vxlan: boolean;
+  readonly workloads: readonly Workload[];
+}
+
+export interface IpSetSpec {
+  readonly name: string;
+  readonly type: string;
+  readonly members: readonly string[];
+}
+
+export interface FelixRules {
+  /** Loaded first: Felix's jumps go before anybody else's (chainInsertMode Insert). */
+  readonly text: string;
+  /** Appended to FORWARD after everybody else's. */
+  readonly appended: string;
+  /** Sets of the policies, to be made before. */
+  readonly sets: readonly IpSetSpec[];
+}
+
+/** All of Felix's rules for one node. */
+export function felixRules(facts: FelixFacts, policies: PolicySet): FelixRules {
+  const sets = new PolicySets(policies.endpoints);
+  const filter = new Table("filter");
+  const w = facts.workloads;
+  for (const c of ["cali-INPUT", "cali-FORWARD", "cali-OUTPUT"]) filter.chain(c);
+  for (const c of ["cali-from-wl-dispatch", "cali-to-wl-dispatch", "cali-wl-to-host"]) filter.chain(c);
+  const namespaces = [...new Set(w.map((x) => x.namespace))];
+  for (const ns of namespaces) {
+    filter.chain(chainName("cali-pro-", `kns.${ns}`));
+    filter.chain(chainName("cali-pri-", `kns.${ns}`));
+  }
+  for (const x of w) {
+    filter.chain(chainName("cali-fw-", x.interfaceName));
+    filter.chain(chainName("cali-tw-", x.interfaceName));
+  }
+  filter.add("INPUT", "-j cali-INPUT");
+  filter.add("FORWARD", "-j cali-FORWARD");
+  filter.add("OUTPUT", "-j cali-OUTPUT");
+  staticFilter(filter, facts);
+  for (const x of w) {
+    filter.add("cali-from-wl-dispatch", `-i ${x.interfaceName} -g ${chainName("cali-fw-", x.interfaceName)}`);
+    filter.add("cali-to-wl-dispatch", `-o ${x.interfaceName} -g ${chainName("cali-tw-", x.interfaceName)}`);
+  }
+  filter.add("cali-from-wl-dispatch", '-m comment --comment "Unknown interface" -j DROP');
+  filter.add("cali-to-wl-dispatch", '-m comment --comment "Unknown interface" -j DROP');
+  const used = { ingress: new Set<CalicoPolicy>(), egress: new Set<CalicoPolicy>() };
+  for (const x of w) {
+    workloadChain(filter, x, "egress", policies, facts, used.egress);
+    workloadChain(filter, x, "ingress", policies, facts, used.ingress);
+  }
+  for (const ns of namespaces) {
+    for (const p of ["cali-pro-", "cali-pri-"]) {
+      const chain = chainName(p, `kns.${ns}`);
+      filter.add(chain, `-j MARK --set-xmark ${ACCEPT}`);
+      filter.add(chain, `-m mark --mark ${ACCEPT} -j RETURN`);
+    }
+  }
+  for (const dir of ["ingress", "egress"] as const) {
+    for (const p of policies.policies) {
+      if (!used[dir].has(p)) continue;
+      const chain = policyChain(p, dir);
+      filter.chain(chain);
+      for (const r of p[dir]!) for (const t of ruleTexts(r, sets)) filter.add(chain, t);
+    }
+  }
+  return {
+    text: STATIC_RAW + STATIC_MANGLE + nat(facts) + filter.text(),
+    appended: [
+      "*filter",
+      `-A FORWARD -m mark --mark ${ACCEPT} -j ACCEPT`,
+      `-A FORWARD -j MARK --set-xmark ${ACCEPT}`,
+      "COMMIT",
+      "",
+    ].join("\n"),
+    sets: sets.specs(),
+  };
+}
+
+/** Chain of a policy in a direction: cali-pi- towards the pod, cali-po- from it. */
+export function policyChain(p: CalicoPolicy, dir: Direction): string {
+  return chainName(dir === "ingress" ? "cali-pi-" : "cali-po-", p.id);
+}
+
+class Table {
+  readonly #chains: string[] = [];
+  readonly #rules: string[] = [];
+
+  constructor(readonly name: string) {}
+
+  chain(name: string): void {
+    if (!this.#chains.includes(name)) this.#chains.push(name);
+  }
+
+  add(chain: string, rule: string): void {
+    this.#rules.push(`-A ${chain} ${rule}`);
+  }
+
+  text(): string {
+    return `*${this.name}\n${this.#chains.map((c) => `:${c} - [0:0]\n`).join("")}${this.#rules.map((r) => `${r}\n`).join("")}COMMIT\n`;
+  }
+}
+
+const STATIC_RAW = `*raw
+:cali-PREROUTING - [0:0]
+:cali-OUTPUT - [0:0]
+-A PREROUTING -j cali-PREROUTING
+-A OUTPUT -j cali-OUTPUT
+-A cali-PREROUTING -j MARK --set-xmark 0x0/0xf0000
+-A cali-PREROUTING -i cali+ -j MARK --set-xmark 0x40000/0x40000
+-A cali-PREROUTING -m mark --mark 0x40000/0x40000 -m rpfilter --validmark --invert -j DROP
+-A cali-PREROUTING -m mark --mark 0x10000/0x10000 -j ACCEPT
+-A cali-OUTPUT -j MARK --set-xmark 0x0/0xf0000
+COMMIT
+`;
+
+const STATIC_MANGLE = `*mangle
+:cali-PREROUTING - [0:0]
+:cali-POSTROUTING - [0:0]
+-A PREROUTING -j cali-PREROUTING
+-A POSTROUTING -j cali-POSTROUTING
+-A cali-PREROUTING -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A cali-PREROUTING -m mark --mark 0x10000/0x10000 -j ACCEPT
+-A cali-POSTROUTING -m mark --mark 0x10000/0x10000 -j RETURN
+-A cali-POSTROUTING -j MARK --set-xmark 0x0/0xf0000
+COMMIT
+`;
+
+function nat(facts: FelixFacts): string {
+  const t = new Table("nat");
+  for (const c of ["PREROUTING", "POSTROUTING", "OUTPUT", "fip-dnat", "fip-snat", "nat-outgoing"])
+    t.chain(`cali-${c}`);
+  t.add("PREROUTING", "-j cali-PREROUTING");
+  t.add("OUTPUT", "-j cali-OUTPUT");
+  t.add("POSTROUTING", "-j cali-POSTROUTING");
+  t.add("cali-PREROUTING", "-j cali-fip-dnat");
+  t.add("cali-OUTPUT", "-j cali-fip-dnat");
+  t.add("cali-POSTROUTING", "-j cali-fip-snat");
+  t.add("cali-POSTROUTING", "-j cali-nat-outgoing");
+  // What leaves by a tunnel with another address of the node than the tunnel's: the way back would be another one.
+  for (const dev of [...(facts.ipip ? ["tunl0"] : []), ...(facts.vxlan ? ["vxlan.calico"] : [])])
+    t.add(
+      "cali-POSTROUTING",
+      `-o ${dev} -m addrtype ! --src-type LOCAL --limit-iface-out -m addrtype --src-type LOCAL -j MASQUERADE`,
+    );
+  t.add(
+    "cali-nat-outgoing",
+    `-m set --match-set ${SET_MASQ_POOLS} src -m set ! --match-set ${SET_ALL_POOLS} dst -j MASQUERADE`,
+  );
+  return t.text();
+}
+
+function staticFilter(t: Table, facts: FelixFacts): void {
+  const port = facts.config.vxlanPort;
+  if (facts.ipip) {
+    t.add(
+      "cali-INPUT",
+      `-p 4 -m comment --comment "Allow IPIP packets from Calico hosts" -m set --match-set ${SET_ALL_HOSTS} src -m addrtype --dst-type LOCAL -j ACCEPT`,
+    );
+    t.add("cali-INPUT", '-p 4 -m comment --comment "Drop IPIP packets from non-Calico hosts" -j DROP');
+  }
+  if (facts.vxlan) {
+    t.add(
+      "cali-INPUT",
+      `-p udp -m comment --comment "Allow VXLAN packets from allowed hosts" -m multiport --dports ${port} -m set --match-set ${SET_ALL_VXLAN} src -m addrtype --dst-type LOCAL -j ACCEPT`,
+    );
+    t.add(
+      "cali-INPUT",
+      `-p udp -m comment --comment "Drop VXLAN packets from non-allowed hosts" -m multiport --dports ${port} -m addrtype --dst-type LOCAL -j DROP`,
+    );
+  }
+  t.add("cali-INPUT", "-i cali+ -g cali-wl-to-host");
+  t.add("cali-INPUT", `-m mark --mark ${ACCEPT} -j ACCEPT`);
+  t.add("cali-wl-to-host", "-j cali-from-wl-dispatch");
+  t.add(
+    "cali-wl-to-host",
+    `-m comment --comment "Configured DefaultEndpointToHostAction" -j ${facts.config.endpointToHost}`,
+  );
+  t.add("cali-FORWARD", "-j MARK --set-xmark 0x0/0xe0000");
+  t.add("cali-FORWARD", "-i cali+ -j cali-from-wl-dispatch");
+  t.add("cali-FORWARD", "-o cali+ -j cali-to-wl-dispatch");
+  t.add("cali-OUTPUT", `-m mark --mark ${ACCEPT} -j ACCEPT`);
+  t.add("cali-OUTPUT", "-o cali+ -j RETURN");
+  if (facts.ipip)
+    t.add(
+      "cali-OUTPUT",
+      `-p 4 -m comment --comment "Allow IPIP packets to other Calico hosts" -m set --match-set ${SET_ALL_HOSTS} dst -m addrtype --src-type LOCAL -j ACCEPT`,
+    );
+  if (facts.vxlan)
+    t.add(
+      "cali-OUTPUT",
+      `-p udp -m comment --comment "Allow VXLAN packets to other allowed hosts" -m multiport --dports ${port} -m set --match-set ${SET_ALL_VXLAN} dst -m addrtype --src-type LOCAL -j ACCEPT`,
+    );
+  t.add("cali-OUTPUT", "-j MARK --set-xmark 0x0/0xf0000");
+}
+
+/** cali-fw- (egress of the pod) or cali-tw- (ingress) with the tiers that apply to it. */
+function workloadChain(
+  t: Table,
+  w: Workload,
+  dir: Direction,
+  policies: PolicySet,
+  facts: FelixFacts,
+  used: Set<CalicoPolicy>,
+): void {
+  const chain = chainName(dir === "egress" ? "cali-fw-" : "cali-tw-", w.interfaceName);
+  t.add(chain, "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT");
+  t.add(chain, "-m conntrack --ctstate INVALID -j DROP");
+  t.add(chain, "-j MARK --set-xmark 0x0/0x10000");
+  if (dir === "egress") {
+    t.add(
+      chain,
+      `-p udp -m comment --comment "Drop VXLAN encapped packets originating in workloads" -m multiport --dports ${facts.config.vxlanPort} -j DROP`,
+    );
+    t.add(chain, '-p 4 -m comment --comment "Drop IPinIP encapped packets originating in workloads" -j DROP');
+  }
+  for (const tier of policies.tiers) {
+    const mine = policies.policies.filter(
+      (p) => p.tier === tier.name && p[dir] !== undefined && p.selects(w.labels),
+    );
+    if (mine.length === 0) continue;
+    t.add(chain, `-m comment --comment "Start of tier ${tier.name}" -j MARK --set-xmark 0x0/0x20000`);
+    for (const p of mine) {
+      used.add(p);
+      t.add(chain, `-m mark --mark 0x0/0x20000 -j ${policyChain(p, dir)}`);
+      t.add(chain, `-m comment --comment "Return if policy accepted" -m mark --mark ${ACCEPT} -j RETURN`);
+    }
+    if (tier.defaultAction === "Deny")
+      t.add(
+        chain,
+        `-m comment --comment "End of tier ${tier.name}. Drop if no policies passed packet" -m mark --mark 0x0/0x20000 -j DROP`,
+      );
+  }
+  t.add(chain, `-j ${chainName(dir === "egress" ? "cali-pro-" : "cali-pri-", `kns.${w.namespace}`)}`);
+  t.add(chain, `-m mark --mark ${ACCEPT} -j RETURN`);
+  t.add(chain, '-m comment --comment "Drop if no profiles matched" -j DROP');
+}
+
+// --- policy rules -----------------------------------------------------------------------------------------------------
+
+/** Sets that the rules of the policies ask for. */
+class PolicySets {
+  readonly #specs = new Map<string, IpSetSpec>();
+
+  constructor(private readonly endpoints: readonly LabelledEndpoint[]) {}
+
+  specs(): IpSetSpec[] {
+    return [...this.#specs.values()];
+  }
+
+  /** Addresses of the endpoints that a selector picks. */
+  selector(text: string, pos: PolicyRule["pos"]): string {
+    const name = setName("s", text);
+    if (!this.#specs.has(name)) {
+      const p = parseSelector(text, pos);
+      const members = this.endpoints.filter((e) => p.matches(e.labels)).flatMap((e) => e.nets);
+      this.#specs.set(name, { name, type: "hash:net maxelem 1048576", members: [...new Set(members)] });
+    }
+    return name;
+  }
+
+  /** address,protocol:port of a named port of the endpoints that a selector picks. */
+  namedPort(port: string, protocol: string, selector: string, pos: PolicyRule["pos"]): string {
+    const name = setName("n", `${selector}|${protocol}|${port}`);
+    if (!this.#specs.has(name)) {
+      const p = parseSelector(selector, pos);
+      const members = this.endpoints
+        .filter((e) => p.matches(e.labels))
+        .flatMap((e) =>
+          e.ports
+            .filter((c) => c.name === port && c.protocol.toLowerCase() === protocol)
+            .flatMap((c) => e.nets.map((n) => `${n},${protocol}:${c.containerPort}`)),
+        );
+      this.#specs.set(name, { name, type: "hash:ip,port maxelem 1048576", members: [...new Set(members)] });
+    }
+    return name;
+  }
+}
+
+/** Alternatives of which one (positive) or none (negated) must hold. */
+interface MatchBlock {
+  readonly alternatives: readonly string[];
+  readonly negated: boolean;
+}
+
+/** iptables rules of one policy rule, without the chain. */
+export function ruleTexts(
+  r: PolicyRule,
+  sets: { selector: PolicySets["selector"]; namedPort: PolicySets["namedPort"] },
+): string[] {
+  const out: string[] = [];
+  let match = "";
+  if (r.protocol !== undefined) match += ` -p ${r.protocol}`;
+  else if (r.notProtocol !== undefined) match += ` ! -p ${r.notProtocol}`;
+  const blocks: MatchBlock[] = [];
+  let head = "";
+  const nets = (e: EntityMatch, flag: string): void => {
+    const all = e.nets.filter((n) => n !== "0.0.0.0/0");
+    // A single prefix fits into the rule itself; 0.0.0.0/0 among several asks for nothing.
+    if (e.nets.length === 1 && all.length === 1) head += ` -${flag} ${withLength(all[0]!)}`;
+    else if (e.nets.length > 1 && all.length === e.nets.length)
+      blocks.push({ alternatives: all.map((n) => `-${flag} ${withLength(n)}`), negated: false });
+    if (e.notNets.length > 0)
+      blocks.push({ alternatives: e.notNets.map((n) => `-${flag} ${withLength(n)}`), negated: true });
+  };
+  nets(r.source, "s");
+  nets(r.destination, "d");
+  let tail = "";
+  const selectors = (e: EntityMatch, dir: string): void => {
+    if (e.selector !== undefined) tail += ` -m set --match-set ${sets.selector(e.selector, r.pos)} ${dir}`;
+    if (e.notSelector !== undefined)
+      tail += ` -m set ! --match-set ${sets.selector(e.notSelector, r.pos)} ${dir}`;
+  };
+  selectors(r.source, "src");
+  selectors(r.destination, "dst");
+  const ports = (e: EntityMatch, dir: "src" | "dst"): void => {
+    for (const [list, negated] of [
+      [e.ports, false],
+      [e.notPorts, true],
+    ] as const) {
+      if (list.length === 0) continue;
+      const texts = portTexts(list, dir, r, e, sets);
+      if (texts.length === 1) tail += negated ? ` ${negate(texts[0]!)}` : ` ${texts[0]}`;
+      else {
+        const proto = r.protocol === undefined ? "" : `-p ${r.protocol} `;
+        blocks.push({ alternatives: texts.map((t) => proto + t), negated });
+      }
+    }
+  };
+  ports(r.source, "src");
+  ports(r.destination, "dst");
+  if (r.icmpType !== undefined)
+    tail += ` -m icmp --icmp-type ${r.icmpType}${r.icmpCode === undefined ? "" : `/${r.icmpCode}`}`;
+
+  if (blocks.length > 0) {
+    // Each block sets or clears scratch marks; the rule itself then asks whether all of them held.
+    const firstPositive = blocks[0]!.negated ? -1 : 0;
+    out.push(`-j MARK --set-xmark ${firstPositive === 0 ? "0x0/0xc0000" : "0x40000/0xc0000"}`);
+    blocks.forEach((b, i) => {
+      if (b.negated) {
+        for (const a of b.alternatives) out.push(`${a} -j MARK --set-xmark 0x0/0x40000`);
+      } else if (i === 0) {
+        for (const a of b.alternatives) out.push(`${a} -j MARK --set-xmark ${ALL_BLOCKS}`);
+      } else {
+        out.push("-j MARK --set-xmark 0x0/0x80000");
+        for (const a of b.alternatives) out.push(`${a} -j MARK --set-xmark ${THIS_BLOCK}`);
+        out.push("-m mark --mark 0x0/0x80000 -j MARK --set-xmark 0x0/0x40000");
+      }
+    });
+    tail = ` -m mark --mark ${ALL_BLOCKS}${tail}`;
+  }
+  const text = `${head}${match}${tail}`.trim();
+  const pre = text === "" ? "" : `${text} `;
+  switch (r.action) {
+    case "allow":
+      out.push(`${pre}-j MARK --set-xmark ${ACCEPT}`, `-m mark --mark ${ACCEPT} -j RETURN`);
+      break;
+    case "pass":
+      out.push(`${pre}-j MARK --set-xmark ${PASS}`, `-m mark --mark ${PASS} -j RETURN`);
+      break;
+    case "deny":
+      out.push(`${pre}-j DROP`);
+      break;
+    case "log":
+      out.push(`${pre}-j LOG --log-prefix "calico-packet: " --log-level 5`);
+      break;
+  }
+  return out;
+}
+
+function portTexts(
+  list: readonly PortMatch[],
+  dir: "src" | "dst",
+  r: PolicyRule,
+  e: EntityMatch,
+  sets: { namedPort: PolicySets["namedPort"] },
+): string[] {
+  const out: string[] = [];
+  const numeric = list.filter((p) => "lo" in p);
+  let part: string[] = [];
+  let count = 0;
+  const flush = (): void => {
+    if (part.length > 0) out.push(`-m multiport --${dir === "src" ? "s" : "d"}ports ${part.join(",")}`);
+    part = [];
+    count = 0;
+  };
+  for (const p of numeric) {
+    const size = p.lo === p.hi ? 1 : 2;
+    if (count + size > MAX_PORTS) flush();
+    part.push(size === 1 ? String(p.lo) : `${p.lo}:${p.hi}`);
+    count += size;
+  }
+  flush();
+  for (const p of list) {
+    if (!("name" in p)) continue;
+    const set = sets.namedPort(p.name, r.protocol ?? "tcp", e.selector ?? "all()", r.pos);
+    out.push(`-m set --match-set ${set} ${dir},${dir}`);
+  }
+  return out;
+}
+
+function negate(text: string): string {
+  return text.startsWith("-m set")
+    ? text.replace("--match-set", "! --match-set")
+    : text.replace(/--([sd])ports/, "! --$1ports");
+}
+
+const withLength = (net: string): string => (net.includes("/") ? net : `${net}/32`);

@@ -1,0 +1,48 @@
+// kube-proxy's configuration: options of the scenario, or the KubeProxyConfiguration in the ConfigMap `kube-proxy`.
+
+import { parse } from "yaml";
+import { fields, int, list, text } from "../linux_plane.js";
+import type { ClusterModel } from "../model.js";
+
+export interface KubeProxyConfig {
+  readonly mode: "iptables" | "ipvs" | "none";
+  /** Source of pods: everything else is masqueraded towards a service. */
+  readonly clusterCidr: string | undefined;
+  readonly masqueradeAll: boolean;
+  /** Mark of packets to be masqueraded, 0x4000 by default. */
+  readonly masqueradeMark: string;
+  readonly scheduler: string;
+  /** Node ports answer on 127.0.0.1 too (iptables mode only). */
+  readonly localhostNodePorts: boolean;
+  /** Prefixes of node addresses that node ports are served on; empty: all. */
+  readonly nodePortAddresses: readonly string[];
+  readonly strictArp: boolean;
+  /** KUBE-IPVS-FILTER of newer releases: ping and other ports of a service address are refused. */
+  readonly ipvsFilter: boolean;
+}
+
+/** Reads it. `podCidr`: where pods live if the configuration does not say. */
+export function kubeProxyConfig(model: ClusterModel, podCidr: string | undefined): KubeProxyConfig {
+  const d = model.datapath;
+  const map = model.objects.find((o) => o.kind === "ConfigMap" && o.metadata.name === "kube-proxy");
+  const inner = text(fields(map?.raw.data)["config.conf"]);
+  const c = { ...fields(map?.raw.data), ...(inner === undefined ? {} : fields(parse(inner))) } as Record<
+    string,
+    unknown
+  >;
+  const ipvs = fields(c.ipvs);
+  const iptables = fields(c.iptables);
+  const said = d.kubeProxy ?? text(c.mode);
+  const bit = int(iptables.masqueradeBit) ?? 14;
+  return {
+    mode: said === "ipvs" || said === "none" ? said : "iptables",
+    clusterCidr: text(c.clusterCIDR) ?? podCidr,
+    masqueradeAll: iptables.masqueradeAll === true || d.options["masquerade-all"] === "true",
+    masqueradeMark: `0x${(2 ** bit).toString(16)}`,
+    scheduler: text(ipvs.scheduler) ?? d.options["ipvs-scheduler"] ?? "rr",
+    localhostNodePorts: iptables.localhostNodePorts !== false,
+    nodePortAddresses: list(c.nodePortAddresses).map(String),
+    strictArp: ipvs.strictARP === true,
+    ipvsFilter: d.options["ipvs-filter"] === "true",
+  };
+}
