@@ -369,7 +369,7 @@ export function ctx_redirect(ctx: Ctx, ifindex: number, flags: number): number {
 export function tail_call_internal(ctx: Ctx, index: number): number {
   const call = ctx.obj.calls[index]!;
   const there = call !== null && ctx.tail_calls < MAX_TAIL_CALL_CNT;
-  if (ctx.recorder !== null) ctx.recorder.step(Step.TAIL_CALL, ctx.skb, null, index, there ? 1 : 0, 0);
+  if (ctx.recorder !== null) ctx.recorder.step(Step.TAIL_CALL, ctx.skb, call, index, there ? 1 : 0, 0);
   if (!there) {
     ctx.ext_err = index;
     return DROP_MISSED_TAIL_CALL;
@@ -401,7 +401,8 @@ function enter_object(
   endpoint_id: number,
 ): number {
   const there = obj !== null && program !== null && ctx.tail_calls < MAX_TAIL_CALL_CNT;
-  if (ctx.recorder !== null) ctx.recorder.step(Step.TAIL_CALL, ctx.skb, null, endpoint_id, there ? 1 : 0, 1);
+  if (ctx.recorder !== null)
+    ctx.recorder.step(Step.TAIL_CALL, ctx.skb, program, endpoint_id, there ? 1 : 0, 1);
   if (!there) return -1;
   ctx.tail_calls++;
   ctx.ext_err = 0;

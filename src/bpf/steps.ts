@@ -25,7 +25,7 @@ export const enum Step {
   PROG = 5,
   /** A program ended. ref: Program. a: verdict. */
   PROG_END = 6,
-  /** Tail call. ref: Program or null. a: index, b: 1 if it was there. */
+  /** Tail call. ref: the function called, or null. a: index (c 0) or endpoint id of a policy program (c 1), b: 1 if it was there. */
   TAIL_CALL = 7,
   /** A program looked a map up. ref: BpfMap. a: slot or -1. */
   MAP_LOOKUP = 8,

@@ -2,6 +2,8 @@
 // Tests ask it questions (`walk.has(...)`), renderings print it, comparisons align two of them.
 
 import { Step, type StepRecord } from "../bpf/steps.js";
+import { XtChain, XtRule } from "../kernel/netfilter/xtables.js";
+import { neighText, routeOfRecord } from "./route_text.js";
 
 /** Netfilter hooks in the order of their numbers. */
 export const NF_HOOK_NAMES = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"] as const;
@@ -171,6 +173,15 @@ const TC_VERDICTS: Readonly<Record<number, string>> = {
 const ATTACH = ["tc ingress", "tc egress", "xdp"] as const;
 const FIB_ASKERS = ["input", "output", "bpf_fib_lookup", "rp_filter"] as const;
 
+const NF_VERDICTS: Readonly<Record<number, string>> = { 1: "ACCEPT", 2: "STOLEN", 3: "QUEUE", 4: "REPEAT" };
+const CTINFO = ["ESTABLISHED", "RELATED", "NEW", "ESTABLISHED (reply)", "RELATED (reply)"] as const;
+
+/** A rule as iptables-save prints it, with its table. */
+function ruleText(rule: XtRule): string {
+  const owner = rule.owner;
+  return owner === null ? rule.text : `${owner.table.name}: -A ${owner.name} ${rule.text}`;
+}
+
 function describe(r: StepRecord, names: WalkNames): WalkStep {
   let detail = "";
   let name = refName(r.ref);
@@ -182,7 +193,7 @@ function describe(r: StepRecord, names: WalkNames): WalkStep {
       detail = TC_VERDICTS[r.a] ?? String(r.a);
       break;
     case Step.TAIL_CALL:
-      detail = r.b === 1 ? `index ${r.a}` : `index ${r.a} (missed)`;
+      detail = `${r.c === 1 ? "endpoint" : "index"} ${r.a}${r.b === 1 ? "" : " (missed)"}`;
       break;
     case Step.MAP_LOOKUP:
       detail = r.a < 0 ? "miss" : "hit";
@@ -210,8 +221,32 @@ function describe(r: StepRecord, names: WalkNames): WalkStep {
     case Step.NF_HOOK:
       name = NF_HOOK_NAMES[r.a] ?? String(r.a);
       break;
+    case Step.NF_CHAIN:
+      name = r.ref instanceof XtChain ? `${r.ref.table.name}:${r.ref.name}` : name;
+      detail = r.b === 1 ? `end, ${r.c} rule${r.c === 1 ? "" : "s"} evaluated` : "";
+      break;
+    case Step.NF_RULE:
+      if (r.ref instanceof XtRule) name = ruleText(r.ref);
+      else if (r.ref instanceof XtChain) name = `${r.ref.table.name}:${r.ref.name} policy`;
+      detail = r.a === -1 ? "DROP" : (NF_VERDICTS[r.a] ?? "");
+      break;
+    case Step.NF_CT:
+      detail = r.ref === null ? "none" : (CTINFO[r.a] ?? String(r.a));
+      name = "";
+      break;
+    case Step.NF_NAT:
+      name = "";
+      detail = r.a === 1 ? "destination" : "source";
+      break;
     case Step.FIB:
+      name = routeOfRecord(r);
       detail = `${FIB_ASKERS[r.b] ?? ""}${r.a === 0 ? "" : ` error ${r.a}`}`;
+      break;
+    case Step.NEIGH:
+      name = neighText(r.ref);
+      break;
+    case Step.BRIDGE:
+      if (r.ref === null) name = "flooded";
       break;
     case Step.DROP:
       detail = names.dropReason(r.a, r.b === 1);

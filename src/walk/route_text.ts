@@ -1,0 +1,118 @@
+// Routes and neighbours of walk records as `ip route` and `ip neigh` print them. A record holds what the look-up found
+// (struct rtable or fib_info); the prefix is found again in the tables of that namespace.
+
+import type { StepRecord } from "../bpf/steps.js";
+import {
+  type FibAlias,
+  FibInfo,
+  RT_SCOPE_LINK,
+  RT_TABLE_LOCAL,
+  RT_TABLE_MAIN,
+  RTN_BLACKHOLE,
+  RTN_LOCAL,
+  RTN_PROHIBIT,
+  RTN_UNREACHABLE,
+} from "../kernel/fib.js";
+import { Neighbour } from "../kernel/neighbour.js";
+import type { Netns } from "../kernel/netns.js";
+import { Rtable } from "../kernel/route.js";
+import { formatIpv4, formatMac, htonl } from "../net/address.js";
+import { decodeFrame } from "./fields.js";
+
+const TYPES: Readonly<Record<number, string>> = {
+  [RTN_LOCAL]: "local ",
+  [RTN_BLACKHOLE]: "blackhole ",
+  [RTN_UNREACHABLE]: "unreachable ",
+  [RTN_PROHIBIT]: "prohibit ",
+};
+const PROTOCOLS: Readonly<Record<number, string>> = { 2: "kernel", 4: "static", 12: "bird" };
+
+/** A route as a line of `ip route show table all`, without the trailing space. */
+export function routeText(fa: FibAlias): string {
+  const i = fa.info;
+  const prefix =
+    fa.plen === 0 ? "default" : formatIpv4(htonl(fa.prefix)) + (fa.plen === 32 ? "" : `/${fa.plen}`);
+  let out = (TYPES[fa.type] ?? "") + prefix;
+  if (i.nhs.length === 1) {
+    const nh = i.nhs[0]!;
+    if (nh.gw !== 0) out += ` via ${formatIpv4(nh.gw)}`;
+    if (nh.dev !== null) out += ` dev ${nh.dev.name}`;
+  }
+  if (fa.table !== RT_TABLE_MAIN) out += ` table ${fa.table === RT_TABLE_LOCAL ? "local" : fa.table}`;
+  if (i.protocol !== 3) out += ` proto ${PROTOCOLS[i.protocol] ?? i.protocol}`;
+  if (i.scope === RT_SCOPE_LINK) out += " scope link";
+  if (i.prefsrc !== 0) out += ` src ${formatIpv4(i.prefsrc)}`;
+  if (i.priority !== 0) out += ` metric ${i.priority}`;
+  if (i.mtu !== 0) out += ` mtu ${i.mtu}`;
+  for (const nh of i.nhs.length > 1 ? i.nhs : []) {
+    out += ` nexthop${nh.gw === 0 ? "" : ` via ${formatIpv4(nh.gw)}`}${nh.dev === null ? "" : ` dev ${nh.dev.name}`}`;
+  }
+  return out;
+}
+
+/** The route that a FIB record found; "no route" for a miss. */
+export function routeOfRecord(r: StepRecord): string {
+  const ref = r.ref;
+  let info: FibInfo | null = null;
+  let ns: Netns | undefined;
+  if (ref instanceof Rtable) {
+    info = ref.fi;
+    ns = ref.dev.ns;
+  } else if (ref instanceof FibInfo) info = ref;
+  ns ??= info?.nhs[0]?.dev?.ns;
+  if (info !== null && ns !== undefined) {
+    const fa = aliasOf(ns, info, r);
+    if (fa !== undefined) return routeText(fa);
+  }
+  if (ref instanceof Rtable && r.a === 0) {
+    return ref.rt_gw !== 0 ? `via ${formatIpv4(ref.rt_gw)} dev ${ref.dev.name}` : `dev ${ref.dev.name}`;
+  }
+  return r.a === 0 && ref !== null ? "" : "no route";
+}
+
+/** The table entry with that fib_info whose prefix holds the packet's destination, longest prefix first. */
+function aliasOf(ns: Netns, info: FibInfo, r: StepRecord): FibAlias | undefined {
+  const levels = decodeFrame(r.frame).levels;
+  const dst = levels.at(-1)?.ip?.dst;
+  // rp_filter asks for the way back.
+  const addr = r.b === 3 ? levels.at(-1)?.ip?.src : dst;
+  let best: FibAlias | undefined;
+  let any: FibAlias | undefined;
+  for (const t of ns.fib.tables.values()) {
+    for (const fa of t.routes()) {
+      if (fa.info !== info) continue;
+      any ??= fa;
+      if (addr === undefined || addr.includes(":")) continue;
+      if (!holds(fa, addr)) continue;
+      if (best === undefined || fa.plen > best.plen) best = fa;
+    }
+  }
+  return best ?? any;
+}
+
+function holds(fa: FibAlias, addr: string): boolean {
+  if (fa.plen === 0) return true;
+  const n = addr.split(".").reduce((s, p) => s * 256 + Number(p), 0);
+  const size = 2 ** (32 - fa.plen);
+  return Math.floor(n / size) === Math.floor((fa.prefix >>> 0) / size);
+}
+
+const STATES: readonly (readonly [number, string])[] = [
+  [1, "INCOMPLETE"],
+  [2, "REACHABLE"],
+  [4, "STALE"],
+  [8, "DELAY"],
+  [16, "PROBE"],
+  [32, "FAILED"],
+  [64, "NOARP"],
+  [128, "PERMANENT"],
+];
+
+/** A neighbour as `ip neigh` prints it. */
+export function neighText(ref: object | null): string {
+  if (!(ref instanceof Neighbour)) return "";
+  const state = STATES.find(([bit]) => (ref.state & bit) !== 0)?.[1] ?? "NONE";
+  const addr = ref.ip6 === null ? formatIpv4(ref.ip) : "";
+  const known = (ref.state & (2 | 4 | 8 | 16 | 128)) !== 0;
+  return `${addr} dev ${ref.dev.name}${known ? ` lladdr ${formatMac(ref.ha)}` : ""} ${state}`;
+}
