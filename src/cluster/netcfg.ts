@@ -14,6 +14,7 @@ import {
   RTN_UNREACHABLE,
 } from "../kernel/fib.js";
 import { iptablesRestore, type Unmodelled } from "../kernel/netfilter/iptables.js";
+import { nfSysctlSet } from "../kernel/netfilter/sysctl.js";
 import { xtNet } from "../kernel/netfilter/xtables.js";
 import type { Netns } from "../kernel/netns.js";
 import { addr_add, link_up, parsePrefix, sysctl_set } from "../kernel/rtnetlink.js";
@@ -58,7 +59,7 @@ export function addAddress(dev: NetDevice, cidr: string): void {
 
 /** `sysctl -w`, by the path below /proc/sys. Throws SCENARIO_INVALID for a switch that the model does not have. */
 export function setSysctl(ns: Netns, path: string, value: string | number): void {
-  if (!sysctl_set(ns, path, value)) {
+  if (!sysctl_set(ns, path, value) && !nfSysctlSet(ns, path, value)) {
     throw new PodpathError("SCENARIO_INVALID", `${ns.name}: sysctl ${path} is not modelled`);
   }
 }

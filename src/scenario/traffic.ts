@@ -316,7 +316,9 @@ export class Traffic {
     const want = o.send ?? 0;
     const back = o.receive ?? 0;
     const server = this.#tcpServers.get(serverKey(to, o.port));
-    if (server !== undefined) server.plan = { receive: want, send: back };
+    // Behind a service address any of them may be the one that answers.
+    for (const s of server === undefined ? this.#tcpServers.values() : [server])
+      s.plan = { receive: want, send: back };
     const sock = new TcpSock(ns);
     const result = { connected: false, errno: 0, sent: 0, received: 0, closed: false };
     sock.recverr = true;
