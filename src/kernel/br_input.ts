@@ -1,6 +1,7 @@
 // net/bridge/br_input.c: the rx handler of a bridge port.
 
 import { PACKET_HOST, type Skb } from "../bpf/skb.js";
+import { br_nf_forward } from "./br_netfilter.js";
 import { type BridgePort, br_forward } from "./bridge.js";
 import { IFF_UP } from "./device.js";
 import * as R from "./drop_reason.js";
@@ -41,6 +42,7 @@ export function br_handle_frame(skb: Skb, p: BridgePort): number {
   else if (e.port === null) {
     skb.pktType = PACKET_HOST;
     br.passUp(skb);
-  } else br_forward(skb, br, e.port, p);
+  } else if (ns.sysctl.bridge_nf_call_iptables === 0 || br_nf_forward(skb, br))
+    br_forward(skb, br, e.port, p);
   return RX_HANDLER_CONSUMED;
 }

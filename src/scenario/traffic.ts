@@ -150,7 +150,12 @@ export function resolveEndpoint(lab: TrafficHost, text: string): EndpointRef {
       }
       return {
         text,
-        ns: lab.machines.namespaces.find((n) => n?.fib.isLocalAddr(ip4) === true && n.name !== undefined),
+        // A service address on kube-ipvs0 is local to every node, but nobody's own.
+        ns: lab.machines.namespaces.find(
+          (n) =>
+            n?.fib.isLocalAddr(ip4) === true &&
+            n.devByName("kube-ipvs0")?.addrs.some((a) => a.local === ip4) !== true,
+        ),
         ip4,
       };
     }
