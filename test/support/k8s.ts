@@ -1,14 +1,15 @@
 // Kubernetes objects from YAML text, and pods by hand.
 
-import { parseAllDocuments } from "yaml";
+import { type Document, isNode, LineCounter, parseAllDocuments } from "yaml";
 import type { K8sObject, PodModel } from "../../src/cluster/model.js";
 
-/** Objects of a YAML stream; positions are all line 1. */
+/** Objects of a YAML stream, with the positions of their fields. */
 export function objects(text: string): K8sObject[] {
-  return parseAllDocuments(text)
-    .map((d) => d.toJS() as Record<string, unknown> | null)
-    .filter((o) => o !== null)
-    .map((raw) => {
+  const lineCounter = new LineCounter();
+  return (parseAllDocuments(text, { lineCounter }) as Document[])
+    .map((doc) => ({ doc, raw: doc.toJS() as Record<string, unknown> | null }))
+    .filter((o): o is { doc: Document; raw: Record<string, unknown> } => o.raw !== null)
+    .map(({ doc, raw }) => {
       const m = (raw.metadata ?? {}) as Record<string, unknown>;
       return {
         apiVersion: String(raw.apiVersion),
@@ -20,7 +21,16 @@ export function objects(text: string): K8sObject[] {
           annotations: (m.annotations ?? {}) as Record<string, string>,
         },
         raw,
-        pos: () => ({ file: "test.yaml", line: 1, column: 1 }),
+        pos: (path = []) => {
+          let at = path;
+          let node = doc.getIn(at, true);
+          while (!isNode(node)) {
+            at = at.slice(0, -1);
+            node = doc.getIn(at, true);
+          }
+          const { line, col } = lineCounter.linePos(node.range![0]);
+          return { file: "test.yaml", line, column: col };
+        },
       };
     });
 }

@@ -2,78 +2,23 @@
 // range; these say what each kind of rule is for.
 
 import { describe, expect, it } from "vitest";
-import { IdentityAllocator, podIdentityLabels } from "../../../../../src/cluster/cilium/identity.js";
-import { resolveIpcache } from "../../../../../src/cluster/cilium/ipcache.js";
-import { DEFAULT_POLICY_CONFIG, type PolicyConfig } from "../../../../../src/cluster/cilium/policy/config.js";
+import type { PolicyConfig } from "../../../../../src/cluster/cilium/policy/config.js";
 import { formatPath } from "../../../../../src/cluster/cilium/policy/invalid.js";
-import { LabelSet } from "../../../../../src/cluster/cilium/policy/labels.js";
 import type { MapStateEntry } from "../../../../../src/cluster/cilium/policy/map_state.js";
-import { parsePolicies } from "../../../../../src/cluster/cilium/policy/parse.js";
 import { lastPort } from "../../../../../src/cluster/cilium/policy/ports.js";
-import { PolicyConflict, resolvePolicy } from "../../../../../src/cluster/cilium/policy/resolve.js";
+import { PolicyConflict } from "../../../../../src/cluster/cilium/policy/resolve.js";
 import { protocolName } from "../../../../../src/cluster/cilium/policy/rules.js";
-import { objects } from "../../../../support/k8s.js";
-
-/** Pods of the cluster by name; web is the one whose policy is compiled. */
-const PODS = {
-  web: { namespace: "default", labels: { app: "web" } },
-  db: { namespace: "default", labels: { app: "db" } },
-  job: { namespace: "prod", labels: { app: "job" } },
-};
-const NAMED = [{ name: "http", port: 8080, protocol: "TCP" }];
-const NAMED_ELSEWHERE = [
-  { name: "pg", port: 5432, protocol: "TCP" },
-  { name: "pg", port: 5433, protocol: "TCP" },
-  { name: "metrics", port: 9153, protocol: "TCP" },
-];
+import { PolicyCluster } from "../../../../support/policy_cluster.js";
 
 /** Enforcement and entries of web (or of the host), and what was refused. */
-function compile(yaml: string, config: Partial<PolicyConfig> = {}, subject: "web" | "host" = "web"): string {
-  const c = { ...DEFAULT_POLICY_CONFIG, ...config };
-  const parsed = parsePolicies(
-    objects(yaml).map((o) => ({ object: o.raw })),
-    c,
-  );
-  const lines = parsed.rejected.map((r) => `refused at ${formatPath(r.path)}: ${r.error}`);
-  const allocator = new IdentityAllocator();
-  const names = new Map<number, string>();
-  for (const [name, pod] of Object.entries(PODS)) {
-    const namespaceLabels = { "kubernetes.io/metadata.name": pod.namespace };
-    names.set(
-      allocator.pod(podIdentityLabels({ ...pod, namespaceLabels, serviceAccount: "" }, "default")),
-      name,
-    );
-  }
-  resolveIpcache(
-    {
-      config: c,
-      rules: parsed.rules,
-      nodes: [],
-      cidrGroups: [],
-      dns: { "api.example.com": ["203.0.113.5"] },
-    },
-    allocator,
-  );
-  const name = (id: number): string => {
-    if (id === 0) return "any";
-    return names.get(id) ?? allocator.labelsOf(id)!.texts.join("+");
-  };
-  const id = subject === "host" ? 1 : [...names].find(([, n]) => n === "web")![0];
+function compile(yaml: string, config: Partial<PolicyConfig> = {}, who: "web" | "host" = "web"): string {
+  const cluster = new PolicyCluster(yaml, config);
+  const lines = cluster.parsed.rejected.map((r) => `refused at ${formatPath(r.path)}: ${r.error}`);
   try {
-    const policy = resolvePolicy(
-      parsed.rules,
-      {
-        identity: id,
-        labels:
-          subject === "host" ? LabelSet.parse(["k8s:role=worker", "reserved:host"]) : allocator.labelsOf(id)!,
-        isHost: subject === "host",
-        namedPorts: subject === "host" ? [] : NAMED,
-      },
-      { config: c, identities: allocator.all, clusterNamedPorts: [NAMED, NAMED_ELSEWHERE] },
-    );
+    const policy = cluster.resolve(who);
     const enforced = [policy.ingressEnforced ? "ingress" : "", policy.egressEnforced ? "egress" : ""];
     lines.push(`enforced: ${enforced.filter((e) => e !== "").join(" ") || "nothing"}`);
-    lines.push(...policy.entries.map((e) => entryText(e, name)));
+    lines.push(...policy.entries.map((e) => entryText(e, (id) => cluster.name(id))));
   } catch (e) {
     if (!(e instanceof PolicyConflict)) throw e;
     lines.push(`conflict: ${e.message}`);
