@@ -19,7 +19,10 @@ import {
   NF_INET_PRE_ROUTING,
   nf_hook,
 } from "./netfilter/hooks.js";
+import { Rtable } from "./route.js";
 import { kfree_skb_reason, skb_set_dev } from "./skbuff.js";
+
+const fakeRtables = new WeakMap<BridgeDevice, Rtable>();
 
 /** Runs the hooks on a frame (`data` at its Ethernet header) on its way to another port. False: it goes no further here. */
 export function br_nf_forward(skb: Skb, br: BridgeDevice): boolean {
@@ -43,6 +46,12 @@ export function br_nf_forward(skb: Skb, br: BridgeDevice): boolean {
   skb.ipcb = 0;
   skb.fragMaxSize = 0;
   skb_set_dev(skb, br);
+  // bridge_parent_rtable: what looks at the route (ip_vs) finds one.
+  let fake = fakeRtables.get(br);
+  if (fake === undefined) {
+    fake = new Rtable(br);
+    fakeRtables.set(br, fake);
+  }
   let verdict = nf_hook(ns, NF_INET_PRE_ROUTING, skb, br, null);
   if (verdict === NF_ACCEPT && skb.view.getInt32(n + 16, true) !== daddr) {
     // DNAT: the packet leaves the bridge for the router that this host is.
@@ -50,10 +59,14 @@ export function br_nf_forward(skb: Skb, br: BridgeDevice): boolean {
     ip_rcv_finish(ns, skb, br);
     return false;
   }
-  if (verdict === NF_ACCEPT) verdict = nf_hook(ns, NF_INET_FORWARD, skb, br, br);
+  if (verdict === NF_ACCEPT) {
+    skb.dst = fake;
+    verdict = nf_hook(ns, NF_INET_FORWARD, skb, br, br);
+  }
   if (verdict === NF_ACCEPT) verdict = nf_hook(ns, NF_INET_POST_ROUTING, skb, null, br);
   if (verdict === NF_ACCEPT) {
     skb.data = d;
+    skb.dst = null;
     return true;
   }
   if (verdict === NF_DROP) kfree_skb_reason(ns, skb, R.NETFILTER_DROP);

@@ -274,8 +274,8 @@ export class Traffic {
     const sock = new UdpSock(ns);
     sock.recverr = true;
     if (o.ttl !== undefined) sock.ttl = o.ttl;
-    let errno = -sock.bind(0, o.sourcePort ?? 0);
-    if (errno === 0) errno = -sock.connect(to.ip4, o.port);
+    let errno = -sock.bind(0, o.sourcePort ?? 0) | 0;
+    if (errno === 0) errno = -sock.connect(to.ip4, o.port) | 0;
     const count = o.count ?? 1;
     const payload = new Uint8Array(o.size ?? 32).fill(0x61);
     const interval = o.interval === undefined ? NS_PER_MSEC : durationOf(o.interval);
@@ -283,7 +283,7 @@ export class Traffic {
     for (let i = 0; i < count && errno === 0; i++) {
       const answers = sock.received.length;
       const at = this.lab.machines.clock.ns;
-      errno = -sock.sendto(payload);
+      errno = -sock.sendto(payload) | 0;
       if (errno !== 0) break;
       sent++;
       const done = (): boolean =>
@@ -328,7 +328,7 @@ export class Traffic {
     const result = { connected: false, errno: 0, sent: 0, received: 0, closed: false };
     sock.recverr = true;
     const bound = o.sourcePort === undefined ? 0 : sock.bind(0, o.sourcePort);
-    result.errno = bound === 0 ? -sock.connect(to.ip4, o.port) : -bound;
+    result.errno = bound === 0 ? -sock.connect(to.ip4, o.port) | 0 : -bound;
     if (result.errno !== 0) return result;
     this.lab.runWhileWaiting(
       () => sock.connected || sock.err !== 0 || sock.state === TCP_CLOSE,
