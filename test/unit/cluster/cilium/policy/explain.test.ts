@@ -190,9 +190,7 @@ describe("candidates of an implicit deny", () => {
   });
 
   it("say which labels the other end would need, and how to add it as a peer", () => {
-    expect(
-      text(explain(cnp(`ingress: [{${FROM_DB}, ${PORT_80}}]`), { peer: "job" })),
-    ).toMatchInlineSnapshot(`
+    expect(text(explain(cnp(`ingress: [{${FROM_DB}, ${PORT_80}}]`), { peer: "job" }))).toMatchInlineSnapshot(`
       [
         "denied: default-deny",
         "candidate p spec.ingress[0]",
