@@ -47,7 +47,16 @@ export class BridgeDevice extends NetDevice {
     super(ns, name);
     this.setMac(mac);
     this.mtu = mtu;
+    this.carrier = false;
     this.#addLocal(this);
+  }
+
+  /** br_update carrier: a bridge has one when a port has. Routes through it say `linkdown` otherwise. */
+  updateCarrier(): void {
+    const on = this.ports.some((p) => p.dev.up && p.dev.carrier);
+    if (on === this.carrier) return;
+    this.carrier = on;
+    this.ns.fib.carrierChanged(this);
   }
 
   #addLocal(dev: NetDevice): void {
@@ -61,6 +70,7 @@ export class BridgeDevice extends NetDevice {
     dev.master = this;
     dev.brPort = p;
     this.#addLocal(dev);
+    this.updateCarrier();
     return p;
   }
 
@@ -73,6 +83,7 @@ export class BridgeDevice extends NetDevice {
     dev.brPort = null;
     for (const [k, e] of this.fdb) if (e.port === p) this.fdb.delete(k);
     this.fdb.delete(macKey(dev.mac, 0));
+    this.updateCarrier();
   }
 
   /** br_fdb_update: learns the sender of a frame at `off`. */

@@ -134,6 +134,8 @@ export abstract class NetDevice {
   gso = false;
   /** A fallback device (tunl0), which cannot be deleted. */
   fallback = false;
+  /** It was up once: its queueing discipline was attached. */
+  wasUp = false;
   /** Carrier; a veth has it when its peer is up. */
   carrier = true;
   /** Nested transmissions on this device; > 0 is a loop. */

@@ -1,7 +1,7 @@
 // drivers/net/dummy.c: swallows what it is given; addresses on it are local all the same.
 
 import type { Skb } from "../bpf/skb.js";
-import { IFF_NOARP, NetDevice, TX_BYTES, TX_PACKETS } from "./device.js";
+import { IFF_BROADCAST, IFF_NOARP, NetDevice, TX_BYTES, TX_PACKETS } from "./device.js";
 import type { Netns } from "./netns.js";
 import { consume_skb } from "./skbuff.js";
 
@@ -12,7 +12,7 @@ export class DummyDevice extends NetDevice {
     super(ns, name);
     this.setMac(mac);
     this.mtu = mtu;
-    this.flags |= IFF_NOARP;
+    this.flags = IFF_BROADCAST | IFF_NOARP;
   }
 
   override xmit(skb: Skb): number {

@@ -159,7 +159,8 @@ export class GeneveDevice extends NetDevice {
     const optLen = md ? key.optLen : 0;
     const mtu = dst_mtu(ns, rt) - GENEVE_HEADROOM - optLen;
     if (skb.tail - n > mtu) skb_dst_update_pmtu(ns, skb, n, mtu);
-    const innerLen = skb.tail - skb.data;
+    // iptunnel_xmit counts from the inner network header.
+    const innerLen = skb.tail - n;
     skb.data -= 8 + optLen;
     const d = skb.data;
     const b = skb.bytes;

@@ -17,7 +17,7 @@ import {
   RTN_UNICAST,
   type Rtable,
 } from "./route.js";
-import { IPSKB_OPT_RR, IPSKB_OPT_TS_ADDR, IPSKB_OPT_TS_TIME, kfree_skb_reason } from "./skbuff.js";
+import { IPSKB_OPT, IPSKB_OPT_RR, IPSKB_OPT_TS_ADDR, IPSKB_OPT_TS_TIME, kfree_skb_reason } from "./skbuff.js";
 import { Mib } from "./snmp.js";
 
 const IPOPT_END = 0;
@@ -82,6 +82,7 @@ export function ip_rcv_options(ns: Netns, skb: Skb, _dev: NetDevice): boolean {
   let rr = false;
   let ts = false;
   let sr = false;
+  skb.ipcb |= IPSKB_OPT;
   while (p < end) {
     const kind = b[p]!;
     if (kind === IPOPT_END) {
@@ -236,7 +237,7 @@ const echoView = new DataView(echo.buffer);
 export function ip_options_echo(ns: Netns, skb: Skb, saddr: number): number {
   const n = skb.network;
   const b = skb.bytes;
-  if ((b[n]! & 15) <= 5 || (skb.ipcb & (IPSKB_OPT_RR | IPSKB_OPT_TS_TIME)) === 0) return 0;
+  if ((b[n]! & 15) <= 5 || (skb.ipcb & IPSKB_OPT) === 0) return 0;
   let len = 0;
   const rr = find(skb, n, IPOPT_RR);
   if (rr >= 0) {

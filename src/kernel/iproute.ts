@@ -29,6 +29,15 @@ import {
   type RtError,
 } from "./fib.js";
 import { ip_tunnel_command } from "./ip_tunnel.js";
+import {
+  routeGet,
+  showAddrs,
+  showLinks,
+  showNeigh,
+  showRoutes,
+  showRules,
+  showTunnels,
+} from "./iproute_show.js";
 import { NUD_NOARP, NUD_PERMANENT, NUD_REACHABLE, NUD_STALE } from "./neighbour.js";
 import type { Netns } from "./netns.js";
 import {
@@ -132,9 +141,34 @@ const parseNum = (s: string): number =>
 /** Runs `ip ARGS`. */
 export function ip_command(ns: Netns, argv: readonly string[]): CommandResult {
   const a = [...argv];
-  while (a.length > 0 && a[0]!.startsWith("-")) a.shift();
+  let details = false;
+  let stats = false;
+  while (a.length > 0 && a[0]!.startsWith("-")) {
+    const o = a.shift()!;
+    if (o === "-d" || o === "-details") details = true;
+    else if (o === "-s" || o === "-stats") stats = true;
+    else if (o !== "-4" && o !== "-n") return usage(`Option "${o}" is not modelled`);
+  }
   const object = a.shift() ?? "";
   const is = (full: string): boolean => object !== "" && full.startsWith(object);
+  if (a.length === 0 || "show".startsWith(a[0]!) || a[0] === "list" || a[0] === "ls" || a[0] === "lst") {
+    const rest = a.slice(1).filter((w) => w !== "dev");
+    const shown = (t: string | null): CommandResult =>
+      t === null ? { rc: 1, out: `Device "${rest[0]}" does not exist.\n` } : { rc: 0, out: t };
+    if (is("route")) {
+      if (rest[0] === "cache") return OK;
+      return shown(showRoutes(ns, rest[0] === "table" ? num(rest[1] ?? "main", TABLES) : RT_TABLE_MAIN));
+    }
+    if (is("address")) return shown(showAddrs(ns, rest[0] ?? null));
+    if (is("link")) return shown(showLinks(ns, rest[0] ?? null, { details, stats }));
+    if (is("neighbour") || is("neighbor")) return shown(showNeigh(ns, rest[0] ?? null));
+    if (is("rule")) return shown(showRules(ns));
+    if (is("tunnel")) return shown(showTunnels(ns));
+  }
+  if (is("route") && a[0] === "get") {
+    const r = routeGet(ns, a[1] ?? "");
+    return typeof r === "string" ? { rc: 0, out: r } : result({ errno: r, msg: "" });
+  }
   if (is("route")) return ip_route(ns, a);
   if (is("address")) return ip_addr(ns, a);
   if (is("link")) return ip_link(ns, a);

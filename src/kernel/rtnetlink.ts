@@ -21,6 +21,7 @@ import { IpConf } from "./sysctl.js";
 export function link_up(dev: NetDevice): void {
   if ((dev.flags & IFF_UP) !== 0) return;
   dev.flags |= IFF_UP;
+  dev.wasUp = true;
   const ns = dev.ns;
   ns.rtGenid++;
   if ((dev.flags & IFF_LOOPBACK) !== 0 && !dev.addrs.some((a) => a.local === 0x0100007f))
@@ -44,6 +45,7 @@ export function link_down(dev: NetDevice): void {
 
 /** The carrier of a veth follows the state of its peer. */
 function updateCarrier(dev: NetDevice): void {
+  if (dev.brPort !== null) dev.brPort.br.updateCarrier();
   const peer = dev.peerDev();
   if (peer === null) return;
   const both = dev.up && peer.up;
@@ -51,6 +53,7 @@ function updateCarrier(dev: NetDevice): void {
     if (d.carrier === both) continue;
     d.carrier = both;
     d.ns.fib.carrierChanged(d);
+    if (d.brPort !== null) d.brPort.br.updateCarrier();
     if (!both) neigh_flush_dev(d, true);
   }
 }

@@ -19,6 +19,8 @@ export const IPSKB_FRAG_PMTU = 64;
 export const IPSKB_OPT_RR = 0x1000;
 export const IPSKB_OPT_TS_ADDR = 0x2000;
 export const IPSKB_OPT_TS_TIME = 0x4000;
+/** Options were read on receipt. */
+export const IPSKB_OPT = 0x8000;
 /** skb->ignore_df. */
 export const IPSKB_IGNORE_DF = 0x200;
 

@@ -43,6 +43,9 @@ export class UdpSock extends Sock {
   /** Gets each datagram; without it they collect in `received`. */
   onDatagram: ((d: Datagram) => void) | null = null;
   connected = false;
+  /** True: datagrams are counted and thrown away unread, as with a full receive buffer that nobody looks at. */
+  discard = false;
+  discarded = 0;
 
   /** 0 or a negative errno. Port 0 = any free one. */
   bind(addr: number, port: number, reuse = false): number {
@@ -258,6 +261,11 @@ export function udp_rcv(ns: Netns, skb: Skb): void {
   }
   mib[Mib.UdpInDatagrams]!++;
   if (ns.recorder !== null) ns.recorder.step(Step.DELIVER, skb, sk, 17, 0, 0);
+  if (sk.discard) {
+    sk.discarded++;
+    consume_skb(ns.kernel, skb);
+    return;
+  }
   // What recvmsg() will say of the sender.
   const peer = sockName.set(saddr, sport);
   ns.kernel.cgroup?.recvmsg4(sk, 17, peer);

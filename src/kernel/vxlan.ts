@@ -253,7 +253,8 @@ export class VxlanDevice extends NetDevice {
     // skb_tunnel_check_pmtu: the inner route learns; the packet goes all the same.
     const mtu = dst_mtu(ns, rt) - VXLAN_HEADROOM;
     if (skb.tail - n > mtu) skb_dst_update_pmtu(ns, skb, n, mtu);
-    const innerLen = skb.tail - skb.data;
+    // iptunnel_xmit counts from the inner network header.
+    const innerLen = skb.tail - n;
     skb.data -= 8;
     const v = skb.view;
     v.setInt32(skb.data, VXLAN_HF_VNI, false);

@@ -197,7 +197,8 @@ export function describePacket(cx: XtContext): string {
   const th = n + ((v.getUint8(n) & 15) << 2);
   if (th > n + 20) {
     let opt = "";
-    for (let i = n + 20; i < th; i++) opt += v.getUint8(i).toString(16).toUpperCase().padStart(2, "0");
+    // "%02X" of a signed char.
+    for (let i = n + 20; i < th; i++) opt += (v.getInt8(i) >>> 0).toString(16).toUpperCase().padStart(2, "0");
     s += `OPT (${opt}) `;
   }
   if (proto === 6 && th + 20 <= skb.tail) {
