@@ -165,6 +165,7 @@ import {
   lookup_ip6_remote_endpoint,
 } from "./eps.js";
 import { fib_do_redirect, fib_lookup_v4, fib_lookup_v6, fib_ok, fib_params } from "./fib.js";
+import { ipv4_host_policy_ingress, ipv6_host_policy_ingress } from "./host_firewall.js";
 import {
   generate_icmp4_reply,
   generate_icmp6_reply,
@@ -216,7 +217,12 @@ import {
   snat_v6_lookup,
   snat_v6_rev_nat,
 } from "./nat.js";
-import { ctx_skip_nodeport_set, ctx_snat_done_set, redirect_self } from "./overloadable.js";
+import {
+  ctx_skip_host_fw_set,
+  ctx_skip_nodeport_set,
+  ctx_snat_done_set,
+  redirect_self,
+} from "./overloadable.js";
 import { ctx_redirect_to_proxy_hairpin_ipv4, ctx_redirect_to_proxy_hairpin_ipv6 } from "./proxy.js";
 import { RATELIMIT_USAGE_ICMPV6, ratelimit_check_and_take } from "./ratelimit.js";
 import * as site from "./source_lines.js";
@@ -600,7 +606,12 @@ export function tail_nodeport_nat_ingress_ipv4(ctx: Ctx): number {
   if (ret >= 0) {
     ctx_snat_done_set(ctx);
     ret = CTX_ACT_OK;
-    if (replies_need_rev_dnat(ctx)) {
+    if (def.ENABLE_HOST_FIREWALL && ctx.obj.kind === IS_BPF_HOST) {
+      ret = ipv4_host_policy_ingress(ctx, src_id, trace);
+      // Host policies hold once, not again on recirculation.
+      ctx_skip_host_fw_set(ctx);
+    }
+    if (ret >= 0 && replies_need_rev_dnat(ctx)) {
       if (def.ENABLE_HOST_FIREWALL && ctx.obj.kind === IS_BPF_HOST) {
         ret = tail_call_internal(ctx, CILIUM_CALL_IPV4_NODEPORT_REVNAT);
         if (ret >= 0) return ret;
@@ -1026,7 +1037,12 @@ export function tail_nodeport_nat_ingress_ipv6(ctx: Ctx): number {
   if (ret >= 0) {
     ctx_snat_done_set(ctx);
     ret = CTX_ACT_OK;
-    if (replies_need_rev_dnat(ctx)) {
+    if (def.ENABLE_HOST_FIREWALL && ctx.obj.kind === IS_BPF_HOST) {
+      ret = ipv6_host_policy_ingress(ctx, src_id, trace);
+      // Host policies hold once, not again on recirculation.
+      ctx_skip_host_fw_set(ctx);
+    }
+    if (ret >= 0 && replies_need_rev_dnat(ctx)) {
       const kind = ctx.obj.kind;
       if (
         (def.ENABLE_HOST_FIREWALL && kind === IS_BPF_HOST) ||
