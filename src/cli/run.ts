@@ -12,6 +12,7 @@ const COMMANDS: ReadonlyMap<string, Loader> = new Map<string, Loader>([
   ["decode", async () => (await import("./decode.js")).decodeCommand()],
   ["serve", async () => (await import("./serve.js")).serveCommand()],
   ["cilium", async () => (await import("./cilium.js")).ciliumCommand()],
+  ["compare", async () => (await import("./compare.js")).compareCommand()],
   ["scenarios", async () => (await import("./scenarios.js")).scenariosCommand()],
   ["conformance", async () => (await import("./conformance.js")).conformanceCommand()],
 ]);

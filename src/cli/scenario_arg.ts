@@ -17,12 +17,19 @@ export interface LabFlags {
 }
 
 /** Adds the scenario (an argument, or `-s` where the command has other arguments) and how it is built. */
-export function addLabFlags(command: Command, scenario: "argument" | "option" = "argument"): Command {
+export function addLabFlags(
+  command: Command,
+  scenario: "argument" | "option" = "argument",
+  datapath = true,
+): Command {
   const what = `embedded scenario, YAML file, or - for standard input (default: ${DEFAULT_SCENARIO})`;
   if (scenario === "argument") command.argument("[scenario]", what);
   else command.option("-s, --scenario <scenario>", what);
+  if (datapath)
+    command.addOption(
+      new Option("--datapath <name>", "another datapath than the scenario's").choices(DATAPATHS),
+    );
   return command
-    .addOption(new Option("--datapath <name>", "another datapath than the scenario's").choices(DATAPATHS))
     .option("--seed <n>", "seed of everything random", seedOf)
     .option(
       "--set <key=value>",

@@ -1,0 +1,4 @@
+import type { Comparison } from "./compare.js";
+export function comparisonHtml(c: Comparison): string {
+  return String(c);
+}

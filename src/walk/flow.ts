@@ -1,0 +1,146 @@
+// A flow as people write it, `pod/a -> pod/b:80/tcp`, and the sending of it with the walks recorded.
+
+import { PodpathError } from "../base/errors.js";
+import { Step } from "../bpf/steps.js";
+import type { Lab } from "../lab.js";
+import { decodeFrame } from "./fields.js";
+import type { Walk } from "./walk.js";
+
+export interface Flow {
+  readonly from: string;
+  readonly to: string;
+  /** 0 for ICMP. */
+  readonly port: number;
+  readonly protocol: "icmp" | "udp" | "tcp";
+}
+
+const FLOW = /^\s*(\S+)\s*->\s*(.+?)\s*$/;
+
+/**
+ * Reads `FROM -> TO[:PORT][/PROTOCOL]`; without a port it is ICMP, with a port TCP unless said otherwise.
+ * @throws PodpathError USAGE
+ */
+export function parseFlow(text: string): Flow {
+  const bad = (why: string): PodpathError =>
+    new PodpathError(
+      "USAGE",
+      `--flow ${JSON.stringify(text)}: ${why}; write it like 'pod/a -> pod/b:80/tcp' or 'pod/a -> pod/b/icmp'`,
+    );
+  const m = FLOW.exec(text);
+  if (m === null) throw bad("there is no ->");
+  const from = m[1]!;
+  let to = m[2]!;
+  let protocol: Flow["protocol"] | undefined;
+  const last = /\/(icmp|udp|tcp)$/i.exec(to);
+  if (last !== null) {
+    protocol = last[1]!.toLowerCase() as Flow["protocol"];
+    to = to.slice(0, last.index);
+  }
+  let port = 0;
+  const p = /:(\d+)$/.exec(to);
+  if (p !== null) {
+    port = Number(p[1]);
+    to = to.slice(0, p.index);
+    if (port < 1 || port > 65535) throw bad(`port ${p[1]} is not one of 1 to 65535`);
+  } else if (/:[^:/]*$/.test(to) && !/^[0-9a-f:]+$/i.test(to)) throw bad("the port is not a number");
+  if (to === "") throw bad("there is no destination");
+  if (/\s/.test(to)) throw bad(`${JSON.stringify(to)} holds a blank`);
+  if (protocol === undefined) protocol = port === 0 ? "icmp" : "tcp";
+  if (protocol === "icmp" && port !== 0) throw bad("ICMP has no port");
+  if (protocol !== "icmp" && port === 0) throw bad(`${protocol.toUpperCase()} needs a port`);
+  return { from, to, port, protocol };
+}
+
+/** The flow as it is written. */
+export function flowText(f: Flow): string {
+  return `${f.from} -> ${f.to}${f.port === 0 ? "" : `:${f.port}`}/${f.protocol}`;
+}
+
+/** The flow of a scenario's first ping, datagrams or connection. @throws PodpathError USAGE if it sends nothing */
+export function firstFlow(lab: Lab): Flow {
+  for (const s of lab.scenario.traffic) {
+    if (s.kind === "ping") return { from: s.spec.from, to: s.spec.to, port: 0, protocol: "icmp" };
+    if (s.kind === "udp" || s.kind === "tcp")
+      return { from: s.spec.from, to: s.spec.to, port: s.spec.port, protocol: s.kind };
+  }
+  throw new PodpathError(
+    "USAGE",
+    "the scenario sends nothing: say what to send with --flow 'pod/a -> pod/b:80/tcp'",
+  );
+}
+
+/** Which packets of a flow are looked at. */
+export type FlowState = "new" | "established";
+
+/** What was sent and seen. */
+export interface FlowTrace {
+  readonly request: Walk;
+  /** Undefined: nothing came back. */
+  readonly reply: Walk | undefined;
+  /** All walks of the recorded part, ARP and errors included. */
+  readonly all: readonly Walk[];
+}
+
+const SOURCE_PORT = 40_001;
+const PAYLOAD = 64;
+
+/**
+ * Sends a flow and gives the walks of one request and its reply: the first packets (`new`), or packets of the flow
+ * after both ends have answered (`established`; for TCP the request's data and what answers it). Neighbours are
+ * resolved by a flow of another source port beforehand, unless `cold`.
+ */
+export function traceFlow(lab: Lab, flow: Flow, state: FlowState = "new", cold = false): FlowTrace {
+  const from = lab.endpoint(flow.from);
+  if (from.ns === undefined)
+    throw new PodpathError("USAGE", `${flow.from} is nobody in this lab: traffic cannot start there`);
+  if (!cold) send(lab, flow, SOURCE_PORT - 1, 1);
+  const all = lab.record(() => send(lab, flow, SOURCE_PORT, state === "new" ? 1 : 2), 1 << 17);
+  const source = from.ns.name;
+  const mine = all.filter((w) => isFlowPacket(w, flow));
+  const requests = mine.filter((w) => w.steps[0]!.where === source);
+  const replies = mine.filter((w) => w.steps[0]!.where !== source);
+  const request = pick(requests, flow, state, true);
+  if (request === undefined)
+    throw new PodpathError("USAGE", `${flow.from} sent no packet to ${flow.to}: it has no route there`);
+  return { request, reply: pick(replies, flow, state, false), all };
+}
+
+function send(lab: Lab, flow: Flow, sourcePort: number, count: number): void {
+  const { from, to, port } = flow;
+  switch (flow.protocol) {
+    case "icmp":
+      lab.ping({ from, to, count, interval: "1ms" });
+      break;
+    case "udp":
+      lab.udp({ from, to, port, sourcePort, count, size: PAYLOAD });
+      break;
+    case "tcp":
+      lab.tcp({ from, to, port, sourcePort, send: PAYLOAD, receive: PAYLOAD, close: "rst" });
+      break;
+  }
+}
+
+const PROTO = { icmp: 1, tcp: 6, udp: 17 } as const;
+
+/** True for packets of the flow itself, not ARP, not ICMP errors about it. */
+function isFlowPacket(w: Walk, flow: Flow): boolean {
+  const first = w.steps.find(
+    (s) => s.kind === Step.LOCAL_OUT || s.kind === Step.DEV_XMIT || s.kind === Step.DEV_RX,
+  );
+  if (first === undefined) return false;
+  const ip = decodeFrame(first.record.frame).levels[0];
+  if (ip?.ip?.proto !== PROTO[flow.protocol]) return false;
+  const type = ip.fields.find((f) => f.name === "icmp.type")?.value;
+  return type === undefined || type === "8" || type === "0";
+}
+
+function pick(walks: readonly Walk[], flow: Flow, state: FlowState, request: boolean): Walk | undefined {
+  if (state === "new") return walks[0];
+  if (flow.protocol !== "tcp") return walks[1] ?? walks[0];
+  const data = walks.filter((w) => w.steps[0] !== undefined && lengthOf(w) > PAYLOAD + 40);
+  return data[0] ?? (request ? walks.at(-1) : walks[1]) ?? walks[0];
+}
+
+function lengthOf(w: Walk): number {
+  return Math.max(...w.steps.map((s) => s.record.len));
+}
