@@ -11,7 +11,9 @@ export interface BenchCase {
   readonly group: string;
   readonly name: string;
   readonly batch: number;
-  readonly run: () => void;
+  /** Does one batch; or, with `prepare`, is made by it when the case is measured (heavy set-up, a lab of its own). */
+  readonly run?: () => void;
+  readonly prepare?: () => () => void;
   /** Unit of one operation; default "packet". */
   readonly unit?: string;
   /** Cost of the real thing in ns, where it was recorded. */
@@ -23,6 +25,8 @@ export interface BenchCase {
 /** A suite makes its cases when it is run: set-up is not measured. */
 export interface BenchSuite {
   readonly name: string;
+  /** True: every case runs in a process of its own, so that no other case's shapes are in V8's caches. */
+  readonly isolate?: boolean;
   cases(): BenchCase[];
 }
 
@@ -58,6 +62,8 @@ export interface MeasureOptions {
 /** Measures one case. Throws a RangeError for a batch below MIN_BATCH. */
 export function measure(suite: string, c: BenchCase, o: MeasureOptions): BenchRow {
   if (c.batch < MIN_BATCH) throw new RangeError(`${c.name}: a batch has at least ${MIN_BATCH} operations`);
+  const run = c.prepare?.() ?? c.run;
+  if (run === undefined) throw new RangeError(`${c.name}: neither run nor prepare`);
   const bench = new Bench({
     time: o.timeMs,
     warmupTime: o.warmupMs,
@@ -65,7 +71,7 @@ export function measure(suite: string, c: BenchCase, o: MeasureOptions): BenchRo
     iterations: 16,
     throws: true,
   });
-  bench.add(c.name, c.run);
+  bench.add(c.name, run);
   bench.runSync();
   const result = bench.tasks[0]!.result;
   if (result.state !== "completed")
@@ -87,7 +93,7 @@ export function measure(suite: string, c: BenchCase, o: MeasureOptions): BenchRo
     bytesPerOp:
       c.steady === false || o.allocationOps === 0 || o.gc === undefined
         ? null
-        : allocated(c, o.allocationOps, o.gc),
+        : allocated(run, c.batch, o.allocationOps, o.gc),
     realNs: real,
     ratioToReal: real === null ? null : ns / real,
   };
@@ -97,15 +103,15 @@ export function measure(suite: string, c: BenchCase, o: MeasureOptions): BenchRo
  * Heap bytes per operation over `ops` operations: growth of the used heap between two collections' ends and the end of
  * the run. The least of three runs: code that is still being optimised allocates, the packet path must not.
  */
-function allocated(c: BenchCase, ops: number, gc: () => void): number {
+function allocated(run: () => void, batch: number, ops: number, gc: () => void): number {
   let best = Number.POSITIVE_INFINITY;
-  const batches = Math.ceil(ops / c.batch);
+  const batches = Math.ceil(ops / batch);
   for (let round = 0; round < 3; round++) {
     gc();
     const before = process.memoryUsage().heapUsed;
-    for (let i = 0; i < batches; i++) c.run();
+    for (let i = 0; i < batches; i++) run();
     const grown = process.memoryUsage().heapUsed - before;
-    best = Math.min(best, Math.max(0, grown) / (batches * c.batch));
+    best = Math.min(best, Math.max(0, grown) / (batches * batch));
   }
   return best;
 }
