@@ -4,6 +4,8 @@
 //   node 192.168.10.11 (eth0, ifindex 10)   pod A 10.10.0.11 (endpoint 1001, identity 20001, ifindex 101)
 //   remote node 192.168.10.12               pod B 10.10.0.12 (endpoint 1002, identity 20002, ifindex 102)
 //   service 10.96.0.10:80 -> B:8080         remote pod R 10.10.1.21 (identity 20004), world 203.0.113.5
+//
+// With `ipv6` the same hosts have fd00:10:10::b, ::c, fd00:10:10:1::15 and fd00:192::b, ::c besides.
 
 import { CiliumMaps } from "../../maps/cilium_maps.js";
 import { PolicyKey, PolicyValue } from "../../maps/policy.js";
@@ -30,6 +32,10 @@ export const WORLD = ip("203.0.113.5");
 export const NODE = ip("192.168.10.11");
 export const REMOTE_NODE = ip("192.168.10.12");
 export const SERVICE = ip("10.96.0.10");
+export const POD_A6 = ip6("fd00001000100000000000000000000b");
+export const POD_B6 = ip6("fd00001000100000000000000000000c");
+export const POD_R6 = ip6("fd000010001000010000000000000015");
+export const NODE6 = ip6("fd00019200000000000000000000000b");
 export const ID_A = 20001;
 export const ID_B = 20002;
 export const ID_R = 20004;
@@ -38,6 +44,11 @@ export const ID_R = 20004;
 export function ip(text: string): number {
   const [a, b, c, d] = text.split(".").map(Number);
   return a | (b << 8) | (c << 16) | (d << 24);
+}
+
+/** An IPv6 address as programs keep it, from its 32 hex digits. */
+export function ip6(digits: string): Int32Array {
+  return new Int32Array(hex(digits).buffer);
 }
 
 /** Helpers without a kernel behind them: every redirect succeeds, every route leads out of eth0. */
@@ -148,6 +159,8 @@ export interface PlainNodeOptions {
   readonly ctSize?: number;
   /** Somebody reads the events. */
   readonly reader?: boolean;
+  /** IPv6 beside IPv4. */
+  readonly ipv6?: boolean;
 }
 
 function mac(last: number, first: number): Uint8Array {
@@ -181,7 +194,10 @@ export class PlainNode {
       ringBytes: 1 << 22,
     });
     this.maps.cilium_events.enabled = o.reader ?? false;
+    const v6 = o.ipv6 ?? false;
     const config = compileConfig({
+      ENABLE_IPV6: v6,
+      ENABLE_IPV6_FRAGMENTS: v6,
       ENABLE_NODEPORT: true,
       ENABLE_HOST_ROUTING: true,
       ENABLE_ROUTING: true,
@@ -199,7 +215,9 @@ export class PlainNode {
       ...o.config,
     });
     this.datapath = createDatapath({ config, maps: this.maps, helpers: this.helpers });
+    const router = { router_ipv6: ip6("fd000010001000000000000000000001"), nat_ipv6_masquerade: NODE6 };
     const common = {
+      ...(v6 ? router : {}),
       host_ep_id: 4,
       direct_routing_dev_ifindex: ETH0_IFINDEX,
       nat_ipv4_masquerade: NODE,
@@ -210,6 +228,7 @@ export class PlainNode {
       ...common,
       endpoint_id: 1001,
       endpoint_ipv4: POD_A,
+      endpoint_ipv6: v6 ? POD_A6 : new Int32Array(4),
       interface_ifindex: 101,
       interface_mac: mac(0x0a, 0x0e),
       security_label: ID_A,
@@ -218,6 +237,7 @@ export class PlainNode {
       ...common,
       endpoint_id: 1002,
       endpoint_ipv4: POD_B,
+      endpoint_ipv6: v6 ? POD_B6 : new Int32Array(4),
       interface_ifindex: 102,
       interface_mac: mac(0x0b, 0x0e),
       security_label: ID_B,
@@ -240,6 +260,7 @@ export class PlainNode {
       interface_mac: mac(0x30, 0x1e),
     });
     this.#agent();
+    if (v6) this.#agent6();
   }
 
   /** What the agent would write: endpoints, identities, the service, and policies that allow everything. */
@@ -267,6 +288,19 @@ export class PlainNode {
     m.cilium_lb4_services_v2.set(hex("0a60000a0050010006000000"), hex("010000000000070000000000"));
     m.cilium_lb4_backends_v3.set(hex("01000000"), hex("0a0a000c1f90060000000000"));
     m.cilium_lb4_reverse_nat.set(hex("0700"), hex("0a60000a0050"));
+  }
+
+  #agent6(): void {
+    const m = this.maps;
+    m.cilium_lxc.set(lxcKey6(POD_A6), lxcValue(101, 1001, 0x0a, ID_A));
+    m.cilium_lxc.set(lxcKey6(POD_B6), lxcValue(102, 1002, 0x0b, ID_B));
+    m.cilium_lxc.set(lxcKey6(NODE6), hostValue());
+    const node = this.datapath.config.TUNNEL_MODE ? REMOTE_NODE : 0;
+    m.cilium_ipcache_v2.set(ipcacheKey6(new Int32Array(4), 0), ipcacheValue(2, 0));
+    m.cilium_ipcache_v2.set(ipcacheKey6(POD_A6, 128), ipcacheValue(ID_A, 0));
+    m.cilium_ipcache_v2.set(ipcacheKey6(POD_B6, 128), ipcacheValue(ID_B, 0));
+    m.cilium_ipcache_v2.set(ipcacheKey6(POD_R6, 128), ipcacheValue(ID_R, node));
+    m.cilium_ipcache_v2.set(ipcacheKey6(NODE6, 128), ipcacheValue(1, 0));
   }
 
   /** Policy entry of an endpoint for a remote identity (0 = any), with protocol and port if given. */
@@ -305,6 +339,26 @@ function lxcKey(addr: number): Uint8Array {
   new DataView(key.buffer).setInt32(0, addr, true);
   key[16] = 1;
   return key;
+}
+
+function lxcKey6(addr: Int32Array): Uint8Array {
+  const key = new Uint8Array(20);
+  key.set(bytesOf(addr));
+  key[16] = 2;
+  return key;
+}
+
+function ipcacheKey6(addr: Int32Array, bits: number): Uint8Array {
+  const key = new Uint8Array(24);
+  new DataView(key.buffer).setUint32(0, 32 + bits, true);
+  key[7] = 2;
+  key.set(bytesOf(addr), 8);
+  return key;
+}
+
+/** The 16 wire bytes of an address. */
+export function bytesOf(addr: Int32Array): Uint8Array {
+  return new Uint8Array(addr.buffer, addr.byteOffset, 16);
 }
 
 function lxcValue(ifindex: number, id: number, last: number, identity: number): Uint8Array {
