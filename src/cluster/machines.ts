@@ -17,6 +17,8 @@ import { addAddress, addRoute, linkUp, setSysctl } from "./netcfg.js";
 /** A node or a host outside the cluster. */
 export class Machine {
   readonly nics: WireDevice[] = [];
+  /** Namespaces that an operator made there (`ip netns`), by name. */
+  readonly netns = new Map<string, Netns>();
 
   constructor(
     readonly name: string,
@@ -186,6 +188,14 @@ export class Machines {
     linkUp(host);
     linkUp(eth0);
     return new Sandbox(pod, machine, ns, eth0, host);
+  }
+
+  /** `ip netns add`. */
+  addNetns(machine: Machine, name: string): Netns {
+    const ns = machine.kernel.addNetns(`netns/${machine.name}/${name}`, this.#nextNetns++);
+    this.namespaces[ns.id] = ns;
+    machine.netns.set(name, ns);
+    return ns;
   }
 
   /** A locally administered unicast MAC from the lab's seed. */
