@@ -119,8 +119,8 @@ export abstract class NetDevice {
   readonly addrs6: In6Addr[] = [];
   /** ARP entries, by Be32 address. */
   readonly arp = new Map<number, Neighbour>();
-  /** NDP entries, by the address in hex. */
-  readonly nd = new Map<string, Neighbour>();
+  /** NDP entries. */
+  readonly nd: Neighbour[] = [];
   /** Addresses of static proxy entries (`ip neigh add proxy`), Be32. */
   readonly proxyNeigh = new Set<number>();
   readonly stats = new Float64Array(11);

@@ -697,7 +697,7 @@ export class Fib {
     const prefix = bswap32(a.address) & mask;
     if (a.broadcast !== 0 && a.broadcast !== -1)
       add(bswap32(a.broadcast), 32, RTN_BROADCAST, RT_SCOPE_LINK, a.local, 0);
-    if ((prefix & -0x1000000) !== 0 && !a.secondary && (prefix !== host || a.prefixLen < 32)) {
+    if (prefix !== 0 && !a.secondary && (prefix !== host || a.prefixLen < 32)) {
       const lo = (dev.flags & 8) !== 0;
       const type = lo ? RTN_LOCAL : RTN_UNICAST;
       add(prefix, a.prefixLen, type, lo ? RT_SCOPE_HOST : RT_SCOPE_LINK, a.local, lo ? 0 : a.metric);

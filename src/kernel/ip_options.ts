@@ -44,7 +44,7 @@ function spec_dst(ns: Netns, skb: Skb): number {
     return v.getInt32(n + 16, true);
   const saddr = v.getInt32(n + 12, true);
   const dev = skb.dev as NetDevice;
-  if ((saddr & 0xff) === 0) return inet_select_addr(ns, dev, saddr, RT_SCOPE_LINK);
+  if (saddr === 0) return inet_select_addr(ns, dev, saddr, RT_SCOPE_LINK);
   flow.clear();
   flow.iif = 1;
   flow.daddr = saddr;

@@ -12,7 +12,6 @@ import { arp_constructor, arp_error_report, arp_solicit } from "./arp.js";
 import { dev_queue_xmit } from "./dev.js";
 import type { NeighParms, NetDevice } from "./device.js";
 import * as R from "./drop_reason.js";
-import { ETH_P_IP, ETH_P_IPV6 } from "./eth.js";
 import { ndisc_constructor, ndisc_error_report, ndisc_solicit } from "./ipv6/ndisc.js";
 import { kfree_skb_reason } from "./skbuff.js";
 import { wheelExpiryNs } from "./timer_wheel.js";
@@ -334,7 +333,7 @@ export function neigh_output(n: Neighbour, skb: Skb): number {
     b[d + i] = dst[i]!;
     b[d + 6 + i] = src[i]!;
   }
-  const proto = n.ip6 === null ? ETH_P_IP : ETH_P_IPV6;
+  const proto = skb.protocol;
   b[d + 12] = proto >> 8;
   b[d + 13] = proto & 0xff;
   return dev_queue_xmit(skb);
@@ -347,9 +346,10 @@ export function neigh_flush_dev(dev: NetDevice, keepPermanent: boolean): void {
     n.destroy();
     dev.arp.delete(k);
   }
-  for (const [k, n] of dev.nd) {
+  for (let i = dev.nd.length - 1; i >= 0; i--) {
+    const n = dev.nd[i]!;
     if (keepPermanent && n.state === NUD_PERMANENT) continue;
     n.destroy();
-    dev.nd.delete(k);
+    dev.nd.splice(i, 1);
   }
 }

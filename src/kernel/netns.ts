@@ -5,6 +5,7 @@ import { NeighParms, type NetDevice } from "./device.js";
 import { Fib } from "./fib.js";
 import type { InetPeer } from "./inetpeer.js";
 import type { IpFragQueues } from "./ip_fragment.js";
+import type { Fib6 } from "./ipv6/fib6.js";
 import type { Kernel } from "./kernel.js";
 import { LoopbackDevice } from "./loopback.js";
 import type { NfState } from "./netfilter/hooks.js";
@@ -28,6 +29,8 @@ export class Netns {
   readonly neighDefault = new NeighParms();
   readonly neigh6Default = new NeighParms();
   readonly fib: Fib;
+  /** IPv6 routes; null until a device gets an IPv6 address. */
+  fib6: Fib6 | null = null;
   /** In front of ip_route_input. */
   readonly inputCache = new InputCache();
   readonly sockets: SocketTable;

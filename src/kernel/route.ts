@@ -144,7 +144,8 @@ function errorRoute(ns: Netns, error: number): Rtable {
 }
 
 export const isLoopback = (be: number): boolean => (be & 0xff) === 127;
-export const isZeronet = (be: number): boolean => (be & 0xff) === 0;
+/** ipv4_is_zeronet: 0.0.0.0 alone since Linux 5.3. */
+export const isZeronet = (be: number): boolean => be === 0;
 export const isMulticast = (be: number): boolean => (be & 0xf0) === 0xe0;
 
 /** IN_DEV_FORWARD: the device's own switch. */

@@ -5,12 +5,14 @@ import { Prng } from "../../src/base/prng.js";
 import { craftIpv4 } from "../../src/conformance/kernel_traffic.js";
 import { dev_queue_xmit, inject } from "../../src/kernel/dev.js";
 import type { NetDevice } from "../../src/kernel/device.js";
+import { addr6_add } from "../../src/kernel/ipv6/addrconf.js";
 import { Kernel } from "../../src/kernel/kernel.js";
 import { alloc_local_skb, skb_set_dev } from "../../src/kernel/skbuff.js";
 import { TcpSock } from "../../src/kernel/tcp.js";
 import { type BuiltTopology, buildTopology, type Topology } from "../../src/kernel/topology.js";
 import { UdpSock } from "../../src/kernel/udp.js";
 import { Cable, WireDevice } from "../../src/kernel/wire.js";
+import { parseIpv6 } from "../../src/net/address.js";
 
 const N = Number(process.env.PODPATH_FRAMES ?? 6000);
 
@@ -151,6 +153,26 @@ function frame(r: Prng, dev: NetDevice, macs: readonly Uint8Array[]): Uint8Array
     type = pick([0x86dd, 0x8100, 0x88cc, 0x0000, 0xffff]);
     l3 = new Uint8Array(r.below(100));
     for (let i = 0; i < l3.length; i++) l3[i] = r.below(256);
+    if (type === 0x86dd && l3.length >= 40 && r.below(4) > 0) {
+      for (const o of [8, 24])
+        l3.set(
+          parseIpv6(
+            pick([
+              "fd00:1::1",
+              "fd00:2::1",
+              "fd00:5::9",
+              "fe80::1",
+              "ff02::1",
+              "ff02::1:ff00:1",
+              "::",
+              "::1",
+              "fd99::1",
+            ]),
+          ),
+          o,
+        );
+      if (l3.length > 48) l3.set([pick([128, 129, 135, 136, 1, 2, 3, 4, 200]), 0], 40);
+    }
     if (type === 0x86dd && l3.length >= 40)
       l3.set([0x60, 0, 0, 0, 0, l3.length - 40, pick([58, 6, 17, 0, 44]), r.below(3) + 1]);
   } else {
@@ -253,6 +275,8 @@ function build(): { kernel: Kernel; built: BuiltTopology; devs: NetDevice[] } {
   const w1 = new WireDevice({ ns: n1, name: "ens1", mac: Uint8Array.from([2, 0, 0, 0, 6, 1]) }).plug(cable);
   const w2 = new WireDevice({ ns: n2, name: "ens1", mac: Uint8Array.from([2, 0, 0, 0, 6, 2]) }).plug(cable);
   for (const w of [w1, w2]) w.flags |= 1;
+  for (const [i, d] of [...built.devs, w1, w2].entries())
+    if (d.hardHeaderLen !== 0) addr6_add(d, parseIpv6(`fd00:${i}::1`), 64);
   for (const ns of built.ns.values()) {
     const u = new UdpSock(ns);
     u.bind(0, 7777);

@@ -1,10 +1,83 @@
-import type { Skb } from "../../bpf/skb.js";
-import type { NetDevice } from "../device.js";
-import * as R from "../drop_reason.js";
-import type { RedirectInfo } from "../kernel.js";
-import type { Netns } from "../netns.js";
-import { kfree_skb_reason } from "../skbuff.js";
+// net/ipv6/ip6_output.c: packets made here, and the last step before the neighbour; redirect_neigh for IPv6.
 
-export function bpf_out_neigh_v6(skb: Skb, ns: Netns, _dev: NetDevice, _ri: RedirectInfo): void {
-  kfree_skb_reason(ns, skb, R.NOT_SPECIFIED);
+import { AF_INET6 } from "../../bpf/helpers.js";
+import type { Skb } from "../../bpf/skb.js";
+import { Step } from "../../bpf/steps.js";
+import { type NetDevice, TX_DROPPED } from "../device.js";
+import * as R from "../drop_reason.js";
+import { ETH_P_IP, ETH_P_IPV6 } from "../eth.js";
+import { RTN_UNICAST } from "../fib.js";
+import type { RedirectInfo } from "../kernel.js";
+import { neigh_output } from "../neighbour.js";
+import type { Netns } from "../netns.js";
+import { kfree_skb_reason, skb_set_dev } from "../skbuff.js";
+import { Mib } from "../snmp.js";
+import { ipv6_rcv } from "./ip6_input.js";
+import { neigh6 } from "./ndisc.js";
+
+/** ip6_finish_output2: to the neighbour of the gateway, or of the destination. */
+export function ip6_finish_output(skb: Skb, dev: NetDevice, gw: Uint8Array | null): number {
+  skb_set_dev(skb, dev);
+  skb.protocol = ETH_P_IPV6;
+  const n = neigh6(dev, gw ?? skb.bytes, gw === null ? skb.network + 24 : 0, true)!;
+  return neigh_output(n, skb);
+}
+
+/**
+ * ip6_local_out: a complete packet (header at skb.network) of this host. Link-local and multicast destinations leave
+ * by `link`. 0 or a negative errno.
+ */
+export function ip6_local_out(ns: Netns, skb: Skb, link: NetDevice | null = null): number {
+  const fib = ns.fib6;
+  const n = skb.network;
+  skb.data = n;
+  skb.protocol = ETH_P_IPV6;
+  ns.mib[Mib.Ip6OutRequests]!++;
+  if (fib === null) {
+    kfree_skb_reason(ns, skb, R.IPV6DISABLED);
+    return -101;
+  }
+  if (fib.localDev(skb.bytes, n + 24) !== null) {
+    // Back to this host, as through lo.
+    skb_set_dev(skb, ns.lo);
+    skb.mac = n;
+    ipv6_rcv(skb, ns.lo);
+    return 0;
+  }
+  const onLink =
+    skb.bytes[n + 24] === 0xff || (skb.bytes[n + 24] === 0xfe && (skb.bytes[n + 25]! & 0xc0) === 0x80);
+  if (onLink && link !== null) return ip6_finish_output(skb, link, null);
+  const rt = fib.lookup(skb.bytes, n + 24, 0);
+  if (rt === null || rt.dev === null || rt.type !== RTN_UNICAST) {
+    ns.mib[Mib.Ip6OutNoRoutes]!++;
+    kfree_skb_reason(ns, skb, R.IP_OUTNOROUTES);
+    return -101;
+  }
+  if (ns.recorder !== null) ns.recorder.step(Step.LOCAL_OUT, skb, rt.dev, 0, 0, 0);
+  return ip6_finish_output(skb, rt.dev, rt.gw);
+}
+
+/** __bpf_redirect_neigh_v6 (and an IPv4 packet to an IPv6 next hop). `skb.data` is the network header. */
+export function bpf_out_neigh_v6(skb: Skb, ns: Netns, dev: NetDevice, ri: RedirectInfo): void {
+  const n = skb.data;
+  const v4 = skb.protocol === ETH_P_IP;
+  if (skb.tail - n < (v4 ? 20 : 40) || (!v4 && skb.protocol !== ETH_P_IPV6)) {
+    dev.stats[TX_DROPPED]!++;
+    kfree_skb_reason(ns, skb, R.NOT_SPECIFIED);
+    return;
+  }
+  skb.network = n;
+  skb_set_dev(skb, dev);
+  if (ri.hasNh && ri.nhFamily === AF_INET6) {
+    neigh_output(neigh6(dev, ri.nh6, 0, true)!, skb);
+    return;
+  }
+  if (v4) {
+    kfree_skb_reason(ns, skb, R.NOT_SPECIFIED);
+    return;
+  }
+  const rt = ns.fib6?.lookup(skb.bytes, n + 24, dev.ifindex) ?? null;
+  // With a device given, a missing route means that the destination is on the link.
+  const gw = rt !== null && rt.type === RTN_UNICAST ? rt.gw : null;
+  neigh_output(neigh6(dev, gw ?? skb.bytes, gw === null ? n + 24 : 0, true)!, skb);
 }
