@@ -17,6 +17,7 @@ import { loadScenario, type Scenario } from "./scenario/load.js";
 import type { PingStep, TcpStep, UdpStep } from "./scenario/schema.js";
 import {
   type EndpointRef,
+  type ExecResult,
   type PingResult,
   resolveEndpoint,
   type TcpResult,
@@ -131,6 +132,11 @@ export class Lab {
   /** One TCP connection; see Traffic.tcp. */
   tcp(o: TcpStep): TcpResult {
     return this.traffic.tcp(o);
+  }
+
+  /** A command on a machine, as typed there; see Traffic.exec. */
+  exec(on: string, command: string): ExecResult {
+    return this.traffic.exec({ on, command });
   }
 
   /** Sends the scenario's own traffic, in order. */

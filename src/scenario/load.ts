@@ -317,6 +317,7 @@ class Loader {
           else if (s.udp !== undefined) this.#steps.push({ kind: "udp", spec: s.udp });
           else if (s.tcp !== undefined) this.#steps.push({ kind: "tcp", spec: s.tcp });
           else if (s.listen !== undefined) this.#steps.push({ kind: "listen", spec: s.listen });
+          else if (s.exec !== undefined) this.#steps.push({ kind: "exec", spec: s.exec });
           else {
             const ns = parseDuration(s.wait!);
             if (ns === undefined) throw this.#bad(y, [...at, "wait"], "is not a duration like 5s or 1h30m");

@@ -230,6 +230,8 @@ export const stepSchemas = {
     close: z.optional(z.enum(["fin", "rst", "none"])),
   }),
   listen: z.strictObject({ on: endpoint, port, protocol: z.optional(z.enum(["tcp", "udp"])) }),
+  /** A command of an operator, as typed on that machine. */
+  exec: z.strictObject({ on: endpoint, command: z.string().check(z.minLength(1)) }),
   wait: duration,
 } as const;
 
@@ -245,12 +247,13 @@ export const trafficSchema = z.strictObject({
           udp: z.optional(stepSchemas.udp),
           tcp: z.optional(stepSchemas.tcp),
           listen: z.optional(stepSchemas.listen),
+          exec: z.optional(stepSchemas.exec),
           wait: z.optional(stepSchemas.wait),
         })
         .check(
           z.refine(
             (o) => Object.keys(o).length === 1,
-            "a step has exactly one of ping, udp, tcp, listen, wait",
+            "a step has exactly one of ping, udp, tcp, listen, exec, wait",
           ),
         ),
     ),
@@ -261,6 +264,7 @@ export type PingStep = z.infer<typeof stepSchemas.ping>;
 export type UdpStep = z.infer<typeof stepSchemas.udp>;
 export type TcpStep = z.infer<typeof stepSchemas.tcp>;
 export type ListenStep = z.infer<typeof stepSchemas.listen>;
+export type ExecStep = z.infer<typeof stepSchemas.exec>;
 
 /** One thing to do, in order. */
 export type TrafficStep =
@@ -268,4 +272,5 @@ export type TrafficStep =
   | { readonly kind: "udp"; readonly spec: UdpStep }
   | { readonly kind: "tcp"; readonly spec: TcpStep }
   | { readonly kind: "listen"; readonly spec: ListenStep }
+  | { readonly kind: "exec"; readonly spec: ExecStep }
   | { readonly kind: "wait"; readonly ns: number };

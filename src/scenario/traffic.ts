@@ -7,13 +7,14 @@ import { ETIMEDOUT } from "../base/errno.js";
 import { PodpathError } from "../base/errors.js";
 import type { ControlPlane } from "../cluster/control_plane.js";
 import type { Machines } from "../cluster/machines.js";
+import { runShell } from "../cluster/shell.js";
 import { ip_ident_start } from "../kernel/ip_output.js";
 import type { Netns } from "../kernel/netns.js";
 import { Ping } from "../kernel/raw.js";
 import { TCP_CLOSE, TCP_CLOSE_WAIT, TCP_TIME_WAIT, TcpSock } from "../kernel/tcp.js";
 import { UdpSock } from "../kernel/udp.js";
 import { formatIpv4, parseIpv4, tryParseIpv4 } from "../net/address.js";
-import type { ListenStep, PingStep, TcpStep, TrafficStep, UdpStep } from "./schema.js";
+import type { ExecStep, ListenStep, PingStep, TcpStep, TrafficStep, UdpStep } from "./schema.js";
 
 /** What traffic needs of the lab. */
 export interface TrafficHost {
@@ -83,6 +84,16 @@ export interface TcpResult {
   readonly closed: boolean;
 }
 
+/** A command that was run, and what it left. */
+export interface ExecResult {
+  readonly on: string;
+  readonly command: string;
+  /** Exit status. */
+  readonly rc: number;
+  /** Standard output and error. */
+  readonly out: string;
+}
+
 interface TcpServer {
   readonly sock: TcpSock;
   /** What the next accepted connection shall read before it answers, and how much it answers. */
@@ -140,6 +151,14 @@ export function resolveEndpoint(lab: TrafficHost, text: string): EndpointRef {
         throw new PodpathError("USAGE", `service ${namespace}/${name} has no IPv4 clusterIP`);
       return { text, ns: undefined, ip4 };
     }
+    case "netns": {
+      const m =
+        lab.machines.hosts.get(parts[1] ?? "") ??
+        [...lab.machines.nodes.values()].find((x) => x.name === parts[1]);
+      const ns = m?.netns.get(parts[2] ?? "");
+      if (ns === undefined) throw missing("namespace", m?.netns.keys() ?? []);
+      return { text, ns, ip4: primary(ns) };
+    }
     default: {
       const ip4 = tryParseIpv4(text);
       if (ip4 === undefined) {
@@ -175,6 +194,8 @@ function source(e: EndpointRef): Netns {
 
 /** The traffic of one lab; keeps the servers that it opened. */
 export class Traffic {
+  /** Commands that were run, in order. */
+  readonly executed: ExecResult[] = [];
   readonly #udpServers = new Map<string, UdpSock>();
   readonly #tcpServers = new Map<string, TcpServer>();
   #nextIdent = 1;
@@ -196,6 +217,9 @@ export class Traffic {
           break;
         case "listen":
           this.listen(s.spec);
+          break;
+        case "exec":
+          this.exec(s.spec);
           break;
         case "wait":
           this.lab.advance(s.ns);
@@ -393,6 +417,18 @@ export class Traffic {
       for (let c = sock.accept(); c !== null; c = sock.accept()) serve(c, server.plan);
     };
     this.#tcpServers.set(key, server);
+  }
+
+  /** Runs a command on a node, a host outside, a pod or an operator's namespace; what it printed stays in `executed`. */
+  exec(o: ExecStep): ExecResult {
+    const on = resolveEndpoint(this.lab, o.on);
+    const ns = source(on);
+    const { nodes, hosts } = this.lab.machines;
+    const machine = [...nodes.values(), ...hosts.values()].find((m) => m.kernel === ns.kernel);
+    if (machine === undefined) throw new PodpathError("USAGE", `${o.on} is on no machine of this lab`);
+    const result = { on: o.on, command: o.command, ...runShell(this.lab.machines, machine, ns, o.command) };
+    this.executed.push(result);
+    return result;
   }
 
   /** True if nobody listens there yet and the address is the endpoint's own. */
