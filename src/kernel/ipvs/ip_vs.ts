@@ -52,7 +52,7 @@ import {
   type IpVsConn,
   IpVsConnTable,
 } from "./ip_vs_conn.js";
-import type { IpVsDest, IpVsService } from "./ip_vs_sched.js";
+import { IpVsDest, type IpVsService } from "./ip_vs_sched.js";
 
 /** net.ipv4.vs.*. */
 export class IpVsSysctl {
@@ -82,6 +82,9 @@ export class IpVsTimeouts {
   udp = 300;
 }
 
+/** IP_VS_DEST_TRASH_PERIOD. */
+const DEST_TRASH_MS = 120_000;
+
 /** What conn_schedule decided. */
 const SCHED_NONE = 0;
 const SCHED_CONN = 1;
@@ -99,6 +102,7 @@ export class IpVs {
   /** Lines for the kernel log. */
   readonly log: string[] = [];
   #registered = false;
+  #trash: IpVsDest[] = [];
   /** Services by packed key, for packets. */
   #byAddr = new Map<number, IpVsService[]>();
   #byMark = new Map<number, IpVsService>();
@@ -131,6 +135,44 @@ export class IpVs {
     s.removeDest(d);
     d.available = false;
     if (this.sysctl.expire_nodest_conn !== 0) this.conns.flush((c) => c.dest === d);
+    d.removedAt = this.ns.kernel.clock.ns / 1e6;
+    this.#trash = this.#trash.filter((t) => this.#kept(t));
+    this.#trash.push(d);
+  }
+
+  /** Removed destinations stay for two minutes, and as long as connections hang on to them. */
+  #kept(d: IpVsDest): boolean {
+    return (
+      d.activeconns + d.inactconns + d.persistconns > 0 ||
+      this.ns.kernel.clock.ns / 1e6 - d.removedAt < DEST_TRASH_MS
+    );
+  }
+
+  /** ip_vs_trash_get_dest: what comes back has its old connections and counters. */
+  addDest(s: IpVsService, addr: number, port: number, weight: number, forward: string): IpVsDest {
+    const at = this.#trash.findIndex(
+      (t) =>
+        t.addr === addr &&
+        t.port === port &&
+        t.svc.proto === s.proto &&
+        t.svc.fwmark === s.fwmark &&
+        (s.fwmark !== 0 || (t.svc.addr === s.addr && t.svc.port === s.port)) &&
+        this.#kept(t),
+    );
+    let d: IpVsDest;
+    if (at < 0) d = new IpVsDest(s, addr, port, weight, forward);
+    else {
+      d = this.#trash.splice(at, 1)[0]!;
+      d.available = true;
+      d.weight = weight;
+      d.forward = forward;
+      if (d.svc !== s) {
+        d.svc = s;
+        d.stats.zero();
+      }
+    }
+    s.addDest(d);
+    return d;
   }
 
   #index(): void {

@@ -31,9 +31,11 @@ export class IpVsDest {
   lthreshold = 0;
   overload = false;
   readonly stats = new IpVsStats();
+  /** When it was removed, ms of the kernel's clock. */
+  removedAt = 0;
 
   constructor(
-    readonly svc: IpVsService,
+    public svc: IpVsService,
     /** Be32. */
     readonly addr: number,
     readonly port: number,

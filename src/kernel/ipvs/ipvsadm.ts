@@ -5,7 +5,7 @@ import { formatIpv4, parseIpv4, prefixMask } from "../netfilter/text.js";
 import type { Netns } from "../netns.js";
 import { IpVs, ipvsState } from "./ip_vs.js";
 import type { IpVsConn } from "./ip_vs_conn.js";
-import { IpVsDest, IpVsService, type IpVsStats, SCHEDULERS } from "./ip_vs_sched.js";
+import { type IpVsDest, IpVsService, type IpVsStats, SCHEDULERS } from "./ip_vs_sched.js";
 
 /** What a command left behind. */
 export interface IpvsadmResult {
@@ -270,10 +270,9 @@ export function ipvsadm(ns: Netns, argv: readonly string[], stdin = ""): Ipvsadm
         return fail(255, "Destination already exists");
       const fwd = p.forward ?? "direct";
       if (fwd !== "masq") return fail(255, `forwarding method ${fwd} is not modelled; use -m`);
-      const d = new IpVsDest(svc, p.rAddr, p.rPort, p.weight < 0 ? 1 : p.weight, fwd);
+      const d = vs.addDest(svc, p.rAddr, p.rPort, p.weight < 0 ? 1 : p.weight, fwd);
       d.uthreshold = p.upper;
       d.lthreshold = p.lower;
-      svc.addDest(d);
       return ok();
     }
     case "e":
