@@ -7,6 +7,7 @@ import { stringify } from "yaml";
 import { explainVerdict } from "../../src/cluster/cilium/policy/explain.js";
 import { lookupPolicy } from "../../src/cluster/cilium/policy/lookup.js";
 import { redirectPrecedence } from "../../src/cluster/cilium/policy/map_state.js";
+import { parsePolicies } from "../../src/cluster/cilium/policy/parse.js";
 import { PolicyConflict } from "../../src/cluster/cilium/policy/resolve.js";
 import type { FieldPath } from "../../src/cluster/cilium/policy/rules.js";
 import { referenceVerdict } from "../support/policy_reference.js";
@@ -141,4 +142,46 @@ describe("policy compilation", () => {
     );
     expect(changes).toBeGreaterThanOrEqual(500);
   });
+
+  it("takes whatever a user may write: an object that is wrong is refused, and nothing else happens", () => {
+    const broken = fc
+      .tuple(
+        scenario,
+        fc.array(fc.tuple(fc.nat(), fc.jsonValue({ maxDepth: 2 })), { minLength: 1, maxLength: 3 }),
+      )
+      .map(([s, changes]) => {
+        const policies = structuredClone(s.policies) as Record<string, unknown>[];
+        for (const [n, value] of changes) {
+          const places = fieldsOf(policies).filter((f) => f.key !== "kind");
+          const { holder, key } = places[n % places.length]!;
+          holder[key] = value;
+        }
+        return { ...s, policies };
+      });
+    fc.assert(
+      fc.property(broken, (s) => {
+        const parsed = parsePolicies(s.policies.map((object) => ({ object })));
+        expect(parsed.rejected.every((r) => r.error !== "" && r.index < s.policies.length)).toBe(true);
+        try {
+          compileScenario({
+            ...s,
+            policies: s.policies.filter((_, i) => !parsed.rejected.some((r) => r.index === i)),
+          });
+        } catch (e) {
+          if (!(e instanceof PolicyConflict)) throw e;
+        }
+      }),
+      { numRuns: Math.ceil(RUNS * 0.5) },
+    );
+  });
 });
+
+/** Every field of every object and list inside `v`, except whole policies. */
+function fieldsOf(v: unknown): { holder: Record<string, unknown>; key: string }[] {
+  if (typeof v !== "object" || v === null) return [];
+  const holder = v as Record<string, unknown>;
+  return Object.entries(holder).flatMap(([key, value]) => {
+    const isPolicy = typeof value === "object" && value !== null && "kind" in value;
+    return [...(isPolicy ? [] : [{ holder, key }]), ...fieldsOf(value)];
+  });
+}

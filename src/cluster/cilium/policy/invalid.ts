@@ -1,6 +1,7 @@
 // Why a policy object is refused. The agent logs the same text and goes on with the other objects.
 
 import type { FieldPath } from "./rules.js";
+import type { RawSelector } from "./selector.js";
 
 /** Thrown inside the parsers only; `parsePolicies` turns it into a RejectedPolicy. */
 export class PolicyInvalid extends Error {
@@ -52,6 +53,28 @@ export function asBoolean(v: unknown, path: FieldPath): boolean | undefined {
     throw new PolicyInvalid(`${formatPath(path)} must be true or false`, path, "decode");
   }
   return v;
+}
+
+/** The value as a label selector; undefined when absent or null. */
+export function asSelector(v: unknown, path: FieldPath): RawSelector | undefined {
+  const o = asObject(v, path);
+  if (o === undefined) return undefined;
+  const matchLabels: Record<string, string> = {};
+  for (const [k, value] of Object.entries(asObject(o.matchLabels, [...path, "matchLabels"]) ?? {})) {
+    matchLabels[k] = asText(value, [...path, "matchLabels", k]) ?? "";
+  }
+  const expressions = asList(o.matchExpressions, [...path, "matchExpressions"]) ?? [];
+  const matchExpressions = expressions.map((e, i) => {
+    const at = [...path, "matchExpressions", i];
+    const x = asObject(e, at) ?? {};
+    const values = asList(x.values, [...at, "values"]) ?? [];
+    return {
+      key: asText(x.key, [...at, "key"]) ?? "",
+      operator: asText(x.operator, [...at, "operator"]) ?? "",
+      values: values.map((s, k) => asText(s, [...at, "values", k]) ?? ""),
+    };
+  });
+  return { matchLabels, matchExpressions };
 }
 
 /** spec.ingress[0].toPorts */

@@ -5,7 +5,7 @@
 import { isDualStack } from "./config.js";
 import { fqdnByName, fqdnByPattern } from "./fqdn.js";
 import { icmpType } from "./icmp.js";
-import { asBoolean, asInteger, asList, asObject, asText, PolicyInvalid } from "./invalid.js";
+import { asBoolean, asInteger, asList, asObject, asSelector, asText, PolicyInvalid } from "./invalid.js";
 import { selectorProblem } from "./label_validation.js";
 import {
   KEY_CLUSTER,
@@ -116,8 +116,8 @@ class SpecReader {
         path,
       );
     }
-    const endpoints = this.#rawSelector(spec.endpointSelector, [...path, "endpointSelector"]);
-    const nodes = this.#rawSelector(spec.nodeSelector, [...path, "nodeSelector"]);
+    const endpoints = asSelector(spec.endpointSelector, [...path, "endpointSelector"]);
+    const nodes = asSelector(spec.nodeSelector, [...path, "nodeSelector"]);
     if (endpoints === undefined && nodes === undefined) {
       throw new PolicyInvalid("rule must have one of EndpointSelector or NodeSelector", path);
     }
@@ -268,13 +268,13 @@ class SpecReader {
     const peers: Peer[] = [];
     endpoints?.forEach((s, i) => {
       const at = [...path, field("Endpoints"), i];
-      const raw = this.#rawSelector(s, at) ?? {};
+      const raw = asSelector(s, at) ?? {};
       checkSelector(raw, at);
       peers.push({ selector: this.#peerSelector(Selector.parse(raw)), path: at });
     });
     nodes?.forEach((s, i) => {
       const at = [...path, field("Nodes"), i];
-      const raw = this.#rawSelector(s, at) ?? {};
+      const raw = asSelector(s, at) ?? {};
       checkSelector(raw, at, "node.");
       let selector = Selector.parse(raw, SOURCE_NODE).withExpression(exists(SOURCE_RESERVED, "remote-node"));
       if (this.ctx.config.policyDefaultLocalCluster && !selector.hasKey(SOURCE_NODE, KEY_CLUSTER)) {
@@ -348,7 +348,7 @@ class SpecReader {
   #cidrSet(c: Fields, path: FieldPath, prefixes: Prefix[]): Peer {
     const cidr = asText(c.cidr, [...path, "cidr"]) ?? "";
     const ref = asText(c.cidrGroupRef, [...path, "cidrGroupRef"]) ?? "";
-    const group = this.#rawSelector(c.cidrGroupSelector, [...path, "cidrGroupSelector"]);
+    const group = asSelector(c.cidrGroupSelector, [...path, "cidrGroupSelector"]);
     if (group !== undefined) {
       const problem = selectorProblem(group, "");
       if (problem !== undefined) {
@@ -423,7 +423,7 @@ class SpecReader {
         ((ref.namespace ?? "") === "" || ref.namespace === svc.namespace);
       let byLabels = false;
       if (bySelector !== undefined) {
-        const raw = this.#rawSelector(bySelector.selector, [...path, "k8sServiceSelector", "selector"]) ?? {};
+        const raw = asSelector(bySelector.selector, [...path, "k8sServiceSelector", "selector"]) ?? {};
         const labels = new LabelSet(
           Object.entries(svc.labels).map(([key, value]) => ({ source: SOURCE_K8S, key, value })),
         );
@@ -605,21 +605,6 @@ class SpecReader {
         path: f.path,
       });
     }
-  }
-
-  #rawSelector(v: unknown, path: FieldPath): RawSelector | undefined {
-    const o = asObject(v, path);
-    if (o === undefined) return undefined;
-    const labels = asObject(o.matchLabels, [...path, "matchLabels"]);
-    for (const [k, value] of Object.entries(labels ?? {})) asText(value, [...path, "matchLabels", k]);
-    asList(o.matchExpressions, [...path, "matchExpressions"])?.forEach((e, i) => {
-      const at = [...path, "matchExpressions", i];
-      const x = asObject(e, at);
-      asList(x?.values, [...at, "values"])?.forEach((s, k) => {
-        asText(s, [...at, "values", k]);
-      });
-    });
-    return o as RawSelector;
   }
 }
 

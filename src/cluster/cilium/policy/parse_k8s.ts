@@ -2,11 +2,11 @@
 // gets and checks only protocol names.
 
 import { isDualStack } from "./config.js";
-import { asInteger, asList, asObject, asText, PolicyInvalid } from "./invalid.js";
+import { asInteger, asList, asObject, asSelector, asText, PolicyInvalid } from "./invalid.js";
 import { KEY_NAMESPACE_LABELS, KEY_POD_NAMESPACE, SOURCE_K8S } from "./labels.js";
 import type { ParseContext } from "./parse.js";
 import { cidrSelector, collapseWildcard, withCluster } from "./parse_cilium.js";
-import { isServiceName } from "./ports.js";
+import { isServiceName, parsePortNumber } from "./ports.js";
 import { masked, type Prefix, PrefixError, parsePrefix, quote } from "./prefix.js";
 import {
   type Direction,
@@ -35,7 +35,7 @@ export function parseNetworkPolicy(object: Fields, ctx: ParseContext): Rule[] {
   const spec = asObject(object.spec, ["spec"]) ?? {};
   const labels = ruleLabels("NetworkPolicy", (shown as string | undefined) ?? name, namespace, uid);
   const subject = Selector.parse(
-    (asObject(spec.podSelector, ["spec", "podSelector"]) ?? {}) as RawSelector,
+    asSelector(spec.podSelector, ["spec", "podSelector"]) ?? {},
     SOURCE_K8S,
   ).withMatch(SOURCE_K8S, KEY_POD_NAMESPACE, namespace);
 
@@ -114,8 +114,8 @@ function readPeer(
   prefixes: Prefix[],
 ): Peer[] | undefined {
   const out: Peer[] = [];
-  const pods = asObject(peer.podSelector, [...path, "podSelector"]) as RawSelector | undefined;
-  const spaces = asObject(peer.namespaceSelector, [...path, "namespaceSelector"]) as RawSelector | undefined;
+  const pods = asSelector(peer.podSelector, [...path, "podSelector"]);
+  const spaces = asSelector(peer.namespaceSelector, [...path, "namespaceSelector"]);
   let selector: Selector | undefined;
   if (spaces !== undefined) {
     selector = namespaceSelector(spaces);
@@ -175,16 +175,14 @@ function readPorts(list: readonly unknown[], path: FieldPath): PortTerm[] | unde
         [...at, "protocol"],
       );
     }
-    let port = 0;
-    let portName = "";
-    if (typeof o.port === "number") port = o.port;
-    else if (typeof o.port === "string") {
-      if (isServiceName(o.port)) portName = o.port;
-      else port = Number.parseInt(o.port, 10) || 0;
-    }
+    const text =
+      typeof o.port === "number"
+        ? String(asInteger(o.port, [...at, "port"]))
+        : asText(o.port, [...at, "port"]);
+    const portName = text !== undefined && isServiceName(text) ? text : "";
     return {
-      port,
-      endPort: asInteger(o.endPort, [...at, "endPort"]) ?? 0,
+      port: text === undefined || portName !== "" ? 0 : portOrNearest(text),
+      endPort: (asInteger(o.endPort, [...at, "endPort"]) ?? 0) & 0xffff,
       portName,
       protocol,
       l7: undefined,
@@ -194,6 +192,12 @@ function readPorts(list: readonly unknown[], path: FieldPath): PortTerm[] | unde
       path: at,
     };
   });
+}
+
+/** The API server refuses what is no port; the agent takes what Go's ParseUint gives beside its error. */
+function portOrNearest(text: string): number {
+  const p = parsePortNumber(text);
+  return "port" in p ? p.port : p.error.endsWith("out of range") ? 65535 : 0;
 }
 
 function prefixOrNone(text: string): Prefix | undefined {

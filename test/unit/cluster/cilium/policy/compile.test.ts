@@ -184,6 +184,36 @@ describe("NetworkPolicy", () => {
     `);
   });
 
+  it("takes of numbers that are no port what the agent takes, though the API server lets none through", () => {
+    expect(
+      compile(knp("ingress: [{ports: [{port: 70000}, {port: -1}, {port: 80, endPort: 65617}]}]")),
+    ).toMatchInlineSnapshot(`
+      "enforced: ingress
+      ingress any TCP: allow <- k spec.ingress[0]
+      ingress any TCP 80-81: allow <- k spec.ingress[0]
+      ingress any TCP 65535: allow <- k spec.ingress[0]
+      ingress reserved:host ANY: allow <- allow-localhost-ingress
+      egress any ANY: allow <- allow-any-egress
+      "
+    `);
+    expect(compile(knp("ingress: [{ports: [{port: 1.5}]}]"))).toMatchInlineSnapshot(`
+      "refused at spec.ingress[0].ports[0].port: spec.ingress[0].ports[0].port must be an integer
+      enforced: nothing
+      ingress any ANY: allow <- allow-any-ingress
+      ingress reserved:host ANY: allow <- allow-localhost-ingress
+      egress any ANY: allow <- allow-any-egress
+      "
+    `);
+    expect(compile(knp("podSelector: {matchLabels: {version: 1}}"))).toMatchInlineSnapshot(`
+      "refused at spec.podSelector.matchLabels.version: spec.podSelector.matchLabels.version must be a string
+      enforced: nothing
+      ingress any ANY: allow <- allow-any-ingress
+      ingress reserved:host ANY: allow <- allow-localhost-ingress
+      egress any ANY: allow <- allow-any-egress
+      "
+    `);
+  });
+
   it("resolves a named port at the subject on the way in, and on the way out at all pods if they agree", () => {
     expect(compile(knp("ingress: [{ports: [{port: http}]}]"))).toMatchInlineSnapshot(`
       "enforced: ingress
