@@ -11,7 +11,7 @@
 
 import { EEXIST, EINVAL, ENOENT, ENOSPC } from "../src/base/errno.js";
 import { PodpathError } from "../src/base/errors.js";
-import { HASH_SEED, hash2, hashEnd, hashStep } from "./key_hash.js";
+import { HASH_SEED, hashEnd, hashPrefix64, hashStep } from "./key_hash.js";
 import { BPF_EXIST, BPF_NOEXIST, type MapSpec, NONE } from "./spec.js";
 import { TableMap } from "./table_map.js";
 
@@ -94,7 +94,7 @@ export class LpmTrie extends TableMap {
         lengths ^= 1 << bit;
         const len = bit + 33;
         const maskHi = MASK_HI[len];
-        const h = hash2(lo, hi & maskHi, len);
+        const h = hashPrefix64(lo, hi & maskHi, len);
         for (let i = (h << 1) & mask; index[i] !== 0; i = (i + 2) & mask) {
           if (index[i] !== h) continue;
           const slot = index[i + 1];
@@ -108,7 +108,7 @@ export class LpmTrie extends TableMap {
       const len = lengths[l];
       if (len > limit) continue;
       const maskLo = MASK_LO[len];
-      const h = hash2(lo & maskLo, 0, len);
+      const h = hashPrefix64(lo & maskLo, 0, len);
       for (let i = (h << 1) & mask; index[i] !== 0; i = (i + 2) & mask) {
         if (index[i] !== h) continue;
         const slot = index[i + 1];
@@ -133,14 +133,14 @@ export class LpmTrie extends TableMap {
       const whole = len >>> 5;
       const part = PARTIAL[len & 31];
       while (have < whole) {
-        const state = hashStep(states[have], key[have + 1]);
+        const state = hashStep(states[have], key[have + 1], have);
         states[++have] = state;
       }
       let h = states[whole];
       let last = 0;
       if (part !== 0) {
         last = key[whole + 1] & part;
-        h = hashStep(h, last);
+        h = hashStep(h, last, whole);
       }
       h = hashEnd(h ^ len);
       for (let i = (h << 1) & mask; index[i] !== 0; i = (i + 2) & mask) {
@@ -258,13 +258,13 @@ export class LpmTrie extends TableMap {
     const len = key[0];
     if (len <= 64) {
       const hi = this.keyWords > 2 ? key[2] & MASK_HI[len] : 0;
-      return hash2(key[1] & MASK_LO[len], hi, len);
+      return hashPrefix64(key[1] & MASK_LO[len], hi, len);
     }
     const whole = len >>> 5;
     const part = PARTIAL[len & 31];
     let h = HASH_SEED;
-    for (let k = 1; k <= whole; k++) h = hashStep(h, key[k]);
-    if (part !== 0) h = hashStep(h, key[whole + 1] & part);
+    for (let k = 1; k <= whole; k++) h = hashStep(h, key[k], k - 1);
+    if (part !== 0) h = hashStep(h, key[whole + 1] & part, whole);
     return hashEnd(h ^ len);
   }
 

@@ -16,6 +16,7 @@
 // compiles to straight loads. With four classes deriving from it a look-up took three times as long.
 
 import { PodpathError } from "../src/base/errors.js";
+import { find1, find2, find3, find4, find5, find6, find10, findAny } from "./find.js";
 import { hashWords } from "./key_hash.js";
 import { type MapSpec, NONE } from "./spec.js";
 
@@ -80,37 +81,24 @@ export class Table {
 
   /** Slot of the entry with this key, or NONE. */
   find(key: Int32Array): number {
-    const rows = this.words;
-    const index = this.index;
-    const mask = this.mask;
-    const stride = this.stride;
-    const keyAt = this.keyAt;
-    const n = this.keyWords;
-    const h = hashWords(key, 0, n);
-    let i = (h << 1) & mask;
-    for (;;) {
-      const t = index[i];
-      if (t === h) {
-        const slot = index[i + 1];
-        const at = Math.imul(slot, stride) + keyAt;
-        if (n === 4) {
-          if (
-            rows[at] === key[0] &&
-            rows[at + 1] === key[1] &&
-            rows[at + 2] === key[2] &&
-            rows[at + 3] === key[3]
-          ) {
-            return slot;
-          }
-        } else {
-          let k = 0;
-          while (k < n && rows[at + k] === key[k]) k++;
-          if (k === n) return slot;
-        }
-      } else if (t === 0) {
-        return NONE;
-      }
-      i = (i + 2) & mask;
+    // In the order of how often a packet needs them.
+    switch (this.keyWords) {
+      case 4:
+        return find4(this, key);
+      case 3:
+        return find3(this, key);
+      case 5:
+        return find5(this, key);
+      case 2:
+        return find2(this, key);
+      case 1:
+        return find1(this, key);
+      case 10:
+        return find10(this, key);
+      case 6:
+        return find6(this, key);
+      default:
+        return findAny(this, key);
     }
   }
 
