@@ -9,30 +9,35 @@ export function objects(text: string): K8sObject[] {
   return (parseAllDocuments(text, { lineCounter }) as Document[])
     .map((doc) => ({ doc, raw: doc.toJS() as Record<string, unknown> | null }))
     .filter((o): o is { doc: Document; raw: Record<string, unknown> } => o.raw !== null)
-    .map(({ doc, raw }) => {
-      const m = (raw.metadata ?? {}) as Record<string, unknown>;
-      return {
-        apiVersion: String(raw.apiVersion),
-        kind: String(raw.kind),
-        metadata: {
-          name: String(m.name),
-          namespace: String(m.namespace ?? "default"),
-          labels: (m.labels ?? {}) as Record<string, string>,
-          annotations: (m.annotations ?? {}) as Record<string, string>,
-        },
-        raw,
-        pos: (path = []) => {
-          let at = path;
-          let node = doc.getIn(at, true);
-          while (!isNode(node)) {
-            at = at.slice(0, -1);
-            node = doc.getIn(at, true);
-          }
-          const { line, col } = lineCounter.linePos(node.range![0]);
-          return { file: "test.yaml", line, column: col };
-        },
-      };
-    });
+    .map(({ doc, raw }) =>
+      objectOf(raw, (path = []) => {
+        let at = path;
+        let node = doc.getIn(at, true);
+        while (!isNode(node)) {
+          at = at.slice(0, -1);
+          node = doc.getIn(at, true);
+        }
+        const { line, col } = lineCounter.linePos(node.range![0]);
+        return { file: "test.yaml", line, column: col };
+      }),
+    );
+}
+
+/** An object as parsed from YAML. */
+export function objectOf(raw: Record<string, unknown>, pos?: K8sObject["pos"]): K8sObject {
+  const m = (raw.metadata ?? {}) as Record<string, unknown>;
+  return {
+    apiVersion: String(raw.apiVersion),
+    kind: String(raw.kind),
+    metadata: {
+      name: String(m.name),
+      namespace: String(m.namespace ?? "default"),
+      labels: (m.labels ?? {}) as Record<string, string>,
+      annotations: (m.annotations ?? {}) as Record<string, string>,
+    },
+    raw,
+    pos: pos ?? (() => ({ file: "test.yaml", line: 1, column: 1 })),
+  };
 }
 
 /** A ready pod without ports on node-1. */
