@@ -7,6 +7,7 @@ import { VirtualClock } from "./base/clock.js";
 import { parseDuration } from "./base/duration.js";
 import { PodpathError } from "./base/errors.js";
 import { Prng } from "./base/prng.js";
+import type { AttachPoint, Program } from "./bpf/program.js";
 import { StepRecorder } from "./bpf/steps.js";
 import { buildCluster } from "./cluster/build.js";
 import type { ControlPlane, PlaneNode } from "./cluster/control_plane.js";
@@ -67,22 +68,103 @@ interface Listener {
  * result.replies[0]?.ttl; // 63 on one node
  */
 export class Lab {
-  readonly clock: VirtualClock;
-  readonly machines: Machines;
-  readonly cluster: ControlPlane;
-  readonly traffic: Traffic;
+  // Replaced by rewind(): read them from the lab each time.
+  clock!: VirtualClock;
+  machines!: Machines;
+  cluster!: ControlPlane;
+  traffic!: Traffic;
   readonly scenario: Scenario;
+  readonly #options: LabOptions;
   readonly #listeners: Listener[] = [];
+  /** What was done so far, in order; a lab is its scenario, its options and this. */
+  #log: ((lab: Lab) => unknown)[] = [];
+  #depth = 0;
 
   private constructor(scenario: Scenario, options: LabOptions) {
-    const model = overridden(scenario.cluster, options);
-    this.scenario = { ...scenario, cluster: model };
-    this.clock = new VirtualClock(scenario.uptimeNs);
-    const prng = new Prng(options.seed ?? scenario.seed);
+    this.scenario = { ...scenario, cluster: overridden(scenario.cluster, options) };
+    this.#options = options;
+    this.#build();
+  }
+
+  #build(): void {
+    const model = this.scenario.cluster;
+    this.clock = new VirtualClock(this.scenario.uptimeNs);
+    const prng = new Prng(this.#options.seed ?? this.scenario.seed);
     this.machines = new Machines(this.clock, prng);
     this.machines.build(model);
-    this.cluster = buildCluster(model, this.machines, options.datapath !== undefined);
+    this.cluster = buildCluster(model, this.machines, this.#options.datapath !== undefined);
     this.traffic = new Traffic(this);
+    this.#setup(model);
+  }
+
+  /** Does and remembers one thing that a caller asked for; what it does in turn is not remembered apart. */
+  #act<T>(action: (lab: Lab) => T): T {
+    if (this.#depth === 0) this.#log.push(action);
+    this.#depth++;
+    try {
+      return action(this);
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  /** Number of things done so far: traffic sent, time passed, commands, programs attached. The steps of `rewind`. */
+  get position(): number {
+    return this.#log.length;
+  }
+
+  /**
+   * Another lab in the same state, for a what-if; the two share nothing from here on. It is made by doing the same
+   * things again, which gives the same bytes. Monitors and recorders are not taken along.
+   */
+  fork(): Lab {
+    const lab = new Lab(this.scenario, { seed: this.#options.seed ?? this.scenario.seed, ...this.#forced() });
+    for (const action of this.#log) lab.#act(action);
+    return lab;
+  }
+
+  #forced(): LabOptions {
+    return this.#options.datapath === undefined ? {} : { datapath: this.#options.datapath };
+  }
+
+  /**
+   * Returns to the state after the first `position` things done (0: as built): maps, tables, sockets and clock are as
+   * they were. Monitors stay attached and do not see the samples again. Throws USAGE for a position that never was.
+   */
+  rewind(position: number): void {
+    if (!Number.isInteger(position) || position < 0 || position > this.#log.length) {
+      throw new PodpathError("USAGE", `there is no position ${position}; the lab is at ${this.#log.length}`);
+    }
+    const again = this.#log.slice(0, position);
+    this.#log = [];
+    const watched = new Set(this.#listeners.map((l) => l.node));
+    this.#build();
+    for (const action of again) this.#act(action);
+    for (const n of this.cluster.nodes) {
+      if (n.events === null || !watched.has(n.name)) continue;
+      n.events.enabled = true;
+      for (const l of this.#listeners) if (l.node === n.name) l.seen.fill(0);
+    }
+  }
+
+  /**
+   * Attaches a program of your own to a hook of a device and returns what was there before. `make` gets the node (its
+   * maps are `node.maps` on Cilium's datapaths) and gives the program; null detaches.
+   */
+  attach(
+    node: string,
+    device: string,
+    point: AttachPoint,
+    make: ((node: PlaneNode) => Program) | null,
+  ): Program | null {
+    return this.#act((lab) => {
+      const n = lab.node(node);
+      const dev = n.machine.ns.devByName(device);
+      if (dev === null) throw new PodpathError("USAGE", `node ${n.name} has no device ${device}`);
+      const before = dev[point];
+      dev[point] = make === null ? null : make(n);
+      return before;
+    });
   }
 
   /** Builds a scenario from its YAML text; `file` names it in errors. Throws SCENARIO_INVALID with a position. */
@@ -121,27 +203,43 @@ export class Lab {
 
   /** ICMP echo; see Traffic.ping. */
   ping(o: PingStep): PingResult {
-    return this.traffic.ping(o);
+    return this.#act((lab) => lab.traffic.ping(o));
   }
 
   /** Datagrams; see Traffic.udp. */
   udp(o: UdpStep): UdpResult {
-    return this.traffic.udp(o);
+    return this.#act((lab) => lab.traffic.udp(o));
   }
 
   /** One TCP connection; see Traffic.tcp. */
   tcp(o: TcpStep): TcpResult {
-    return this.traffic.tcp(o);
+    return this.#act((lab) => lab.traffic.tcp(o));
+  }
+
+  /** What the scenario's operator did before: routes changed by hand, bridges of other tools. */
+  #setup(model: ClusterModel): void {
+    const all = [
+      ...model.nodes.map((n) => ({ on: `node/${n.name}`, of: n })),
+      ...model.hosts.map((h) => ({ on: `host/${h.name}`, of: h })),
+    ];
+    for (const { on, of } of all) {
+      for (const command of of.setup ?? []) {
+        const r = this.traffic.exec({ on, command });
+        if (r.rc !== 0)
+          throw new PodpathError("SCENARIO_INVALID", `setup of ${on}: ${command}: ${r.out.trim()}`, of.pos);
+      }
+    }
+    this.traffic.executed.length = 0;
   }
 
   /** A command on a machine, as typed there; see Traffic.exec. */
   exec(on: string, command: string): ExecResult {
-    return this.traffic.exec({ on, command });
+    return this.#act((lab) => lab.traffic.exec({ on, command }));
   }
 
   /** Sends the scenario's own traffic, in order. */
   run(): void {
-    this.traffic.runAll(this.scenario.traffic);
+    this.#act((lab) => lab.traffic.runAll(lab.scenario.traffic));
   }
 
   /** Lets virtual time pass: a duration like `5s`, or nanoseconds. Timers fire, garbage is collected, samples are read. */
@@ -149,7 +247,7 @@ export class Lab {
     const ns = typeof duration === "number" ? duration : parseDuration(duration);
     if (ns === undefined || ns < 0)
       throw new PodpathError("USAGE", `${JSON.stringify(duration)} is not a duration like 5s or 1h30m`);
-    this.runUntil(this.clock.ns + ns);
+    this.#act((lab) => lab.runUntil(lab.clock.ns + ns));
   }
 
   /** Lets virtual time pass until the clock shows `ns`, reading the rings after each burst. */

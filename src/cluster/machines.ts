@@ -137,10 +137,12 @@ export class Machines {
       m.nics.push(dev);
       const defaultBits = networkCidr?.split("/")[1] ?? "24";
       for (const a of n.addresses)
-        addAddress(dev, a.includes("/") || a.includes(":") ? a : `${a}/${defaultBits}`);
+        addAddress(dev, a.includes("/") || a.includes(":") ? a : `${a}/${defaultBits}`, n.metric);
       linkUp(dev);
     }
-    if (gateway !== undefined) addRoute(ns, { to: "default", via: gateway });
+    const metric = nics[0]?.metric;
+    if (gateway !== undefined)
+      addRoute(ns, { to: "default", via: gateway, ...(metric === undefined ? {} : { metric }) });
     return m;
   }
 

@@ -36,6 +36,8 @@ export interface NicModel {
   readonly rxCpu: number | undefined;
   /** ifindex, if it matters. */
   readonly ifindex: number | undefined;
+  /** Metric of its connected routes, and of the default route through the first card. */
+  readonly metric?: number | undefined;
 }
 
 export interface NodeModel {
@@ -61,6 +63,8 @@ export interface NodeModel {
   readonly sysctls: Readonly<Record<string, string | number>>;
   /** iptables-save text to load on top of what the control planes write. */
   readonly iptables: string | undefined;
+  /** Commands run on the node when everything stands. */
+  readonly setup?: readonly string[] | undefined;
   readonly pos: SourcePosition | undefined;
 }
 
@@ -108,6 +112,8 @@ export interface HostModel {
   readonly routes: readonly { readonly to: string; readonly via: string }[];
   /** Forwards between its cards. */
   readonly router: boolean;
+  /** Commands run there when everything stands. */
+  readonly setup?: readonly string[] | undefined;
   readonly pos: SourcePosition | undefined;
 }
 

@@ -45,8 +45,8 @@ const TYPES = {
   local: RTN_LOCAL,
 } as const;
 
-/** `ip addr add CIDR dev DEV`; an address without a prefix length is a /32 (or /128). */
-export function addAddress(dev: NetDevice, cidr: string): void {
+/** `ip addr add CIDR dev DEV [metric M]`; an address without a prefix length is a /32 (or /128). */
+export function addAddress(dev: NetDevice, cidr: string, metric = 0): void {
   const [a, bits] = cidr.split("/");
   if (cidr.includes(":")) {
     dev.addrs6.push({ bytes: parseIpv6(a!), prefixLen: bits === undefined ? 128 : Number(bits), scope: 0 });
@@ -54,7 +54,7 @@ export function addAddress(dev: NetDevice, cidr: string): void {
   }
   const len = bits === undefined ? 32 : Number(bits);
   const local = parseIpv4(a!);
-  addr_add(dev, local, len, len < 31 ? { broadcast: broadcastOf4(local, len) } : {});
+  addr_add(dev, local, len, { metric, ...(len < 31 ? { broadcast: broadcastOf4(local, len) } : {}) });
 }
 
 /** `sysctl -w`, by the path below /proc/sys. Throws SCENARIO_INVALID for a switch that the model does not have. */

@@ -355,6 +355,7 @@ class Loader {
       gateway: s.gateway,
       routes: s.routes ?? [],
       router: s.router ?? false,
+      setup: s.setup,
       pos: y.pos(),
     });
   }
@@ -412,6 +413,7 @@ class Loader {
       ciliumNetMac: w.ciliumNetMac,
       sysctls: w.sysctls ?? {},
       iptables: w.iptables,
+      setup: w.setup,
       pos: y.pos(),
     };
   }
@@ -567,6 +569,7 @@ function nicModel(
     mtu?: number | undefined;
     rxCpu?: number | undefined;
     ifindex?: number | undefined;
+    metric?: number | undefined;
   },
   addresses: readonly string[],
 ): NicModel {
@@ -578,6 +581,7 @@ function nicModel(
     mtu: n.mtu ?? 1500,
     rxCpu: n.rxCpu,
     ifindex: n.ifindex,
+    metric: n.metric,
   };
 }
 

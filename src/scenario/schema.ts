@@ -103,6 +103,7 @@ const nicSchema = z.strictObject({
   mtu: z.optional(mtu),
   rxCpu: z.optional(z.number().check(z.int(), z.gte(0), z.lte(255))),
   ifindex: z.optional(z.number().check(z.int(), z.gte(1))),
+  metric: z.optional(u32),
 });
 
 export const datapathSchema = z.strictObject({
@@ -143,6 +144,7 @@ export const nodeWiringSchema = z.strictObject({
     ciliumNetMac: z.optional(mac),
     sysctls: z.optional(z.record(z.string(), z.union([z.string(), z.number()]))),
     iptables: z.optional(z.string()),
+    setup: z.optional(z.array(z.string())),
   }),
 });
 
@@ -174,6 +176,7 @@ export const hostSchema = z.strictObject({
     gateway: z.optional(z.string()),
     routes: z.optional(z.array(z.strictObject({ to: z.string(), via: z.string() }))),
     router: z.optional(z.boolean()),
+    setup: z.optional(z.array(z.string())),
   }),
 });
 
