@@ -365,6 +365,7 @@ function overridden(model: ClusterModel, o: LabOptions): ClusterModel {
       profile: o.profile ?? d.profile,
       kubeProxy: o.kubeProxy ?? d.kubeProxy,
       options: { ...d.options, ...o.options },
+      overrides: { ...d.overrides, ...o.options },
     },
   };
 }

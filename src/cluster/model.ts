@@ -158,6 +158,8 @@ export interface DatapathModel {
   readonly kubeProxy: "iptables" | "ipvs" | "none" | undefined;
   /** cilium-config keys (or the other control plane's), as strings. */
   readonly options: Readonly<Record<string, string>>;
+  /** Those of `options` that the caller gave: they win over what a chosen datapath says by itself. */
+  readonly overrides?: Readonly<Record<string, string>>;
 }
 
 /** An identity whose number the scenario fixes (CiliumIdentity). */

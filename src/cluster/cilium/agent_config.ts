@@ -133,7 +133,7 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
   if (preset === undefined)
     throw new PodpathError("SCENARIO_INVALID", `${datapath.name} is not a Cilium datapath`);
   const options: Record<string, string> = forced
-    ? { ...datapath.options, ...preset }
+    ? { ...datapath.options, ...preset, ...datapath.overrides }
     : { ...preset, ...datapath.options };
   if (datapath.profile === "1.11" || options.tunnel !== undefined) oldNames(options, forced ? preset : {});
   const o = new Options(options);
