@@ -265,6 +265,7 @@ function __sock4_xlate_fwd(ctx: Ctx, sk: SockAddr, udp_only: boolean): number {
   if (ctx.def.ENABLE_SOCKET_LB_HOST_ONLY && !in_hostns) return -ENXIO;
   if (!udp_only && !sock_proto_enabled(ctx, sk.protocol)) return -ENOTSUP;
   const services = ctx.maps.cilium_lb4_services_v2;
+  // The frontend, or a node's address with a node port or host port.
   const svc = lookup_service4(ctx, sk, dst_ip, dst_port);
   if (svc === NONE) return -ENXIO;
   if (is_empty(ctx, services, svc)) return -EHOSTUNREACH;
@@ -289,6 +290,7 @@ function __sock4_xlate_fwd(ctx: Ctx, sk: SockAddr, udp_only: boolean): number {
     let from_affinity = false;
     let backend_id = 0;
     let backend = NONE;
+    // Clients are told apart by their network namespace: there is no source address yet.
     if (affinity) {
       backend_id = lb4_affinity_backend_id_by_netns(ctx, svc, lo, hi);
       if (backend_id !== 0) backend = __lb4_lookup_backend(ctx, backend_id);
@@ -329,6 +331,7 @@ function __sock4_xlate_fwd(ctx: Ctx, sk: SockAddr, udp_only: boolean): number {
         0,
       );
   }
+  // Written down before the address changes: without it getpeername could not answer.
   const rev = svcRevNatIndex(services, svc);
   if (sock4_update_revnat(ctx, sk, backend_addr, backend_port, dst_ip, dst_port, rev) < 0) {
     update_metrics(ctx, 0, METRIC_EGRESS, REASON_LB_REVNAT_UPDATE, SOCK_METRIC);
@@ -355,6 +358,7 @@ function __sock4_xlate_rev(ctx: Ctx, sk: SockAddr): number {
   const rev_nat_index = map.words[at + 1] >>> 16;
   const services = ctx.maps.cilium_lb4_services_v2;
   const svc = lookup_service4(ctx, sk, address, port);
+  // The service has gone or is another one by now: better no translation than a wrong one.
   if (svc === NONE || svcRevNatIndex(services, svc) !== rev_nat_index || is_empty(ctx, services, svc)) {
     map.remove(sk_key4);
     update_metrics(ctx, 0, METRIC_INGRESS, REASON_LB_REVNAT_STALE, SOCK_METRIC);

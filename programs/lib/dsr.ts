@@ -204,6 +204,7 @@ function dsr_set_opt4(ctx: Ctx, ip4: number, svc_addr: number, svc_port: number)
     ohead = DSR_IPV4_OPT_LEN;
     return DROP_FRAG_NEEDED;
   }
+  // Header length and total length change, and eight bytes are added: all of it goes into the header checksum.
   const iph_old = load_be32(ctx, ip4);
   store_u8(ctx, ip4, load_u8(ctx, ip4) + (DSR_IPV4_OPT_LEN >> 2));
   store_u16(ctx, ip4 + 2, tot_len);
@@ -246,6 +247,7 @@ function dsr_set_ipip4(ctx: Ctx, ip4: number, backend_addr: number, l4_hint: num
   const ttl = load_be32(ctx, ip4 + 8);
   const saddr = load_be32(ctx, ip4 + 12);
   const daddr = load_be32(ctx, ip4 + 16);
+  // The prefix's host bits are filled from the flow; with a /32 there are none.
   const src = rss_gen_src4(ctx, saddr, l4_hint);
   if (ctx_adjust_hroom(ctx, 20, BPF_ADJ_ROOM_NET) < 0) return DROP_INVALID;
   for (let i = 0; i < 20; i += 4) store_be32(ctx, ip4 + 20 + i, load_be32(ctx, ip4 + i));
@@ -344,12 +346,14 @@ function dsr_reply_icmp4(ctx: Ctx, ip4: number, svc_addr: number, dport: number,
   const d_lo = load_be32(ctx, 0);
   const d_hi = load_be16(ctx, 4);
 
+  // First the sample is cut off, then the two headers are put in front of it.
   if (ctx_adjust_troom(ctx, len_new - ctx_full_len(ctx)) < 0) return DROP_INVALID;
   // Room behind the fixed header, which is then copied to where the quoted packet begins.
   if (ctx_adjust_hroom(ctx, 20 + 8, BPF_ADJ_ROOM_NET) < 0) return DROP_INVALID;
   const icmp = ip4 + 20;
   const inner = icmp + 8;
   for (let i = 0; i < 20; i += 4) store_be32(ctx, inner + i, load_be32(ctx, ip4 + i));
+  // The client must recognize its packet, so the quoted one has the service's address and port again.
   store_be32(ctx, inner + 16, svc_addr);
   store_be16(ctx, inner + 10, 0);
   // Without the options, as C does it.
@@ -374,6 +378,7 @@ function dsr_reply_icmp4(ctx: Ctx, ip4: number, svc_addr: number, dport: number,
   store_u8(ctx, icmp + 1, 4);
   store_be16(ctx, icmp + 2, 0);
   store_be16(ctx, icmp + 4, 0);
+  // The MTU that leaves room for the option.
   store_u16(ctx, icmp + 6, ctx.config.device_mtu - ohead);
   const sum = csum_partial(ctx, icmp, 8 + hdrlen + orig_dgram);
   store_be16(ctx, icmp + 2, ~csum_fold16(sum) & 0xffff);
@@ -424,6 +429,7 @@ export function nodeport_extract_dsr_v4(ctx: Ctx, ip4: number, tuple: CtTuple4, 
     if (!ctx_has(ctx, l4_off + 14)) return DROP_CT_INVALID_HDR;
     tmp4.copyFrom(tuple);
     ipv4_ct_tuple_reverse(tmp4);
+    // Only a SYN carries the option; the entry that it has made tells of the others.
     if ((load_u8(ctx, l4_off + 13) & TCP_FLAG_SYN) === 0) {
       // Of a tracked flow the entry knows the rest.
       dsr_info.found = ct_has_dsr_egress_entry4(ctx, get_ct_map4(ctx, tmp4), tmp4);
@@ -464,6 +470,7 @@ export function nodeport_dsr_ingress_ipv4(
   fraginfo: number,
   l4_off: number,
 ): number {
+  // The look-up wants the tuple in forward direction.
   __ipv4_ct_tuple_reverse(tuple);
   const map = get_ct_map4(ctx, tuple);
   const ret = ct_lazy_lookup4(
@@ -491,6 +498,7 @@ export function nodeport_dsr_ingress_ipv4(
   if (dsr_info.port === 0) return DROP_INVALID;
   const state = ct_state_new;
   state.clear();
+  // Replies are translated by this, whatever services this node knows.
   state.nat_addr[3] = dsr_info.addr4;
   state.nat_port = dsr_info.port;
   state.src_sec_id = ctx.def.WORLD_IPV4_ID;

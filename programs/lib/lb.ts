@@ -537,6 +537,7 @@ export function lb4_local(
         ret = DROP_NO_SERVICE;
         break;
       }
+      // A client with affinity goes where it went last.
       if (affinity) {
         backend_id = lb4_affinity_backend_id_by_addr(ctx, svc, client);
         if (backend_id !== 0) {
@@ -552,6 +553,7 @@ export function lb4_local(
           break;
         }
       }
+      // The flow stays with this backend until its entry expires.
       state.backend_id = backend_id;
       // Fail closed: without an entry the next packet could go elsewhere.
       ret = ct_create4(ctx, ct_map, null, tuple, CT_SERVICE, state);
@@ -572,6 +574,7 @@ export function lb4_local(
           ret = DROP_NO_SERVICE;
           break;
         }
+        // The entry goes over to the new backend; the client's next packet finds that one.
         state.rev_nat_index = rev_nat_index;
         ct_update_svc_entry(ctx, ct_map, tuple.words, backend_id, rev_nat_index);
       }

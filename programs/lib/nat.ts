@@ -289,6 +289,7 @@ function snat_v4_new_mapping(ctx: Ctx, map: BpfMap, otuple: CtTuple4, target: Ip
   const tries = ctx.def.SNAT_COLLISION_RETRIES;
   const now = bpf_mono_now(ctx);
   entry4.set(now, needs_ct, otuple.saddr, otuple.sport);
+  // The reverse entry decides: whoever can insert it owns the port. The forward one then cannot clash.
   let port = __snat_try_keep_port(ctx, target.min_port, target.max_port, bswap16(otuple.sport));
   let retries = 0;
   for (; retries < tries; retries++) {
@@ -297,6 +298,7 @@ function snat_v4_new_mapping(ctx: Ctx, map: BpfMap, otuple: CtTuple4, target: Ip
     port = next_port(ctx, target.min_port, target.max_port, retries, port);
   }
   let ret = 0;
+  // All candidates are taken: the packet is dropped, and a later one of the flow tries again.
   if (retries === tries) {
     ret = DROP_NAT_NO_MAPPING;
   } else {
@@ -391,10 +393,12 @@ function snat_v4_rev_nat_handle_mapping(
   const map = ctx.maps.cilium_snat_v4_external;
   const slot = nat_lookup(ctx, map, tuple.words);
   if (slot === NONE) return DROP_NAT_NO_MAPPING;
+  // Where the reply goes really.
   const to_daddr = nat4ToAddr(map, slot);
   const to_dport = nat4ToPort(map, slot);
   const needs_ct = natNeedsCt(map, slot);
 
+  // Both halves live and die on their own in an LRU map, so each half makes good the other.
   // The forward half: from where the reply goes to where it came from.
   const o = otuple4.words;
   const t = tuple.words;
@@ -406,6 +410,7 @@ function snat_v4_rev_nat_handle_mapping(
     entry4.set(bpf_mono_now(ctx), needs_ct, tuple.daddr, tuple.dport);
     if (nat_create(ctx, map, o, entry4.words, BPF_ANY) < 0) return DROP_NAT_NO_MAPPING;
   }
+  // The host's own connections are tracked for the reports that the monitor aggregates by.
   if (needs_ct !== 0) {
     ct_tuple4.copyFrom(tuple);
     ct_tuple4.daddr = to_daddr;
@@ -449,10 +454,12 @@ function snat_v4_rewrite_headers(
   port_off: number,
   inner_diff: number,
 ): number {
+  // Host connections that keep address and port are only entered in the map.
   if (old_addr === new_addr && old_port === new_port && inner_diff === NO_DIFF) return 0;
   const sum = csum_diff4(old_addr, new_addr);
   store_be32(ctx, l3_off + addr_off, new_addr);
   if (ipv4_csum_update_by_diff(ctx, l3_off, sum) < 0) return DROP_CSUM_L3;
+  // Later fragments have no ports, and the checksum is in the first.
   if (!has_l4_header) return 0;
   const csum_off = csum_l4_offset(nexthdr);
   if (old_port !== new_port) {
@@ -537,6 +544,7 @@ export function snat_v4_needs_masquerade(
     target.needs_ct = true;
     return NAT_NEEDED;
   }
+  // Is the sender a pod of this node?
   const local_ep = lookup_ip4_endpoint(ctx, tuple.saddr);
   if (local_ep !== NONE) {
     target.from_local_endpoint = true;
@@ -559,18 +567,22 @@ export function snat_v4_needs_masquerade(
     if (local_ep === NONE) target.needs_ct = true;
     return NAT_NEEDED;
   }
+  // The native routing CIDR: inside of it pod addresses are known.
   const len = def.IPV4_SNAT_EXCLUSION_DST_CIDR_LEN;
   if (len >= 0 && ipv4_is_in_subnet(tuple.daddr, def.IPV4_SNAT_EXCLUSION_DST_CIDR, len))
     return NAT_PUNT_TO_STACK;
+  // Pods whose address the network outside knows (a flag of the endpoint).
   if (local_ep !== NONE && (lxcFlags(ctx.maps.cilium_lxc, local_ep) & ENDPOINT_MASK_SKIP_MASQ_V4) !== 0) {
     return NAT_PUNT_TO_STACK;
   }
+  // ip-masq-agent: destinations that shall see pod addresses.
   if (def.ENABLE_IP_MASQ_AGENT_IPV4) {
     const map = ctx.maps.cilium_ipmasq_v4;
     const slot = map.lookup(ipmasq4.set(tuple.daddr).words);
     if (ctx.recorder !== null) ctx.recorder.step(Step.MAP_LOOKUP, ctx.skb, map, slot, 0, 0);
     if (slot !== NONE) return NAT_PUNT_TO_STACK;
   }
+  // Other nodes of the cluster.
   const remote_ep = lookup_ip4_remote_endpoint(ctx, tuple.daddr, 0);
   if (remote_ep !== NONE) {
     const ipcache = ctx.maps.cilium_ipcache_v2;
@@ -597,6 +609,7 @@ function ipv4_is_in_subnet(addr: number, subnet: number, len: number): boolean {
   return ((addr ^ subnet) & be_mask(len)) === 0;
 }
 
+// Netmasks by prefix length, in wire order.
 const MASKS = new Int32Array(33);
 for (let len = 1; len <= 32; len++) {
   const host = len === 32 ? 0xffffffff : ~(0xffffffff >>> len);
@@ -646,6 +659,7 @@ function snat_v4_nat_handle_icmp_error(ctx: Ctx, off: number): number {
   if (slot === NONE) return NAT_PUNT_TO_STACK;
   state4.addr = nat4ToAddr(map, slot);
   state4.port = nat4ToPort(map, slot);
+  // Errors quote as few as eight bytes of the L4 header; TCP's checksum is the 17th and 18th.
   const has_csum = nexthdr !== IPPROTO_TCP || ctx_full_len(ctx) >= l4 + 18;
   const ret = snat_v4_rewrite_headers(
     ctx,
@@ -870,6 +884,7 @@ export function snat_v4_rev_nat(ctx: Ctx, target: Ipv4NatTarget, trace: TraceCtx
       tuple.ports = ctx.l4_ports;
       tuple.swapPorts();
       port_off = TCP_DPORT_OFF;
+      // What is not addressed to a port that SNAT hands out cannot be a reply to it.
       const dport = bswap16(tuple.dport);
       if (dport < target.min_port || dport > target.max_port) return NAT_PUNT_TO_STACK;
       break;

@@ -332,6 +332,7 @@ function redirect_by_fib(ctx: Ctx, ret: number, use_neigh_map: boolean): number 
 function neigh_record(ctx: Ctx, map: BpfMap, key: Int32Array): number {
   const lo = load_be32(ctx, 6);
   const hi = load_be16(ctx, 10);
+  // Written only when the MAC has changed: the map is shared by all CPUs.
   const slot = map.lookup(key);
   if (ctx.recorder !== null) ctx.recorder.step(Step.MAP_LOOKUP, ctx.skb, map, slot, 0, 0);
   if (slot !== NONE) {
@@ -394,6 +395,7 @@ function redirect_to_l7_proxy(
  * or a verdict of a tail call.
  */
 export function nodeport_lb4(ctx: Ctx, ip4: number, l3_off: number, src_sec_identity: number): number {
+  // Fragments find their ports in the fragment map.
   const fraginfo = ipfrag_encode_ipv4(ctx, ip4);
   const l4_off = ip4 + ipv4_hdrlen(ctx, ip4);
   const tuple = tuple4;
@@ -413,6 +415,7 @@ export function nodeport_lb4(ctx: Ctx, ip4: number, l3_off: number, src_sec_iden
   }
 
   ctx_set_xfer(ctx, XFER_PKT_NO_SVC);
+  // No service here: a request that another node has sent on (DSR), or a reply to this node's SNAT.
   if (is_svc_proto && looks_for_dsr(ctx)) {
     ret = nodeport_extract_dsr_v4(ctx, ip4, tuple, l4_off);
     if (ret < 0) return ret;
@@ -446,12 +449,14 @@ function nodeport_svc_lb4(
   if (!lb_svc_is_routable(flags)) return DROP_IS_CLUSTER_IP;
   // XDP leaves traffic for local backends to tc, behind GRO.
   if (ctx.obj.kind === IS_BPF_XDP && lb_svc_is_etp_local(flags)) return CTX_ACT_OK;
+  // L7 services have the proxy's port where others have a backend.
   const proxy_port = svcBackendId(services, svc) & 0xffff;
   if (lb_svc_is_l7_loadbalancer(ctx, flags2, proxy_port)) {
     return redirect_to_l7_proxy(ctx, src_sec_identity, proxy_port, ETH_P_IP, site.NODEPORT_V4_TO_PROXY);
   }
   if (lb_to_other_family(flags2)) return DROP_NO_SERVICE;
 
+  // Which backend? A known flow keeps the one in its SERVICE entry.
   ct_state_svc.clear();
   const backend = lb4_local(ctx, get_ct_map4(ctx, tuple), fraginfo, l4_off, key, tuple, svc, ct_state_svc);
   if (backend < 0) {
@@ -465,6 +470,7 @@ function nodeport_svc_lb4(
     }
     return backend;
   }
+  // Backends on this node go on to local delivery, all others leave the node again.
   const backend_addr = backend4Address(ctx.maps.cilium_lb4_backends_v3, backend);
   const backend_local = lookup_ip4_endpoint(ctx, backend_addr) !== NONE;
   if (!backend_local && lb_svc_is_hostport(flags)) return DROP_INVALID;
@@ -500,6 +506,7 @@ function nodeport_svc_lb4(
     );
     if (ret < 0) return ret;
     if (ret === CT_NEW) {
+      // node_port marks the flow: its replies must pass the reverse translation.
       state.src_sec_id = ctx.def.WORLD_IPV4_ID;
       state.node_port = true;
       const err = ct_create4(ctx, map, null, tuple, CT_EGRESS, state);
@@ -517,6 +524,7 @@ function nodeport_svc_lb4(
   }
 
   edt_set_aggregate(ctx, 0);
+  // The tail calls find in cb what they need: for DSR the service (or, for IPIP, the backend and a hash of the flow).
   if (dsr) {
     if (ctx.def.DSR_ENCAP_MODE === DSR_ENCAP_IPIP) {
       ctx_store_meta(ctx, CB_HINT, (tuple.sport << 16) | tuple.dport);
@@ -528,6 +536,7 @@ function nodeport_svc_lb4(
     }
     return tail_call_internal(ctx, CILIUM_CALL_IPV4_NODEPORT_DSR);
   }
+  // Through a tunnel the packet says that it comes from the world, or policies against the world would let it pass.
   ctx_store_meta(ctx, CB_SRC_LABEL, ctx.def.WORLD_IPV4_ID);
   ctx_store_meta(ctx, CB_CLUSTER_ID_EGRESS, 0);
   return tail_call_internal(ctx, CILIUM_CALL_IPV4_NODEPORT_NAT_EGRESS);
@@ -560,6 +569,7 @@ function nat_egress_ipv4(ctx: Ctx): number {
   target.set(def.IPV4_DIRECT_ROUTING, def.NODEPORT_PORT_MIN_NAT, def.NODEPORT_PORT_MAX_NAT);
   let endpoint = 0;
   let dst_sec_identity = 0;
+  // Behind a tunnel the other node answers to this node's internal address.
   if (def.TUNNEL_MODE) {
     const info = lookup_ip4_remote_endpoint(ctx, load_be32(ctx, ip4 + 16), 0);
     if (has_tunnel(ctx, info)) {
@@ -575,10 +585,12 @@ function nat_egress_ipv4(ctx: Ctx): number {
   // SNAT wants the ports as the packet has them.
   tuple.swapPorts();
   tuple.flags = TUPLE_F_OUT;
+  // The packet is routed here, so it costs a hop.
   ret = ipv4_l3_ttl(ctx, ip4);
   if (ret !== CTX_ACT_OK) return ret;
   ret = __snat_v4_nat(ctx, tuple, false, fraginfo, l4_off, true, target, TCP_SPORT_OFF, trace);
   if (ret < 0) return ret;
+  // to-overlay and to-netdev shall not translate it again.
   ctx_snat_done_set(ctx);
   if (endpoint !== 0) {
     return encap_and_redirect(
@@ -591,6 +603,7 @@ function nat_egress_ipv4(ctx: Ctx): number {
       ETH_P_IP,
     );
   }
+  // By the translated addresses.
   ret = fib_lookup_v4(ctx, load_be32(ctx, ip4 + 12), load_be32(ctx, ip4 + 16), 0);
   return redirect_by_fib(ctx, ret, false);
 }
@@ -602,6 +615,7 @@ export function tail_nodeport_nat_ingress_ipv4(ctx: Ctx): number {
   target4.set(0, def.NODEPORT_PORT_MIN_NAT, def.NODEPORT_PORT_MAX_NAT);
   trace.set(TRACE_REASON_UNKNOWN, ctx.config.trace_payload_len);
   ctx.ext_err = 0;
+  // Step 1: this node's address and port back to the client's.
   let ret = snat_v4_rev_nat(ctx, target4, trace);
   if (ret >= 0) {
     ctx_snat_done_set(ctx);
@@ -672,6 +686,7 @@ function nodeport_rev_dnat_ipv4(ctx: Ctx, trace: TraceCtx): number {
       CT_ENTRY_NODEPORT,
       state,
     );
+    // Only the reverse of a flow that a service request has made.
     if (ret === CT_REPLY) {
       is_reply = true;
       trace.set(TRACE_REASON_CT_REPLY, ctx.monitor);
@@ -700,6 +715,7 @@ function nodeport_rev_dnat_ipv4(ctx: Ctx, trace: TraceCtx): number {
   } else if (ret !== DROP_UNSUPP_SERVICE_PROTO && ret !== DROP_UNKNOWN_L4) {
     return ret;
   }
+  // Replies to an egress gateway's SNAT: iptables rules of the node could drop them, so they go into the tunnel here.
   if (!is_reply) {
     if (!redirects_egw_replies(ctx) || !egress_gw_reply_needs_redirect_hook(ctx, ip4)) return CTX_ACT_OK;
     trace.reason = TRACE_REASON_CT_REPLY;
@@ -767,6 +783,7 @@ export function nodeport_rev_dnat_get_info_ipv4(ctx: Ctx, tuple: CtTuple4): bool
   if (slot === NONE) return false;
   const at = slot * map.valueWords;
   const w = map.words[at + CT_FLAGS_W];
+  // Made by a request that came in on this node.
   if ((w & CT_ENTRY_NODE_PORT) !== 0) {
     const index = w >>> 16;
     if (index === 0) return false;
@@ -777,6 +794,7 @@ export function nodeport_rev_dnat_get_info_ipv4(ctx: Ctx, tuple: CtTuple4): bool
     return true;
   }
   if (!ctx.def.ENABLE_DSR || (w & CT_ENTRY_DSR_INTERNAL) === 0) return false;
+  // Made by a DSR request: the entry itself holds the service's address and port.
   const port = map.words[at + CT_NAT_PORT_W] & 0xffff;
   if (port !== 0) {
     nat_info.addr4 = map.words[at + CT_NAT_ADDR4_W];
@@ -798,6 +816,7 @@ export function nodeport_rev_dnat_get_info_ipv4(ctx: Ctx, tuple: CtTuple4): bool
 export function tail_no_service_ipv4(ctx: Ctx): number {
   const src_sec_identity = ctx_load_meta(ctx, CB_SRC_LABEL);
   ctx.ext_err = 0;
+  // Back out of the device it came in on, addressed from the service to the client.
   let ret = generate_icmp4_reply(ctx, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH);
   if (ret === CTX_ACT_OK) {
     cilium_dbg_capture(ctx, DBG_CAPTURE_DELIVERY, ctx_get_ifindex(ctx));

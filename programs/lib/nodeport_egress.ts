@@ -158,10 +158,12 @@ function __handle_nat_fwd_ipv4(ctx: Ctx, src_id: number, revdnat_only: boolean, 
   const def = ctx.def;
   const ret = nodeport_rev_dnat_fwd_ipv4(ctx, revdnat_only, trace);
   if (ret !== CTX_ACT_OK || revdnat_only) return ret;
+  // The reply has its service address; nothing more to translate.
   if (snat_done) {
     if (ctx.obj.kind === IS_BPF_HOST) ctx_snat_done_set(ctx);
     return CTX_ACT_OK;
   }
+  // With pure DSR no packet of a service is ever masqueraded.
   if (def.ENABLE_DSR && !def.ENABLE_DSR_BYUSER && !def.ENABLE_MASQUERADE_IPV4) return CTX_ACT_OK;
   ctx_store_meta(ctx, CB_CLUSTER_ID_EGRESS, 0);
   ctx_store_meta(ctx, CB_SRC_LABEL, src_id);
@@ -178,9 +180,11 @@ function nodeport_rev_dnat_fwd_ipv4(ctx: Ctx, revdnat_only: boolean, trace: Trac
   const tuple = tuple4;
   let ret = lb4_extract_tuple(ctx, ip4, fraginfo, l4_off, tuple);
   if (ret < 0) return ret === DROP_UNSUPP_SERVICE_PROTO || ret === DROP_UNKNOWN_L4 ? CTX_ACT_OK : ret;
+  // A look-up that finds nothing is the common case: this runs for every packet that leaves.
   if (!nodeport_rev_dnat_get_info_ipv4(ctx, tuple)) return CTX_ACT_OK;
   const addr = nat_info.addr4;
   const port = nat_info.port;
+  // The stack has routed by the pod's address; by the service's the way may be another.
   if (ctx.obj.kind === IS_BPF_HOST && !revdnat_only) {
     ret = redirect_if_elsewhere(ctx, fib_lookup_v4(ctx, addr, tuple.daddr, 0));
     if (ret !== CTX_ACT_OK) return ret;
@@ -291,6 +295,7 @@ function nodeport_snat_fwd_ipv4(ctx: Ctx, trace: TraceCtx): number {
       }
     }
   }
+  // The trace names the sender as it was before translation.
   orig_saddr4 = tuple.saddr;
   ret = snat_v4_nat(ctx, tuple, ip4, fraginfo, l4_off, target, trace);
   if (ret < 0) return ret === NAT_PUNT_TO_STACK ? CTX_ACT_OK : ret;
