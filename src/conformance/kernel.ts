@@ -178,6 +178,7 @@ function recordedBurst(dir: string, topo: LabTopology, op: TrafficOp): number | 
     if (c.ns !== op.ns) continue;
     const count = new Map<boolean, number>();
     const done = new Set<boolean>();
+    const end = new Map<boolean, number>();
     for (const p of readPcap(readFileSync(join(dir, c.file))).packets) {
       const f = p.bytes;
       if (f.length < 54 || f[12] !== 8 || f[13] !== 0 || f[23] !== 6) continue;
@@ -188,11 +189,14 @@ function recordedBurst(dir: string, topo: LabTopology, op: TrafficOp): number | 
       const mine = sport === op.sport;
       const len = ((f[16]! << 8) | f[17]!) - (l4 - 14) - (f[l4 + 12]! >> 4) * 4;
       if (len <= 0) continue;
-      // Data behind a PSH: the packet before it was as long as it could be.
-      if (done.has(mine) && (count.get(mine) ?? 0) > 1 && (mine ? op.c2s : op.s2c) > 2000)
-        return count.get(mine);
-      if (done.has(mine)) continue;
+      const seq = (f[l4 + 4]! << 24) | (f[l4 + 5]! << 16) | (f[l4 + 6]! << 8) | f[l4 + 7]!;
+      // New data right behind a PSH: the packet before it was as long as it could be. (Other data is sent again.)
+      if (done.has(mine)) {
+        if (seq === end.get(mine) && (count.get(mine) ?? 0) > 1) return count.get(mine);
+        continue;
+      }
       count.set(mine, (count.get(mine) ?? 0) + 1);
+      end.set(mine, (seq + len) | 0);
       if ((f[l4 + 13]! & 8) !== 0) done.add(mine);
     }
   }

@@ -210,9 +210,16 @@ function maskTrace(l: string): string {
     .trimEnd();
 }
 
+/** Source ports of VXLAN and Geneve: a hash with a secret of the boot. */
+function maskTunnelPort(l: string): string {
+  return l
+    .replace(/sport=\d+ dport=(4789|6081)\b/g, "sport=# dport=$1")
+    .replace(/sport=(4789|6081) dport=\d+/g, "sport=$1 dport=#");
+}
+
 /** Seconds of a conntrack line: a tick may have passed before they were read. */
 function maskSeconds(l: string): string {
-  return l.replace(
+  return maskTunnelPort(l).replace(
     /^(\s*\[\w+\])?(\s*\w+\s+\d+) (\d+) /,
     (_, a: string | undefined, b: string, s: string) => {
       const n = Number(s);

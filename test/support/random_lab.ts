@@ -11,7 +11,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 const hex2 = (n: number): string => n.toString(16).padStart(2, "0");
 
 /** A lab drawn from `r`. The same generator state gives the same lab. */
-export function randomLab(r: Prng, name: string): LabTopology {
+export function randomLab(r: Prng, name: string, rules = false): LabTopology {
   const pick = <T>(a: readonly T[]): T => a[r.below(a.length)]!;
   const chance = (percent: number): boolean => r.below(100) < percent;
   const netns: Record<string, Mutable<TopoNetns> & Record<string, unknown>> = {};
@@ -145,6 +145,58 @@ export function randomLab(r: Prng, name: string): LabTopology {
       };
     }
   }
+  const services: { vip: string; port: number; proto: string; pod: (typeof pods)[number]; target: number }[] =
+    [];
+  if (rules) {
+    for (let i = 0; i < 3; i++)
+      services.push({
+        vip: `10.96.0.${10 + i}`,
+        port: 80 + i,
+        proto: pick(["tcp", "udp"]),
+        pod: pick(pods),
+        target: 9000 + i,
+      });
+    for (let i = 0; i < nodes; i++) {
+      const nat: string[] = [];
+      const filter: string[] = [];
+      const mangle: string[] = [];
+      if (chance(60)) nat.push(`-A POSTROUTING -s 10.${i + 1}.0.0/24 ! -d 10.0.0.0/8 -j MASQUERADE`);
+      if (chance(40)) nat.push("-A POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQUERADE");
+      if (chance(30)) nat.push(`-A POSTROUTING -s 10.${i + 1}.0.0/24 -d 10.${i + 1}.0.0/24 -j MASQUERADE`);
+      for (const s of services) {
+        if (!chance(85)) continue;
+        if (chance(40))
+          for (const c of ["PREROUTING", "OUTPUT"])
+            nat.push(
+              `-A ${c} -d ${s.vip}/32 -p ${s.proto} -m ${s.proto} --dport ${s.port} -j MARK --set-xmark 0x4000/0x4000`,
+            );
+        for (const c of ["PREROUTING", "OUTPUT"])
+          nat.push(
+            `-A ${c} -d ${s.vip}/32 -p ${s.proto} -m ${s.proto} --dport ${s.port} -j DNAT --to-destination ${s.pod.ip}:${s.target}`,
+          );
+      }
+      if (chance(50)) filter.push("-A FORWARD -m conntrack --ctstate INVALID -j DROP");
+      if (chance(30)) filter.push("-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT");
+      if (chance(50))
+        filter.push(
+          `-A ${pick(["FORWARD", "FORWARD", "INPUT", "OUTPUT"])} -p ${pick(["tcp", "udp", "icmp"])} -d ${pick(pods).ip}/32 -j ${pick(["DROP", "REJECT --reject-with icmp-port-unreachable", "REJECT --reject-with icmp-admin-prohibited", "REJECT --reject-with icmp-host-unreachable"])}`,
+        );
+      if (chance(30))
+        filter.push(
+          `-A FORWARD -p tcp -m tcp --dport ${9000 + r.below(3)} -j REJECT --reject-with tcp-reset`,
+        );
+      if (chance(20))
+        mangle.push(`-A FORWARD -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu`);
+      let text = "";
+      for (const [t, l] of [
+        ["mangle", mangle],
+        ["nat", nat],
+        ["filter", filter],
+      ] as const)
+        if (l.length > 0) text += `*${t}\n${l.join("\n")}\nCOMMIT\n`;
+      if (text !== "") netns[`n${i + 1}`]!.iptables = text;
+    }
+  }
   const traffic: TrafficOp[] = [];
   let port = 20000 + r.below(20000);
   const steps = 4 + r.below(6);
@@ -160,6 +212,22 @@ export function randomLab(r: Prng, name: string): LabTopology {
           mode === "router" ? `172.16.${b.node + 1}.2` : `172.16.0.${b.node + 1}`,
         ]);
     const id = `s${i}`;
+    if (services.length > 0 && chance(45)) {
+      const s = pick(services);
+      const common = { id, ns: from, dst: s.vip, sport: port++, dport: s.port, timeout: 0.4 };
+      const server = chance(80) ? { server: { ns: s.pod.ns, port: s.target } } : {};
+      if (s.proto === "udp")
+        traffic.push({
+          op: "udp",
+          ...common,
+          size: pick([10, 1400, 2000]),
+          count: 1 + r.below(2),
+          pmtu: pick(["dont", "want"]),
+          ...server,
+        });
+      else traffic.push({ op: "tcp", ...common, c2s: 1 + r.below(2000), s2c: 1 + r.below(2000), ...server });
+      continue;
+    }
     const size = pick([0, 8, 56, 200, 1000, 1372, 1400, 1452, 1472, 2000, 4000]);
     switch (r.below(6)) {
       case 0:

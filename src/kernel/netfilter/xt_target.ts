@@ -3,7 +3,7 @@
 import { csum_tcpudp, ip_send_check } from "../csum.js";
 import type { NetDevice } from "../device.js";
 import { RT_SCOPE_UNIVERSE } from "../fib.js";
-import { dst_mtu, inet_select_addr, type Rtable } from "../route.js";
+import { dst_mtu, flowOut, inet_select_addr, ip_route_output_flow, type Rtable } from "../route.js";
 import { IP_CT_UNTRACKED, NF_ACCEPT, NF_DROP, NF_INET_LOCAL_OUT } from "./hooks.js";
 import type { IpSet } from "./ipset.js";
 import { IPCT_MARK, type NfConn } from "./nf_conntrack.js";
@@ -605,8 +605,11 @@ class TcpmssTarget extends XtTarget {
       const rt = skb.dst as Rtable | null;
       if (rt === null) return NF_DROP;
       const mtu = dst_mtu(this.xt.ns, rt);
-      const back = this.xt.ns.fib.outputDev(cx.saddr);
-      const least = back !== null && back.mtu < mtu ? back.mtu : mtu;
+      // tcpmss_reverse_mtu: the way back counts too.
+      const f = flowOut(this.xt.ns);
+      f.daddr = cx.saddr;
+      const back = ip_route_output_flow(this.xt.ns, f);
+      const least = back === null ? mtu : Math.min(mtu, dst_mtu(this.xt.ns, back));
       if (least <= 40) return NF_DROP;
       mss = least - 40;
     }
