@@ -226,6 +226,7 @@ export class IpVsConnTable {
     this.count++;
     if (template) dest.persistconns++;
     else dest.inactconns++;
+    dest.checkUpper();
     return c;
   }
 
@@ -303,6 +304,7 @@ export class IpVsConnTable {
     if (c.template) d.persistconns--;
     else if (c.inactive) d.inactconns--;
     else d.activeconns--;
+    d.checkLower();
     if (c.nfct && !c.template) this.ipvs.dropConntrack(c);
   }
 

@@ -49,6 +49,31 @@ export class IpVsDest {
     return this.activeconns * 256 + this.inactconns;
   }
 
+  get totalconns(): number {
+    return this.activeconns + this.inactconns;
+  }
+
+  /** Of ip_vs_bind_dest. */
+  checkUpper(): void {
+    if (this.uthreshold !== 0 && this.totalconns >= this.uthreshold) this.overload = true;
+  }
+
+  /** Of ip_vs_unbind_dest. */
+  checkLower(): void {
+    if (this.lthreshold !== 0) {
+      if (this.totalconns < this.lthreshold) this.overload = false;
+    } else if (this.uthreshold !== 0) {
+      if (this.totalconns * 4 < this.uthreshold * 3) this.overload = false;
+    } else this.overload = false;
+  }
+
+  /** Of __ip_vs_update_dest. */
+  setThresholds(upper: number, lower: number): void {
+    if (upper === 0 || upper > this.uthreshold) this.overload = false;
+    this.uthreshold = upper;
+    this.lthreshold = lower;
+  }
+
   get usable(): boolean {
     return !this.overload && this.weight > 0;
   }

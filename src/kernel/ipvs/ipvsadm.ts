@@ -1,4 +1,6 @@
 // ipvsadm 1.31: its commands and what it prints.
+//
+// Differs: --rate prints zeroes, there is no estimator.
 
 import { nfState } from "../netfilter/hooks.js";
 import { formatIpv4, parseIpv4, prefixMask } from "../netfilter/text.js";
@@ -212,6 +214,8 @@ function parse(argv: readonly string[]): Parsed | string {
       case "--stats":
       case "--rate":
       case "--timeout":
+      case "--thresholds":
+      case "--persistent-conn":
       case "--sort":
       case "-c":
       case "--connection":
@@ -271,8 +275,7 @@ export function ipvsadm(ns: Netns, argv: readonly string[], stdin = ""): Ipvsadm
       const fwd = p.forward ?? "direct";
       if (fwd !== "masq") return fail(255, `forwarding method ${fwd} is not modelled; use -m`);
       const d = vs.addDest(svc, p.rAddr, p.rPort, p.weight < 0 ? 1 : p.weight, fwd);
-      d.uthreshold = p.upper;
-      d.lthreshold = p.lower;
+      d.setThresholds(p.upper, p.lower);
       return ok();
     }
     case "e":
@@ -282,7 +285,8 @@ export function ipvsadm(ns: Netns, argv: readonly string[], stdin = ""): Ipvsadm
       if (d === undefined) return fail(255, "No such destination");
       if (p.cmd === "d") vs.removeDest(svc, d);
       else {
-        if (p.weight >= 0) d.weight = p.weight;
+        d.weight = p.weight < 0 ? 1 : p.weight;
+        d.setThresholds(p.upper, p.lower);
         svc.scheduler.changed("update", d);
       }
       return ok();
@@ -308,7 +312,8 @@ export function ipvsadm(ns: Netns, argv: readonly string[], stdin = ""): Ipvsadm
         return ok(
           `Timeout (tcp tcpfin udp): ${vs.timeouts.tcp[1]} ${vs.timeouts.tcp[4]} ${vs.timeouts.udp}\n`,
         );
-      return ok(list(vs, p));
+      if (p.proto === 0 && p.fwmark === 0) return ok(list(vs, p, undefined));
+      return svc === undefined ? fail(1, "No such service") : ok(list(vs, p, svc));
   }
 }
 
@@ -365,29 +370,51 @@ function statsText(s: IpVsStats, exact: boolean): string {
   return [s.conns, s.inpkts, s.outpkts, s.inbytes, s.outbytes].map((n) => large(n, 9, exact)).join("");
 }
 
-function list(vs: IpVs, p: Parsed): string {
-  const stats = p.flags.has("--stats");
-  const rate = p.flags.has("--rate");
+function list(vs: IpVs, p: Parsed, only: IpVsService | undefined): string {
   const exact = p.flags.has("--exact");
-  let out = "IP Virtual Server version 1.2.1 (size=4096)\n";
-  if (stats) out += "Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes\n";
-  else if (rate) out += "Prot LocalAddress:Port                 CPS    InPPS   OutPPS    InBPS   OutBPS\n";
-  else out += "Prot LocalAddress:Port Scheduler Flags\n";
-  out +=
-    stats || rate
-      ? "  -> RemoteAddress:Port\n"
-      : "  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n";
   const zero = "        0".repeat(5);
-  for (const s of sorted(vs)) {
+  const counters = p.flags.has("--stats")
+    ? (x: IpVsService | IpVsDest) => statsText(x.stats, exact)
+    : p.flags.has("--rate")
+      ? () => zero
+      : null;
+  const columns = p.flags.has("--thresholds")
+    ? (d: IpVsDest) => [d.uthreshold, d.lthreshold, d.activeconns, d.inactconns]
+    : p.flags.has("--persistent-conn")
+      ? (d: IpVsDest) => [d.weight, d.persistconns, d.activeconns, d.inactconns]
+      : null;
+  let out = "IP Virtual Server version 1.2.1 (size=4096)\n";
+  if (p.flags.has("--stats"))
+    out +=
+      "Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes\n  -> RemoteAddress:Port\n";
+  else if (p.flags.has("--rate"))
+    out +=
+      "Prot LocalAddress:Port                 CPS    InPPS   OutPPS    InBPS   OutBPS\n  -> RemoteAddress:Port\n";
+  else if (p.flags.has("--thresholds"))
+    out +=
+      "Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn InActConn \n  -> RemoteAddress:Port\n";
+  else if (p.flags.has("--persistent-conn"))
+    out +=
+      "Prot LocalAddress:Port            Weight    PersistConn ActiveConn InActConn \n  -> RemoteAddress:Port\n";
+  else
+    out +=
+      "Prot LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n";
+  const widths = p.flags.has("--thresholds") ? [10, 10, 10, 10] : [9, 11, 10, 10];
+  for (const s of only === undefined ? sorted(vs) : [only]) {
     const name = s.fwmark !== 0 ? String(s.fwmark) : `${formatIpv4(s.addr)}:${s.port}`;
     const head = `${(s.fwmark !== 0 ? "FWM" : (PROTO[s.proto] ?? "TCP")).padEnd(4)} ${name}`;
-    if (stats || rate) out += `${head.padEnd(33)}${stats ? statsText(s.stats, exact) : zero}\n`;
+    if (counters !== null) out += `${head.padEnd(33)}${counters(s)}\n`;
+    else if (columns !== null) out += `${head.padEnd(33)}\n`;
     else out += `${head} ${s.scheduler.name}${flagsText(s)}\n`;
     for (const d of [...s.dests].sort(compareDests)) {
-      const at = `${formatIpv4(d.addr)}:${d.port}`;
-      if (stats || rate) out += `  -> ${at.padEnd(28)}${stats ? statsText(d.stats, exact) : zero}\n`;
+      const at = `  -> ${`${formatIpv4(d.addr)}:${d.port}`.padEnd(28)}`;
+      if (counters !== null) out += `${at}${counters(d)}\n`;
+      else if (columns !== null)
+        out += `${at} ${columns(d)
+          .map((v, i) => String(v).padEnd(widths[i]!))
+          .join(" ")}\n`;
       else
-        out += `  -> ${at.padEnd(28)} ${"Masq".padEnd(7)} ${String(d.weight).padEnd(6)} ${String(d.activeconns).padEnd(10)} ${String(d.inactconns).padEnd(10)}\n`;
+        out += `${at} ${"Masq".padEnd(7)} ${String(d.weight).padEnd(6)} ${String(d.activeconns).padEnd(10)} ${String(d.inactconns).padEnd(10)}\n`;
     }
   }
   return out;
