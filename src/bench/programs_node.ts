@@ -305,17 +305,14 @@ export class PlainNode {
 
   /** Policy entry of an endpoint for a remote identity (0 = any), with protocol and port if given. */
   allow(ep: number, direction: "egress" | "ingress", identity: number, proto = 0, port = 0): void {
-    const bits = proto === 0 ? 0 : port === 0 ? 8 : 24;
-    const key = new PolicyKey().set(
-      identity,
-      direction === "egress" ? 1 : 0,
-      proto,
-      ((port & 0xff) << 8) | (port >>> 8),
-    );
-    key.prefixlen = 40 + bits;
-    this.maps
-      .addPolicyMap(ep)
-      .update(key.words, new PolicyValue().set(0, false, bits, 0xffffff01 | 0).words, 0);
+    const key = policyKey(direction, identity, proto, port);
+    const value = new PolicyValue().set(0, false, key.prefixlen - 40, 0xffffff01 | 0);
+    this.maps.addPolicyMap(ep).update(key.words, value.words, 0);
+  }
+
+  /** Takes an entry of `allow` away. */
+  revoke(ep: number, direction: "egress" | "ingress", identity: number, proto = 0, port = 0): void {
+    this.maps.addPolicyMap(ep).remove(policyKey(direction, identity, proto, port).words);
   }
 
   /** Puts a frame into the node's skb as received on `ifindex`. */
@@ -328,6 +325,18 @@ export class PlainNode {
     skb.protocol = frame.length >= 14 ? (frame[12] << 8) | frame[13] : 0;
     return skb;
   }
+}
+
+function policyKey(
+  direction: "egress" | "ingress",
+  identity: number,
+  proto: number,
+  port: number,
+): PolicyKey {
+  const be = ((port & 0xff) << 8) | (port >>> 8);
+  const key = new PolicyKey().set(identity, direction === "egress" ? 1 : 0, proto, be);
+  key.prefixlen = 40 + (proto === 0 ? 0 : port === 0 ? 8 : 24);
+  return key;
 }
 
 function hex(s: string): Uint8Array {
