@@ -8,7 +8,7 @@ import type { Lab } from "../lab.js";
 import { compareFlow, comparisonJson } from "../walk/compare.js";
 import { comparisonPcapng } from "../walk/compare_pcapng.js";
 import { comparisonMermaid, comparisonText } from "../walk/compare_text.js";
-import { type FlowState, firstFlow, parseFlow } from "../walk/flow.js";
+import { type FlowState, firstFlow, parseFlow, prepare } from "../walk/flow.js";
 import { addLabFlags, type LabFlags, openLab } from "./scenario_arg.js";
 
 interface Flags extends Omit<LabFlags, "datapath"> {
@@ -67,6 +67,7 @@ export function compareCommand(): Command {
       if (names.length < 2)
         throw new PodpathError("USAGE", "give --datapath at least twice: there is nothing to compare with");
       const labs: Lab[] = names.map((datapath) => openLab(scenario, { ...flags, datapath }, undefined));
+      for (const lab of labs) prepare(lab);
       const flow = asked ?? firstFlow(labs[0]!);
       const c = compareFlow(labs, flow, { state: flags.state, cold: flags.cold ?? false });
       if (flags.pcap !== undefined) write(flags.pcap, comparisonPcapng(c));

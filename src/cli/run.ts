@@ -13,6 +13,7 @@ const COMMANDS: ReadonlyMap<string, Loader> = new Map<string, Loader>([
   ["serve", async () => (await import("./serve.js")).serveCommand()],
   ["cilium", async () => (await import("./cilium.js")).ciliumCommand()],
   ["compare", async () => (await import("./compare.js")).compareCommand()],
+  ["explain", async () => (await import("./explain.js")).explainCommand()],
   ["scenarios", async () => (await import("./scenarios.js")).scenariosCommand()],
   ["conformance", async () => (await import("./conformance.js")).conformanceCommand()],
 ]);

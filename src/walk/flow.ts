@@ -2,7 +2,9 @@
 
 import { PodpathError } from "../base/errors.js";
 import { Step } from "../bpf/steps.js";
+import { readServices } from "../cluster/cilium/services.js";
 import type { Lab } from "../lab.js";
+import { formatIpv4 } from "../net/address.js";
 import { decodeFrame } from "./fields.js";
 import type { Walk } from "./walk.js";
 
@@ -84,25 +86,77 @@ export interface FlowTrace {
 const SOURCE_PORT = 40_001;
 const PAYLOAD = 64;
 
+/** What a flow's packets met, whether or not there were any. */
+export interface FlowRecord {
+  readonly requests: readonly Walk[];
+  readonly replies: readonly Walk[];
+  /** All walks, ARP and errors included. */
+  readonly all: readonly Walk[];
+}
+
 /**
  * Sends a flow and gives the walks of one request and its reply: the first packets (`new`), or packets of the flow
  * after both ends have answered (`established`; for TCP the request's data and what answers it). Neighbours are
  * resolved by a flow of another source port beforehand, unless `cold`.
+ * @throws PodpathError USAGE if not one packet was sent
  */
 export function traceFlow(lab: Lab, flow: Flow, state: FlowState = "new", cold = false): FlowTrace {
+  const r = recordFlow(lab, flow, state, cold);
+  const request = pick(r.requests, flow, state, true);
+  if (request === undefined) {
+    throw new PodpathError(
+      "USAGE",
+      `${flow.from} sent no packet to ${flow.to}; podpath explain --flow ${JSON.stringify(flowText(flow))} says why`,
+    );
+  }
+  return { request, reply: pick(r.replies, flow, state, false), all: r.all };
+}
+
+/** Sends a flow with walks recorded. */
+export function recordFlow(lab: Lab, flow: Flow, state: FlowState, cold: boolean): FlowRecord {
   const from = lab.endpoint(flow.from);
   if (from.ns === undefined)
     throw new PodpathError("USAGE", `${flow.from} is nobody in this lab: traffic cannot start there`);
+  serveBackends(lab, flow);
   if (!cold) send(lab, flow, SOURCE_PORT - 1, 1);
   const all = lab.record(() => send(lab, flow, SOURCE_PORT, state === "new" ? 1 : 2), 1 << 17);
   const source = from.ns.name;
   const mine = all.filter((w) => isFlowPacket(w, flow));
-  const requests = mine.filter((w) => w.steps[0]!.where === source);
-  const replies = mine.filter((w) => w.steps[0]!.where !== source);
-  const request = pick(requests, flow, state, true);
-  if (request === undefined)
-    throw new PodpathError("USAGE", `${flow.from} sent no packet to ${flow.to}: it has no route there`);
-  return { request, reply: pick(replies, flow, state, false), all };
+  return {
+    requests: mine.filter((w) => w.steps[0]!.where === source),
+    replies: mine.filter((w) => w.steps[0]!.where !== source),
+    all,
+  };
+}
+
+/**
+ * Runs what a scenario does before it first sends something: commands, servers, waiting. A scenario of a fault makes the
+ * fault that way.
+ */
+export function prepare(lab: Lab): void {
+  const steps = lab.scenario.traffic;
+  const first = steps.findIndex((s) => s.kind === "ping" || s.kind === "udp" || s.kind === "tcp");
+  lab.traffic.runAll(first < 0 ? steps : steps.slice(0, first));
+}
+
+/** Opens servers on the backends of a service that the flow goes to, where there are none. */
+function serveBackends(lab: Lab, flow: Flow): void {
+  if (flow.protocol === "icmp") return;
+  const { protocol } = flow;
+  const model = lab.cluster.model;
+  const ip = formatIpv4(lab.endpoint(flow.to).ip4);
+  const { frontends, backends } = readServices(model.objects, model.pods);
+  for (const f of frontends) {
+    if (f.address !== ip || f.port !== flow.port) continue;
+    for (const b of backends.get(`${f.service.namespace}/${f.service.name}`) ?? []) {
+      const pod = model.pods.find((p) => p.ip4 === b.address);
+      if (pod === undefined || pod.hostNetwork || b.protocol.toLowerCase() !== protocol) continue;
+      const on = `pod/${pod.namespace}/${pod.name}`;
+      const sockets = lab.endpoint(on).ns!.sockets;
+      if (!(protocol === "tcp" ? sockets.tcpListen : sockets.udp).has(b.port))
+        lab.traffic.listen({ on, port: b.port, protocol });
+    }
+  }
 }
 
 function send(lab: Lab, flow: Flow, sourcePort: number, count: number): void {
