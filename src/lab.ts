@@ -13,6 +13,7 @@ import { buildCluster } from "./cluster/build.js";
 import type { ControlPlane, PlaneNode } from "./cluster/control_plane.js";
 import { Machines } from "./cluster/machines.js";
 import type { ClusterModel, DatapathName, Profile } from "./cluster/model.js";
+import type { NetDevice } from "./kernel/device.js";
 import { DROP_REASON_NAMES } from "./kernel/drop_reason.js";
 import { loadScenario, type Scenario } from "./scenario/load.js";
 import type { PingStep, TcpStep, UdpStep } from "./scenario/schema.js";
@@ -25,6 +26,7 @@ import {
   Traffic,
   type UdpResult,
 } from "./scenario/traffic.js";
+import { Capture } from "./walk/capture.js";
 import { type Walk, type WalkNames, walksOf } from "./walk/walk.js";
 
 /** What a caller may change of a scenario. */
@@ -330,6 +332,28 @@ export class Lab {
         }
       }
     }
+  }
+
+  /**
+   * Captures every frame on devices, `NODE:DEVICE` or `pod/NAME:eth0`, from now until `stop()`; `toPcapng()` gives the
+   * file. A rewind ends it. Throws USAGE for a device that does not exist.
+   */
+  capture(...names: readonly string[]): Capture {
+    const devices = new Map<NetDevice, string>();
+    for (const name of names) {
+      const at = name.lastIndexOf(":");
+      const where = name.slice(0, at);
+      const ns = where.includes("/") ? this.endpoint(where).ns : this.node(where).machine.ns;
+      const dev = ns?.devByName(name.slice(at + 1)) ?? null;
+      if (at < 1 || dev === null) {
+        throw new PodpathError(
+          "USAGE",
+          `there is no device ${name}; write it like node-1:eth0 or pod/a:eth0`,
+        );
+      }
+      devices.set(dev, name);
+    }
+    return new Capture(this.clock, devices);
   }
 
   /** Runs `action` with a walk recorder attached and gives the walks of all packets that were under way. */

@@ -2,10 +2,10 @@
 
 import { Command } from "commander";
 import { profileOf } from "../../monitor/release.js";
-import { startUpText } from "../../monitor/session.js";
+import { interruptText, startUpText } from "../../monitor/session.js";
 import type { Profile } from "../cluster/model.js";
 import { Lab, type LabSample } from "../lab.js";
-import { addMonitorFlags, type MonitorFlags, Pacer, paceOf } from "./monitor_options.js";
+import { addMonitorFlags, checkEndpoints, type MonitorFlags, Pacer, paceOf } from "./monitor_options.js";
 import { MonitorOutput } from "./monitor_output.js";
 import { addLabFlags, chooseScenario, type LabFlags } from "./scenario_arg.js";
 
@@ -29,11 +29,24 @@ export function monitorCommand(): Command {
     .action(async (scenario: string | undefined, flags: Flags) => {
       const chosen = chooseScenario(scenario, flags, flags.profile as Profile | undefined);
       // The banner comes before anything is built, as it comes before the real client has connected.
-      for (const t of startUpText(profileOf(chosen.profile))) process[t.stream].write(t.text);
+      const client = profileOf(chosen.profile);
+      const ring = { cpus: chosen.scenario.cluster.nodes[0]?.cpus ?? 1, npages: 64, pagesize: 4096 };
+      for (const t of startUpText(client, ring)) process[t.stream].write(t.text);
+      process.once("SIGINT", () => {
+        const t = interruptText(client);
+        process[t.stream].write(t.text, () => process.exit(0));
+      });
       const lab = Lab.fromScenario(chosen.scenario, chosen.options);
       const nodes = watched(flags.node, lab.scenario.monitorNodes, lab.nodeNames).map(
         (n) => lab.node(n).name,
       );
+      const known = nodes.flatMap((n) => lab.node(n).endpointIds);
+      const check = checkEndpoints(flags, new Set(known));
+      for (const message of check.messages) process.stderr.write(message);
+      if (check.noneKnown) {
+        process.exitCode = 1;
+        return;
+      }
       const output = await MonitorOutput.open({
         flags,
         profile: chosen.profile,

@@ -12,6 +12,8 @@ export interface PlaneNode {
   readonly machine: Machine;
   /** The node's perf ring; null where no BPF datapath runs. */
   readonly events: PerfEventArray | null;
+  /** Ids of the node's endpoints, the host's included; empty where there are none. */
+  readonly endpointIds: readonly number[];
   /** Name of a device by ifindex, as the monitor prints it. */
   ifname(ifindex: number): string | undefined;
 }

@@ -13,6 +13,7 @@ import type { ClusterModel, NodeModel } from "./model.js";
 
 /** A node of such a cluster. */
 export class LinuxNode implements PlaneNode {
+  readonly endpointIds: readonly number[] = [];
   /** No perf ring: there are no programs that write to it. */
   readonly events: PerfEventArray | null = null;
   /** Rules of the node's own iptables text that the kernel model does not know, by rule and line. */

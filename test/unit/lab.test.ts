@@ -4,6 +4,7 @@ import { TC_ACT_OK, TC_ACT_SHOT } from "../../src/bpf/verdict.js";
 import { ctListText } from "../../src/cluster/cilium/dump/ct_list.js";
 import type { CiliumNode } from "../../src/cluster/cilium/plane.js";
 import type { Lab } from "../../src/lab.js";
+import { readPcapng } from "../../src/net/pcapng.js";
 import { twoNodeLab } from "../support/two_nodes.js";
 
 function conntrack(lab: Lab, node = "n1"): string {
@@ -99,5 +100,32 @@ describe("Lab.attach", () => {
 
   it("refuses a device that the node does not have", () => {
     expect(() => twoNodeLab().attach("n1", "nope", "xdp", null)).toThrow("node n1 has no device nope");
+  });
+});
+
+describe("Lab.capture", () => {
+  it("keeps what the devices saw as pcapng, one interface a device", () => {
+    const lab = twoNodeLab();
+    lab.ping({ from: "pod/a", to: "pod/c" });
+    const capture = lab.capture("n1:lxc_a", "n1:eth0", "pod/c:eth0");
+    lab.ping({ from: "pod/a", to: "pod/c" });
+    capture.stop();
+    lab.ping({ from: "pod/a", to: "pod/c" });
+    const [section] = readPcapng(capture.toPcapng()).sections;
+    expect(section!.interfaces.map((i) => i.name)).toEqual(["n1:lxc_a", "n1:eth0", "pod/c:eth0"]);
+    // Host routing: the reply reaches pod a without passing lxc_a.
+    expect(section!.packets.map((p) => `${p.interfaceIndex} ttl ${p.bytes[22]}`)).toEqual([
+      "0 ttl 64",
+      "1 ttl 63",
+      "2 ttl 62",
+      "2 ttl 64",
+      "1 ttl 63",
+    ]);
+  });
+
+  it("refuses a device that does not exist", () => {
+    expect(() => twoNodeLab().capture("n1:nope")).toThrow(
+      "there is no device n1:nope; write it like node-1:eth0 or pod/a:eth0",
+    );
   });
 });

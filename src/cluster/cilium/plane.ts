@@ -92,6 +92,10 @@ export class CiliumNode implements PlaneNode {
     return this.maps.cilium_events;
   }
 
+  get endpointIds(): number[] {
+    return [this.hostEndpointId, ...this.endpoints.keys()];
+  }
+
   ifname(ifindex: number): string | undefined {
     return this.machine.ns.dev(ifindex)?.name;
   }
@@ -303,6 +307,8 @@ export class CiliumPlane implements ControlPlane {
         const onNetdev = node.datapath.loadHost(hostVars(dev));
         dev.tc_ingress = onNetdev.from_netdev;
         dev.tc_egress = onNetdev.to_netdev;
+        if (a.lbAcceleration && a.kubeProxyReplacement)
+          dev.xdp = node.datapath.loadXdp(hostVars(dev)).xdp_entry;
       }
     }
     return node;
