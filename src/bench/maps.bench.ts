@@ -105,8 +105,10 @@ function tupleCases(group: string, make: () => TupleMap, real: Record<string, Co
     };
     const keys = tuples(n, 6);
     const value = new Int32Array(14);
+    const shareId = `${group} ${n}`;
+    const ownId = `${group} ${n} own`;
     // The cases that change nothing of what the map holds share one.
-    const shared = () => hold(`${group} ${n}`, () => filled(make(), keys));
+    const shared = () => hold(shareId, () => filled(make(), keys));
     const same = keys.slice(0, 4);
     add("look-up, same key", () => {
       const m = shared();
@@ -127,7 +129,7 @@ function tupleCases(group: string, make: () => TupleMap, real: Record<string, Co
     let next = 0;
     const fresh = new Int32Array(4);
     add(group.startsWith("hash") ? "insert and delete of a new key" : "insert of a new key", () => {
-      const m = hold(`${group} ${n} own`, () => filled(make(), keys));
+      const m = hold(ownId, () => filled(make(), keys));
       for (let i = 0; i < BATCH; i++) {
         const x = next++ | 0;
         fresh[0] = Math.imul(x, 0x9e3779b1);
@@ -144,6 +146,7 @@ function tupleCases(group: string, make: () => TupleMap, real: Record<string, Co
 function ipcacheCases(): BenchCase[] {
   const real: Costs = [99, 479, 1024];
   return FILLS.map((n, f) => {
+    const id = `ipcache ${n}`;
     const keys = tuples(n, 0);
     const key = new IpcacheKey();
     const make = () => {
@@ -161,7 +164,7 @@ function ipcacheCases(): BenchCase[] {
       batch: BATCH,
       unit: "op",
       realNs: real[f],
-      run: () => look(hold(`ipcache ${n}`, make)),
+      run: () => look(hold(id, make)),
     };
   });
 }
@@ -174,6 +177,7 @@ function policyKey(key: PolicyKey, i: number): PolicyKey {
 function policyCases(): BenchCase[] {
   const real: Record<number, number> = { 10000: 85 };
   return [10, 100, 1000, 10_000].map((n) => {
+    const id = `policy ${n}`;
     const key = new PolicyKey();
     const make = () => {
       const map = new LpmTrie(POLICY_SPEC);
@@ -196,7 +200,7 @@ function policyCases(): BenchCase[] {
       batch: BATCH,
       unit: "op",
       ...(real[n] === undefined ? {} : { realNs: real[n] }),
-      run: () => look(hold(`policy ${n}`, make)),
+      run: () => look(hold(id, make)),
     };
   });
 }
