@@ -279,6 +279,10 @@ function explainLoss(lab: Lab, flow: Flow, w: Walk): Answer {
   if (own !== undefined) return own;
   const drop = w.drop;
   if (drop === undefined) return lostOnWire(lab, w);
+  if (drop.detail === "NOT_SPECIFIED") {
+    const wire = lostOnWire(lab, w);
+    if (wire.kind === "protocol-filtered") return wire;
+  }
   if (drop.record.b === 1 || w.steps.some((s) => s.kind === Step.DROP && s.record.b === 1))
     return programDrop(lab, w);
   switch (drop.detail) {

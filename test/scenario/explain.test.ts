@@ -1,0 +1,198 @@
+// podpath explain: the deciding rule, the failed condition and the smallest change, for each kind of miss.
+import { describe, expect, it } from "vitest";
+import { Lab, type LabOptions } from "../../src/lab.js";
+import { type Explanation, explainFlow } from "../../src/walk/explain.js";
+import { parseFlow, prepare } from "../../src/walk/flow.js";
+import { twoNodeLab, twoNodes } from "../support/two_nodes.js";
+
+const POLICY = `---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: c-in}
+spec:
+  podSelector: {matchLabels: {app: c}}
+  policyTypes: [Ingress]
+  ingress:
+    - from: [{podSelector: {matchLabels: {app: b}}}]
+      ports: [{port: 8080, protocol: TCP}]
+`;
+
+const DENY = `---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: no-a}
+spec:
+  endpointSelector: {matchLabels: {app: c}}
+  ingressDeny:
+    - fromEndpoints: [{matchLabels: {app: a}}]
+`;
+
+const SERVICE = `---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {clusterIP: 10.96.0.10, selector: {app: d}, ports: [{port: 80, targetPort: 8080}]}
+`;
+
+const explain = (lab: Lab, flow: string): Explanation => {
+  prepare(lab);
+  return explainFlow(lab, parseFlow(flow));
+};
+
+const exec = (...commands: readonly string[]): string => `---
+apiVersion: podpath.dev/v1
+kind: Traffic
+spec:
+  steps:
+${commands.map((c) => `    - exec: {on: node/n1, command: ${JSON.stringify(c)}}\n`).join("")}`;
+
+/** The line of a YAML text that holds a piece of it. */
+function lineOf(text: string, piece: string): number {
+  return text.split("\n").findIndex((l) => l.includes(piece)) + 1;
+}
+
+describe("explain, policy", () => {
+  it("names the rule that nearly matched with its line, the label that lacks, and the peer to add", () => {
+    const e = explain(twoNodeLab({}, POLICY), "pod/a -> pod/c:8080/tcp");
+    expect([e.kind, e.packet, e.where]).toEqual(["policy-implicit-deny", "request", "n2 eth0"]);
+    expect(e.candidates.map((c) => ({ ...c, position: c.position?.line }))).toEqual([
+      {
+        what: "NetworkPolicy default/c-in ingress rule 1",
+        position: lineOf(twoNodes(POLICY), "podSelector: {matchLabels: {app: b}}"),
+        failed: ["spec.ingress[0].from[0]: the other end lacks k8s:app=b"],
+        change:
+          'add to NetworkPolicy c-in at spec.ingress[0].from: {"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"default"}},"podSelector":{"matchLabels":{"app":"a"}}}',
+      },
+    ]);
+    expect(e.change).toBe(e.candidates[0]!.change);
+  });
+
+  it("says of a delivered flow which rule let it in, and where that stands", () => {
+    const e = explain(twoNodeLab({}, POLICY), "pod/b -> pod/c:8080/tcp");
+    expect(e.kind).toBe("delivered");
+    const rule = e.decisions.find((d) => d.what.includes("c-in"));
+    expect([rule?.what, rule?.position?.line]).toEqual([
+      "policy of pod/default/c, ingress: allow by NetworkPolicy default/c-in ingress rule 1",
+      lineOf(twoNodes(POLICY), "podSelector: {matchLabels: {app: b}}"),
+    ]);
+  });
+
+  it("tells a deny rule from an implicit deny", () => {
+    const e = explain(twoNodeLab({}, DENY), "pod/a -> pod/c");
+    expect([e.kind, e.verdict]).toEqual([
+      "policy-deny",
+      "policy of pod/default/c, ingress: denied by CiliumNetworkPolicy default/no-a ingress rule 1 (deny)",
+    ]);
+  });
+});
+
+describe("explain, services and routes", () => {
+  it("lists each pod that a service without backends does not select, and the label that it lacks", () => {
+    const e = explain(twoNodeLab({}, SERVICE), "pod/a -> service/web:80");
+    expect([e.kind, e.packet]).toEqual(["no-backend", "none"]);
+    expect(e.candidates.map((c) => [c.what, c.failed, c.change])).toEqual(
+      ["a", "b", "c"].map((p) => [`Pod default/${p}`, [`label app=d (it has app=${p})`], "give it app: d"]),
+    );
+  });
+
+  it("says which route to the other node's pods is missing", () => {
+    const e = explain(
+      twoNodeLab({}, "", { "routing-mode": "native", "auto-direct-node-routes": "false" }),
+      "pod/a -> pod/c",
+    );
+    expect([e.kind, e.verdict, e.change]).toEqual([
+      "no-route",
+      "gateway-lan has no route to 10.0.1.21",
+      'auto-direct-node-routes: "true" in cilium-config, or on n1: ip route add 10.0.1.0/24 via 192.168.0.12',
+    ]);
+  });
+
+  it("says whom the node asked for in vain", () => {
+    const e = explain(twoNodeLab({ datapath: "cilium-legacy" }), "pod/a -> 192.168.0.77");
+    expect([e.kind, e.verdict]).toEqual([
+      "no-neighbour",
+      "n1 asked for the MAC of 192.168.0.77 on eth0 three times, and nobody answered",
+    ]);
+    expect(e.candidates[0]!.failed).toEqual(["nobody in the lab has the address 192.168.0.77"]);
+  });
+
+  it("shows the filter rule that dropped the packet and what would take it away", () => {
+    const e = explain(
+      twoNodeLab({ datapath: "cilium-legacy" }, exec("iptables -I FORWARD 1 -d 10.0.1.21 -p udp -j DROP")),
+      "pod/a -> pod/c:53/udp",
+    );
+    expect([e.kind, e.verdict, e.change]).toEqual([
+      "netfilter",
+      "netfilter on n1, hook FORWARD: filter: -A FORWARD -d 10.0.1.21/32 -p udp -j DROP dropped it",
+      "iptables -t filter -D FORWARD -d 10.0.1.21/32 -p udp -j DROP, or accept the flow in a rule before it",
+    ]);
+  });
+});
+
+describe("explain, host routing", () => {
+  it.each([
+    [{ datapath: "cilium-legacy" }, "enable-host-legacy-routing is true"],
+    [
+      { options: { "kube-proxy-replacement": "false" } },
+      "kube-proxy-replacement is off, and BPF host routing needs it",
+    ],
+    [
+      { options: { "enable-bpf-masquerade": "false" } },
+      "masquerading is done by iptables (enable-bpf-masquerade is off), and BPF host routing needs BPF masquerading",
+    ],
+  ] as readonly [LabOptions, string][])(
+    "is Legacy for the reason that the agent has (%#)",
+    (options, reason) => {
+      const e = explain(twoNodeLab(options), "pod/a -> pod/b");
+      expect(e.hostRouting).toEqual({ mode: "legacy", reason });
+    },
+  );
+});
+
+describe("explain, IPIP as the seeds' troubleshooting cases have it", () => {
+  it("case 1: the gateway of the route is the node's own tunnel address", () => {
+    const lab = twoNodeLab({ datapath: "calico-ipip" });
+    const own = lab.node("n1").machine.ns.devByName("tunl0")!.addrs[0]!.local;
+    const address = [0, 8, 16, 24].map((s) => (own >>> s) & 255).join(".");
+    lab.traffic.runAll([
+      {
+        kind: "exec",
+        spec: { on: "node/n1", command: `ip route replace 10.0.1.0/26 via ${address} dev tunl0` },
+      },
+    ]);
+    const e = explain(lab, "pod/a -> pod/c");
+    expect([e.kind, e.change]).toEqual([
+      "wrong-gateway",
+      "on n1: ip route replace 10.0.1.0/26 via 192.168.0.12 dev tunl0 onlink",
+    ]);
+  });
+
+  it("case 2: the outer packet leaves from a network card that the peer does not know", () => {
+    const yaml = twoNodes(exec("ip route del 192.168.0.0/24 dev eth0")).replace(
+      "addresses: [192.168.0.11/24]}]",
+      'addresses: [192.168.0.11/24]}, {name: eth1, mac: "02:00:00:00:01:11", addresses: [192.168.0.111/24]}]',
+    );
+    const e = explain(Lab.fromYaml(yaml, "two-nics.yaml", { datapath: "calico-ipip" }), "pod/a -> pod/c");
+    expect([e.kind, e.where.split(" ")[0]]).toEqual(["tunnel-source", "n2"]);
+    expect(e.verdict).toBe(
+      "n2 does not recognise the tunnel's source: the outer packet (protocol 4) comes from 192.168.0.111 (n1), and " +
+        'filter: -A cali-INPUT -p ipencap -m comment --comment "Drop IPIP packets from non-Calico hosts" -j DROP ' +
+        "drops protocol 4 from hosts that are not known",
+    );
+    expect(e.change).toBe(
+      "let n1 send from 192.168.0.11, which is known: the route to 192.168.0.12 on n1 must leave by the device that has 192.168.0.11",
+    );
+  });
+
+  it("cloud firewall: the network between the nodes drops protocol 4", () => {
+    const yaml = twoNodes().replace(
+      "spec: {cidr: 192.168.0.0/24, gateway: 192.168.0.1}",
+      "spec: {cidr: 192.168.0.0/24, gateway: 192.168.0.1, dropProtocols: [4]}",
+    );
+    const e = explain(Lab.fromYaml(yaml, "firewall.yaml", { datapath: "calico-ipip" }), "pod/a -> pod/c");
+    expect([e.kind, e.change]).toEqual([
+      "protocol-filtered",
+      "allow IPIP (protocol 4) between the nodes in the firewall of network lan",
+    ]);
+  });
+});
