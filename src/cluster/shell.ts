@@ -6,13 +6,13 @@ import { BridgeDevice } from "../kernel/bridge.js";
 import { DummyDevice } from "../kernel/dummy.js";
 import { type CommandResult, ip_command } from "../kernel/iproute.js";
 import { ipvsadm } from "../kernel/ipvs/ipvsadm.js";
+import { arp_n, brctl_show, ethtool_S, ifconfig, route_n } from "../kernel/net_tools.js";
 import { iptables, iptablesRestore, iptablesSave } from "../kernel/netfilter/iptables.js";
 import { conntrackList } from "../kernel/netfilter/nf_conntrack_text.js";
 import { nfSysctlSet } from "../kernel/netfilter/sysctl.js";
 import { type TableName, xtNet } from "../kernel/netfilter/xtables.js";
 import type { Netns } from "../kernel/netns.js";
 import { link_del, link_down, sysctl_set } from "../kernel/rtnetlink.js";
-import { arp_n, brctl_show, ethtool_S, ifconfig, ip_show, route_n } from "../kernel/show.js";
 import { VethDevice } from "../kernel/veth.js";
 import type { Machine, Machines } from "./machines.js";
 
@@ -128,7 +128,7 @@ function ip(machines: Machines, machine: Machine, ns: Netns, args: readonly stri
       if (r !== null) return r;
     }
   }
-  return ip_show(ns, args) ?? ip_command(ns, args);
+  return ip_command(ns, args);
 }
 
 function ipNetns(machines: Machines, machine: Machine, ns: Netns, args: readonly string[]): CommandResult {

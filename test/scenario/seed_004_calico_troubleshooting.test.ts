@@ -192,7 +192,7 @@ describe("seed 004: the veth and bridge exercise", () => {
         .split("\n")[2]!
         .replace(/^\d+: /, ""),
     ).toMatch(
-      /^veth1@if\d+: <BROADCAST,MULTICAST> mtu 1500 qdisc noqueue state DOWN mode DEFAULT group default qlen 1000$/,
+      /^veth1@if\d+: <BROADCAST,MULTICAST> mtu 1500 qdisc noop state DOWN mode DEFAULT group default qlen 1000$/,
     );
     sh("ip netns exec ren ip addr add 172.19.0.100/24 dev veth1");
     sh("ip netns exec ren ip link set dev veth1 up");

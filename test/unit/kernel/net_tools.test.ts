@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { runLab } from "../../../src/conformance/kernel.js";
-import type { CommandResult } from "../../../src/kernel/iproute.js";
+import { type CommandResult, ip_command } from "../../../src/kernel/iproute.js";
+import { arp_n, ethtool_S, ifconfig, route_n } from "../../../src/kernel/net_tools.js";
 import type { Netns } from "../../../src/kernel/netns.js";
-import { arp_n, ethtool_S, ifconfig, ip_show, route_n } from "../../../src/kernel/show.js";
 
 const VECTORS = new URL("../../../../shared/vectors/kernel/", import.meta.url).pathname;
 
@@ -19,8 +19,8 @@ function print(ns: Netns, command: string): CommandResult | null {
   const argv = command.split(" ");
   switch (argv[0]) {
     case "ip":
-      // Details of a driver (-d) beyond the tunnel's own line are not modelled.
-      return argv[1] === "-d" && argv[2] !== "tunnel" ? null : ip_show(ns, argv.slice(1));
+      // Details of a driver (-d) beyond the tunnel's own line are the kernel's, not the tools'.
+      return argv[1] === "-d" && argv[2] !== "tunnel" ? null : ip_command(ns, argv.slice(1));
     case "route":
       return { rc: 0, out: route_n(ns) };
     case "arp":
