@@ -135,7 +135,7 @@ export class PlainHelpers implements Helpers {
     return 0;
   }
   skb_adjust_room(skb: Skb, delta: number, mode: number, _flags: number): number {
-    const keep = mode === 1 ? 14 : 34;
+    const keep = mode === 1 ? 14 : skb.protocol === 0x86dd ? 54 : 34;
     if (delta <= 0 || !skb.push(delta)) return -22;
     skb.bytes.copyWithin(skb.data, skb.data + delta, skb.data + delta + keep);
     skb.bytes.fill(0, skb.data + keep, skb.data + keep + delta);
