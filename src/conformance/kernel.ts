@@ -54,7 +54,8 @@ export interface StepPace {
   readonly tsoSegs?: number;
 }
 
-const COUNTERS_LATER_MS = 1000;
+/** What reading the state of a namespace is taken to last. */
+const STATE_MS = 300;
 
 /** What a step that only read texts is taken to have lasted. */
 const TOOLS_MS = 500;
@@ -85,8 +86,8 @@ export function runLab(topo: LabTopology, paces: readonly StepPace[] = []): LabR
   });
   traffic.sleep((topo.linger ?? 0.15) * 1000);
   const frames = new Map([...taps].map(([f, t]) => [f, [...t.frames]]));
-  // The counters are read about a second after the captures end: what was under way still counts.
-  traffic.sleep(COUNTERS_LATER_MS);
+  // The counters are read when the state of every namespace was: what was under way still counts.
+  traffic.sleep(built.ns.size * STATE_MS);
   return { built, kernel, frames, results };
 }
 

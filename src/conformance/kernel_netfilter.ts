@@ -377,7 +377,7 @@ export function checkNetfilter(
     if (c.conntrack !== undefined) {
       const ct = ns.nf?.ct ?? null;
       const strip = (l: string): string =>
-        l.replace(/^(ipv4 +2 \w+ +\d+) \d+ /, "$1 # ").replace(/ use=\d+$/, "");
+        maskTunnelPort(l.replace(/^(ipv4 +2 \w+ +\d+) \d+ /, "$1 # ").replace(/ use=\d+$/, ""));
       const got = ct === null ? [] : [...ct.entries()].map((x) => procNfConntrackLine(ct, x));
       const same = (l: string): string => l;
       const [wantMask, gotMask] = masks.get(node) ?? [same, same];

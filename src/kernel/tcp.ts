@@ -178,6 +178,8 @@ export class TcpSock extends Sock {
   readonly #backlog: TcpSegment[] = [];
   #mtuDeferred = 0;
   #confirm = false;
+  /** sk_txhash: random, never 0. */
+  readonly #txhash: number;
   #orphan = false;
   /** The walk id that the next packets carry; 0 = each its own. */
   walkId = 0;
@@ -193,6 +195,7 @@ export class TcpSock extends Sock {
     super(ns);
     this.synRetries = ns.sysctl.tcp_syn_retries;
     this.#rcvbuf = ns.sysctl.tcp_rmem_default;
+    this.#txhash = ns.kernel.prng.nextInt32() | 1;
   }
 
   // ---- calls of the application ----
@@ -741,6 +744,8 @@ export class TcpSock extends Sock {
       this.ipId = (id + (gsoSize > 0 ? Math.ceil(len / gsoSize) : 1)) & 0xffff;
     }
     skb.gsoSize = gsoSize;
+    // skb_set_hash_from_sk: tunnels on this machine take their source port from it.
+    skb.hash = this.#txhash;
     ip_build_header(skb, n, this.tos, id, df, ttl, 6, this.saddr, this.daddr);
     v.setUint16(
       h + 16,

@@ -109,6 +109,15 @@ export function randomLab(r: Prng, name: string, rules = false): LabTopology {
     if (chance(20)) node.sysctl["net/ipv4/conf/all/rp_filter"] = 1 + r.below(2);
     if (chance(15)) node.sysctl["net/ipv4/ip_default_ttl"] = 32 + r.below(100);
     if (chance(15)) node.sysctl["net/ipv4/conf/all/send_redirects"] = 0;
+    // Pods of a node behind a bridge of their own (docker, flannel), instead of a routed veth each.
+    const bridged = chance(25);
+    if (bridged) {
+      links.push({ kind: "bridge", ns: n, name: "cni0", mac: nextMac(), mtu: podMtu });
+      // br_netfilter is not modelled.
+      node.sysctl["net/bridge/bridge-nf-call-iptables"] = 0;
+      node.addresses.push({ dev: "cni0", addr: `10.${i + 1}.0.1/24` });
+      node.routes = node.routes.filter((x) => x.dst !== `10.${i + 1}.0.0/24`);
+    }
     const count = 1 + r.below(2);
     for (let p = 0; p < count; p++) {
       const pod = `p${i + 1}${p + 1}`;
@@ -118,6 +127,24 @@ export function randomLab(r: Prng, name: string, rules = false): LabTopology {
       const podMac = nextMac();
       if (pods.some((x) => x.ip === ip)) continue;
       pods.push({ ns: pod, ip, node: i, mac: podMac });
+      if (bridged) {
+        links.push({
+          kind: "veth",
+          ends: [
+            { ns: n, name: dev, mac: nextMac(), mtu: podMtu, master: "cni0" },
+            { ns: pod, name: "eth0", mac: podMac, mtu: podMtu },
+          ],
+        });
+        netns[pod] = {
+          role: "pod",
+          sysctl: {},
+          addresses: [{ dev: "eth0", addr: `${ip}/24` }],
+          routes: [{ dst: "default", via: `10.${i + 1}.0.1`, dev: "eth0" }],
+          neigh: [],
+          node: n,
+        };
+        continue;
+      }
       links.push({
         kind: "veth",
         ends: [
@@ -302,7 +329,7 @@ export function randomLab(r: Prng, name: string, rules = false): LabTopology {
             ...(chance(15) ? { frag: r.below(100) } : {}),
             ...(chance(15)
               ? {
-                  ip_options_hex: pick(["07070400000000" + "00", "4408050000000000", "94040000", "01010101"]),
+                  ip_options_hex: pick(["07070400000000" + "00", "94040000", "01010101"]),
                 }
               : {}),
             l4: pick([
