@@ -12,6 +12,7 @@ export type PodpathErrorCode =
   | "RULES_INVALID"
   | "RECORDING_INVALID"
   | "VECTOR_INVALID"
+  | "CHECK_FAILED"
   | "USAGE"
   | "IO"
   | "UNSUPPORTED";
