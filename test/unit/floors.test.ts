@@ -33,6 +33,8 @@ const FLOORS: readonly (readonly [place: string, floor: number])[] = [
 const SAME_FLOOR: readonly (readonly [from: string, to: string])[] = [
   ["src/lab.ts", "src/scenario"],
   ["src/lab.ts", "src/walk"],
+  // Comparisons and explanations build labs of their own; the lab itself uses only walks, checks and captures.
+  ["src/walk", "src/lab.ts"],
   ["src/cli", "src/server"],
 ];
 
@@ -108,7 +110,7 @@ function verdict(i: Import): string | undefined {
 
 /** Sources of chance and of the outside world that code on the lower floors must be given instead. */
 const OUTSIDE =
-  /(?<![.\w])(?:Date\.now|new Date\(|Math\.random|process\.|performance\.|(?:setTimeout|setInterval|setImmediate|require|fetch)\((?!\w+\s*:)|localStorage)/g;
+  /(?<![.\w])(?:Date\.now|new Date\(\s*\)|Math\.random|process\.|performance\.|(?:setTimeout|setInterval|setImmediate|require|fetch)\((?!\w+\s*:)|localStorage)/g;
 
 function outsideOf(file: string, text: string): string[] {
   const src = code(text, false);
