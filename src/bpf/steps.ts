@@ -45,7 +45,7 @@ export const enum Step {
   NF_CHAIN = 15,
   /** A rule matched. ref: rule. a: verdict or 0 when evaluation goes on. */
   NF_RULE = 16,
-  /** nf_conntrack. ref: entry. a: ctinfo. */
+  /** nf_conntrack. ref: entry. a: ctinfo, b: 1 = made for this packet. */
   NF_CT = 17,
   /** nf_nat changed the packet. ref: entry. a: 0 source, 1 destination. */
   NF_NAT = 18,

@@ -3,6 +3,7 @@
 
 import { AF_INET } from "../bpf/helpers.js";
 import type { Skb } from "../bpf/skb.js";
+import { Step } from "../bpf/steps.js";
 import { type NetDevice, TX_DROPPED } from "./device.js";
 import * as R from "./drop_reason.js";
 import { ETH_P_IP } from "./eth.js";
@@ -47,6 +48,7 @@ export function bpf_out_neigh(skb: Skb, ns: Netns, dev: NetDevice, ri: RedirectI
       kfree_skb_reason(ns, skb, R.NOT_SPECIFIED);
       return;
     }
+    if (ns.recorder !== null) ns.recorder.step(Step.FIB, skb, rt, 0, 1, 0);
     skb.dst = rt;
     nh = rt.rt_gw !== 0 ? rt.rt_gw : f.daddr;
   }

@@ -81,8 +81,6 @@ export const COUNT_LABELS: Readonly<Record<CountName, string>> = {
   fragmentations: "fragmentations",
 };
 
-const CT_NEW = 2;
-
 /** All counts at zero. */
 export function zeroCounts(): WalkCounts {
   return Object.fromEntries(Object.keys(COUNT_LABELS).map((k) => [k, 0])) as unknown as WalkCounts;
@@ -108,7 +106,7 @@ export function countWalk(walk: Walk, where?: string): WalkCounts {
         break;
       case Step.NF_CT:
         c.netfilterConntrack++;
-        if (r.a === CT_NEW) c.netfilterConntrackNew++;
+        if (r.b === 1) c.netfilterConntrackNew++;
         break;
       case Step.NF_NAT:
         c.netfilterNat++;

@@ -775,7 +775,7 @@ class ConntrackIn extends NfHook {
     }
     const v = this.ct.conntrack_in(skb, hook);
     const rec = this.ct.ns.recorder;
-    if (rec !== null) rec.step(Step.NF_CT, skb, skb.nfct, skb.nfctinfo, 0, 0);
+    if (rec !== null) rec.step(Step.NF_CT, skb, skb.nfct, skb.nfctinfo, isUnconfirmed(skb) ? 1 : 0, 0);
     return v;
   }
 }
@@ -811,4 +811,9 @@ export function conntrackEnable(
   nf.register(new ConntrackConfirm(NF_INET_LOCAL_IN, ct));
   nf.register(new ConntrackConfirm(NF_INET_POST_ROUTING, ct));
   return ct;
+}
+
+/** The packet's entry was made for it and is not in the table yet. */
+function isUnconfirmed(skb: Skb): boolean {
+  return skb.nfct !== null && ((skb.nfct as NfConn).status & IPS_CONFIRMED) === 0;
 }
