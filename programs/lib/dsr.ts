@@ -8,7 +8,6 @@
 //   DSR_ENCAP_IPIP    the packet untouched inside IPIP to the backend
 //
 // Of a TCP connection only the SYN carries it; the backend's node remembers it in a conntrack entry (dsr_internal).
-// Differs from Cilium: DSR in XDP writes options and IPIP headers but no Geneve headers (DROP_NO_TUNNEL_ENDPOINT there).
 
 import type { BpfMap } from "../../maps/bpf_map.js";
 import { CT_FLAGS_W, CtTuple4, CtTuple6 } from "../../maps/ct.js";
@@ -23,6 +22,7 @@ import { NONE } from "../../maps/spec.js";
 import { BPF_F_TUNINFO_IPV6, BPF_F_ZERO_CSUM_TX } from "../../src/bpf/helpers.js";
 import { TunnelKey } from "../../src/bpf/skb.js";
 import { Step } from "../../src/bpf/steps.js";
+import { hash_from_tuple_v4, hash_from_tuple_v6 } from "../../src/net/jhash.js";
 import { bswap16, bswap32 } from "../../src/net/view.js";
 import { DSR_ENCAP_GENEVE, DSR_ENCAP_IPIP, DSR_ENCAP_NONE } from "../config.js";
 import {
@@ -101,10 +101,11 @@ import {
 } from "./ctx.js";
 import { send_drop_notify_error, send_drop_notify_error_ext } from "./drop.js";
 import { __encap_with_nodeid_opt4, __encap_with_nodeid4, NOT_VTEP_DST } from "./encap.js";
+import { encap_and_redirect_xdp } from "./encap_xdp.js";
 import { lookup_ip4_remote_endpoint, lookup_ip6_remote_endpoint } from "./eps.js";
 import { eth_store_daddr, eth_store_saddr } from "./eth.js";
 import { fib_do_redirect, fib_lookup_v6, fib_ok, fib_params, fib_redirect_v4 } from "./fib.js";
-import { ipv4_hdrlen } from "./ipv4.js";
+import { ipv4_dec_ttl, ipv4_hdrlen } from "./ipv4.js";
 import { ipv6_hdrlen_with_fraginfo, ipv6_load_addr, ipv6_store_addr } from "./ipv6.js";
 import { update_metrics } from "./metrics.js";
 import { snat_v4_create_dsr, snat_v6_create_dsr } from "./nat.js";
@@ -276,7 +277,6 @@ function encap_geneve_dsr_opt4(ctx: Ctx, ip4: number, svc_addr: number, svc_port
   const map = ctx.maps.cilium_ipcache_v2;
   if (info === NONE || (ipcacheFlags(map, info) & IPCACHE_F_HAS_TUNNEL_EP) === 0)
     return DROP_NO_TUNNEL_ENDPOINT;
-  if (ctx.obj.kind === IS_BPF_XDP) return DROP_NO_TUNNEL_ENDPOINT;
   const nothing = tells_nothing(ctx, load_u8(ctx, ip4 + 9), ip4 + ipv4_hdrlen(ctx, ip4));
   if (nothing < 0) return nothing;
   // IPv4, UDP, Geneve and inner Ethernet headers.
@@ -294,15 +294,61 @@ function encap_geneve_dsr_opt4(ctx: Ctx, ip4: number, svc_addr: number, svc_port
     ohead = encap_len;
     return DROP_FRAG_NEEDED;
   }
-  return encap_dsr(ctx, info, ctx.def.WORLD_IPV4_ID, opt_len, ETH_P_IP);
+  return encap_dsr(ctx, info, flow_hash4(ctx, ip4), ctx.def.WORLD_IPV4_ID, opt_len, ETH_P_IP);
+}
+
+// Hash of the flow for the outer source port in XDP. (The ports are there: the packet has been through DNAT.)
+function flow_hash4(ctx: Ctx, ip4: number): number {
+  if (ctx.obj.kind !== IS_BPF_XDP) return 0;
+  const l4 = ip4 + ipv4_hdrlen(ctx, ip4);
+  return hash_from_tuple_v4(
+    load_be32(ctx, ip4 + 12),
+    load_be16(ctx, l4),
+    load_be16(ctx, l4 + 2),
+    load_u8(ctx, ip4 + 9),
+    ctx.def.HASH_INIT4_SEED,
+  );
+}
+
+function flow_hash6(ctx: Ctx, ip6: number, l4: number): number {
+  if (ctx.obj.kind !== IS_BPF_XDP) return 0;
+  const s = inner_saddr;
+  ipv6_load_addr(ctx, ip6 + 8, s, 0);
+  const sport = load_be16(ctx, l4);
+  const dport = load_be16(ctx, l4 + 2);
+  return hash_from_tuple_v6(s[0], s[1], s[2], s[3], sport, dport, ctx.nexthdr, ctx.def.HASH_INIT6_SEED);
 }
 
 // nodeport_add_tunnel_encap_opt(), or without option nodeport_add_tunnel_encap(): the kernel chooses the outer source.
-function encap_dsr(ctx: Ctx, info: number, src_sec_identity: number, opt_len: number, proto: number): number {
+function encap_dsr(
+  ctx: Ctx,
+  info: number,
+  hash: number,
+  src_sec_identity: number,
+  opt_len: number,
+  proto: number,
+): number {
   const map = ctx.maps.cilium_ipcache_v2;
   const endpoint = ipcacheTunnelEndpoint4(map, info);
   const dst = ipcacheSecIdentity(map, info);
   const monitor = ctx.config.trace_payload_len;
+  if (ctx.obj.kind === IS_BPF_XDP) {
+    const verdict = encap_and_redirect_xdp(
+      ctx,
+      hash,
+      endpoint,
+      src_sec_identity,
+      dst,
+      gopt,
+      opt_len,
+      CT_NEW,
+      monitor,
+      proto,
+    );
+    // fib_redirect_v4() counts this hop in the header that it finds, which by now is the outer one.
+    if (verdict === CTX_ACT_REDIRECT && proto === ETH_P_IP) ipv4_dec_ttl(ctx, ETH_HLEN);
+    return verdict;
+  }
   const ret =
     opt_len > 0
       ? __encap_with_nodeid_opt4(
@@ -585,7 +631,6 @@ function encap_geneve_dsr_opt6(ctx: Ctx, ip6: number, svc_addr: Int32Array, svc_
   const map = ctx.maps.cilium_ipcache_v2;
   if (info === NONE || (ipcacheFlags(map, info) & IPCACHE_F_HAS_TUNNEL_EP) === 0)
     return DROP_NO_TUNNEL_ENDPOINT;
-  if (ctx.obj.kind === IS_BPF_XDP) return DROP_NO_TUNNEL_ENDPOINT;
   const hdrlen = ipv6_hdrlen_with_fraginfo(ctx, ip6);
   if (hdrlen < 0) return hdrlen;
   const nothing = tells_nothing(ctx, ctx.nexthdr, ip6 + hdrlen);
@@ -604,7 +649,7 @@ function encap_geneve_dsr_opt6(ctx: Ctx, ip6: number, svc_addr: Int32Array, svc_
     ohead = encap_len;
     return DROP_FRAG_NEEDED;
   }
-  return encap_dsr(ctx, info, ctx.def.WORLD_IPV6_ID, opt_len, ETH_P_IPV6);
+  return encap_dsr(ctx, info, flow_hash6(ctx, ip6, ip6 + hdrlen), ctx.def.WORLD_IPV6_ID, opt_len, ETH_P_IPV6);
 }
 
 /** dsr_reply_icmp6(): Packet Too Big with the first 64 bytes behind the header. */

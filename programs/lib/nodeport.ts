@@ -11,8 +11,7 @@
 //   tail_nodeport_rev_dnat_ipv4          reply of a local backend (tail call of bpf_lxc)
 //   tail_no_service_ipv4                 ICMP error for a service without backend
 //
-// Differs from Cilium: no NAT46x64 and no inter-cluster SNAT; XDP adds no VXLAN and Geneve headers
-// (DROP_NO_TUNNEL_ENDPOINT there).
+// Differs from Cilium: no NAT46x64 and no inter-cluster SNAT.
 
 import type { BpfMap } from "../../maps/bpf_map.js";
 import {
@@ -48,6 +47,7 @@ import {
 import { nat4ToAddr, nat4ToPort, nat6ToAddrWord, nat6ToPort } from "../../maps/nat.js";
 import { BPF_ANY, NONE } from "../../maps/spec.js";
 import { Step } from "../../src/bpf/steps.js";
+import { hash_from_tuple_v4, hash_from_tuple_v6 } from "../../src/net/jhash.js";
 import { bswap16 } from "../../src/net/view.js";
 import { DSR_ENCAP_GENEVE, DSR_ENCAP_IPIP, DSR_ENCAP_NONE } from "../config.js";
 import {
@@ -90,7 +90,6 @@ import {
   DROP_NAT_NO_MAPPING,
   DROP_NO_FIB,
   DROP_NO_SERVICE,
-  DROP_NO_TUNNEL_ENDPOINT,
   DROP_NOT_IN_SRC_RANGE,
   DROP_RATE_LIMITED,
   DROP_UNKNOWN_CT,
@@ -158,6 +157,7 @@ import {
   egress_gw_reply_needs_redirect_hook_v6,
 } from "./egress_gateway.js";
 import { __encap_with_nodeid4, NOT_VTEP_DST } from "./encap.js";
+import { encap_and_redirect_xdp } from "./encap_xdp.js";
 import {
   lookup_ip4_endpoint,
   lookup_ip4_remote_endpoint,
@@ -293,9 +293,13 @@ export function has_tunnel(ctx: Ctx, info: number): boolean {
   return (flags & (IPCACHE_F_HAS_TUNNEL_EP | IPCACHE_F_SKIP_TUNNEL)) === IPCACHE_F_HAS_TUNNEL_EP;
 }
 
-// nodeport_add_tunnel_encap() and the redirect that follows it. The kernel chooses the outer source address.
+const no_opt = new Uint8Array(0);
+
+// nodeport_add_tunnel_encap() and the redirect that follows it. In tc the kernel chooses the outer source address and
+// port; `hash`, of the inner flow, is for XDP.
 function encap_and_redirect(
   ctx: Ctx,
+  hash: number,
   endpoint: number,
   src_sec_identity: number,
   dst_sec_identity: number,
@@ -303,7 +307,20 @@ function encap_and_redirect(
   monitor: number,
   proto: number,
 ): number {
-  if (ctx.obj.kind === IS_BPF_XDP) return DROP_NO_TUNNEL_ENDPOINT;
+  if (ctx.obj.kind === IS_BPF_XDP) {
+    return encap_and_redirect_xdp(
+      ctx,
+      hash,
+      endpoint,
+      src_sec_identity,
+      dst_sec_identity,
+      no_opt,
+      0,
+      reason,
+      monitor,
+      proto,
+    );
+  }
   const ret = __encap_with_nodeid4(
     ctx,
     0,
@@ -316,6 +333,15 @@ function encap_and_redirect(
     proto,
   );
   return ret === CTX_ACT_REDIRECT ? ctx_redirect(ctx, ctx.def.ENCAP_IFINDEX, 0) : ret;
+}
+
+function tuple_hash4(ctx: Ctx, t: CtTuple4): number {
+  return hash_from_tuple_v4(t.saddr, t.sport, t.dport, t.nexthdr, ctx.def.HASH_INIT4_SEED);
+}
+
+function tuple_hash6(ctx: Ctx, t: CtTuple6): number {
+  const w = t.words;
+  return hash_from_tuple_v6(w[4], w[5], w[6], w[7], t.sport, t.dport, t.nexthdr, ctx.def.HASH_INIT6_SEED);
 }
 
 // fib_redirect() with the result of a look-up.
@@ -595,6 +621,7 @@ function nat_egress_ipv4(ctx: Ctx): number {
   if (endpoint !== 0) {
     return encap_and_redirect(
       ctx,
+      tuple_hash4(ctx, tuple),
       endpoint,
       src_sec_identity,
       dst_sec_identity,
@@ -728,6 +755,7 @@ function nodeport_rev_dnat_ipv4(ctx: Ctx, trace: TraceCtx): number {
   if (endpoint !== 0) {
     return encap_and_redirect(
       ctx,
+      tuple_hash4(ctx, tuple),
       endpoint,
       src_sec_identity,
       dst_sec_identity,
@@ -1028,6 +1056,7 @@ function nat_egress_ipv6(ctx: Ctx): number {
   if (endpoint !== 0) {
     return encap_and_redirect(
       ctx,
+      tuple_hash6(ctx, tuple),
       endpoint,
       def.WORLD_IPV6_ID,
       dst_sec_identity,
@@ -1171,6 +1200,7 @@ function nodeport_rev_dnat_ipv6(ctx: Ctx, trace: TraceCtx): number {
   if (endpoint !== 0) {
     return encap_and_redirect(
       ctx,
+      tuple_hash6(ctx, tuple),
       endpoint,
       src_sec_identity,
       dst_sec_identity,

@@ -1,5 +1,10 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { DSR_ENCAP_GENEVE, DSR_ENCAP_IPIP, DSR_ENCAP_NONE } from "../../../../programs/config.js";
+import {
+  DSR_ENCAP_GENEVE,
+  DSR_ENCAP_IPIP,
+  DSR_ENCAP_NONE,
+  TUNNEL_PROTOCOL_GENEVE,
+} from "../../../../programs/config.js";
 import {
   ETH0_IFINDEX,
   frame4,
@@ -10,6 +15,7 @@ import {
   POD_A,
   POD_B,
   POD_R,
+  REMOTE_NODE,
   WORLD,
 } from "../../../../src/bench/programs_node.js";
 import type { Program } from "../../../../src/bpf/program.js";
@@ -379,6 +385,47 @@ describe("XDP", () => {
     nodePort();
     const frame = frame4(WORLD, NODE, 6, 40000, PORT, SYN);
     expect(run(entry, frame)).toEqual({ ret: XDP_PASS, frame });
+  });
+
+  it("writes the tunnel's headers itself, around the whole frame", () => {
+    const tunnel = { TUNNEL_MODE: true, ENCAP_IFINDEX: 30, IPV4_GATEWAY: ip("10.10.0.1") };
+    loadXdp(tunnel);
+    nodePort();
+    const { ret, frame } = run(entry, frame4(WORLD, NODE, 6, 40000, PORT, SYN));
+    expect(ret).toBe(XDP_TX);
+    expect(frame.length).toBe(54 + 50);
+    expect([flowOf(frame).saddr, flowOf(frame).daddr, flowOf(frame).dport]).toEqual([
+      NODE,
+      REMOTE_NODE,
+      8472,
+    ]);
+    // VXLAN flags and the world's identity; no UDP checksum.
+    expect(toHex(frame.subarray(40, 50))).toBe("00000800000000000200");
+    expect(frame[22]).toBe(64);
+    const inner = frame.slice(50);
+    expect(flowOf(inner)).toEqual({ saddr: ip("10.10.0.1"), daddr: POD_R, sport: 40000, dport: 8080 });
+    expect(checksumsRight(inner)).toBe(true);
+    // The reply is another flow; that of the same flow would have the same outer source port.
+    expect(flowOf(run(entry, frame4(WORLD, NODE, 6, 40000, PORT)).frame).sport).toBe(flowOf(frame).sport);
+  });
+
+  it("writes the Geneve option of DSR on the SYN", () => {
+    loadXdp({
+      TUNNEL_MODE: true,
+      TUNNEL_PROTOCOL: TUNNEL_PROTOCOL_GENEVE,
+      TUNNEL_PORT: 6081,
+      ENCAP_IFINDEX: 30,
+      ENABLE_DSR: true,
+      DSR_ENCAP_MODE: DSR_ENCAP_GENEVE,
+    });
+    nodePort();
+    const syn = run(entry, frame4(WORLD, NODE, 6, 40000, PORT, SYN));
+    expect(syn.ret).toBe(XDP_TX);
+    expect(syn.frame.length).toBe(54 + 50 + 12);
+    expect(toHex(syn.frame.subarray(42, 62))).toBe("0300655800000200014b8102c0a80a0b75800000");
+    expect(flowOf(syn.frame.slice(62))).toEqual({ saddr: WORLD, daddr: POD_R, sport: 40000, dport: 8080 });
+    const ack = run(entry, frame4(WORLD, NODE, 6, 40000, PORT));
+    expect(ack.frame.length).toBe(54 + 50);
   });
 
   it("adds an IPIP header in place", () => {
