@@ -15,6 +15,9 @@ const COMMANDS: ReadonlyMap<string, Loader> = new Map<string, Loader>([
   ["compare", async () => (await import("./compare.js")).compareCommand()],
   ["explain", async () => (await import("./explain.js")).explainCommand()],
   ["scenarios", async () => (await import("./scenarios.js")).scenariosCommand()],
+  ["validate", async () => (await import("./validate.js")).validateCommand()],
+  ["init", async () => (await import("./init.js")).initCommand()],
+  ["schema", async () => (await import("./schema.js")).schemaCommand()],
   ["conformance", async () => (await import("./conformance.js")).conformanceCommand()],
 ]);
 

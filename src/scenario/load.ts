@@ -3,7 +3,7 @@
 
 import type * as z from "zod/mini";
 import { parseDuration } from "../base/duration.js";
-import { PodpathError, type SourcePosition } from "../base/errors.js";
+import { isPodpathError, PodpathError, type SourcePosition } from "../base/errors.js";
 import type {
   ClusterModel,
   ContainerPort,
@@ -35,6 +35,9 @@ import {
   trafficSchema,
 } from "./schema.js";
 import { parseYamlObjects, type YamlObject } from "./yaml.js";
+
+/** Age of nodes that nobody gave one: an hour. In a node's first seconds conntrack withholds its first reports. */
+const DEFAULT_UPTIME_NS = 3600e9;
 
 /** The API group of podpath's own kinds. */
 export const PODPATH_API = "podpath.dev/v1";
@@ -122,6 +125,28 @@ export function loadScenario(text: string, file: string): Scenario {
   return new Loader(file).load(text);
 }
 
+/** What `checkScenario` found: every mistake, in the order of the file; the scenario where there is none. */
+export interface ScenarioCheck {
+  readonly scenario: Scenario | undefined;
+  readonly errors: readonly PodpathError[];
+}
+
+/** Reads a scenario to the end and gives all its mistakes, not only the first; a syntax error ends the reading. */
+export function checkScenario(text: string, file: string): ScenarioCheck {
+  const errors: PodpathError[] = [];
+  let scenario: Scenario | undefined;
+  try {
+    scenario = new Loader(file, errors).load(text);
+  } catch (e) {
+    if (!isPodpathError(e)) throw e;
+    errors.push(e);
+  }
+  const line = (e: PodpathError): number => e.position?.line ?? Number.MAX_SAFE_INTEGER;
+  const column = (e: PodpathError): number => e.position?.column ?? 0;
+  errors.sort((a, b) => line(a) - line(b) || column(a) - column(b));
+  return { scenario: errors.length === 0 ? scenario : undefined, errors };
+}
+
 type Schema<T> = z.ZodMiniType<T>;
 type Value<S> = S extends Schema<infer T> ? T : never;
 
@@ -151,7 +176,26 @@ class Loader {
   #config: Record<string, string> = {};
   #lab: { name: string; spec: NonNullable<Value<typeof labSchema>["spec"]>; y: YamlObject } | undefined;
 
-  constructor(private readonly file: string) {}
+  /** Nodes and pods that have a document, right or wrong: what refers to a wrong one is not wrong itself. */
+  readonly #written = new Set<string>();
+
+  /** With `found`, mistakes go there and the reading goes on with the next object. */
+  constructor(
+    private readonly file: string,
+    private readonly found?: PodpathError[],
+  ) {}
+
+  /** Does one object's part; undefined if it is wrong and mistakes are collected. */
+  #part<T>(read: () => T): T | undefined {
+    if (this.found === undefined) return read();
+    try {
+      return read();
+    } catch (e) {
+      if (!isPodpathError(e)) throw e;
+      this.found.push(e);
+      return undefined;
+    }
+  }
 
   load(text: string): Scenario {
     const objects = parseYamlObjects(text, this.file);
@@ -162,14 +206,21 @@ class Loader {
         column: 1,
       });
     }
-    for (const y of objects) this.#object(y);
-    const nodes = this.#nodes.map((n) => this.#node(n.o, n.y));
-    const names = new Set(nodes.map((n) => n.name));
-    const pods = this.#pods.map((p) => this.#pod(p.o, p.y, names)).filter((p) => p !== undefined);
+    for (const y of objects) {
+      this.#part(() => this.#object(y));
+      const v = y.value as { kind?: unknown; metadata?: { name?: unknown; namespace?: unknown } } | null;
+      const { name, namespace } = v?.metadata ?? {};
+      if (v?.kind === "Node") this.#written.add(`Node ${name}`);
+      if (v?.kind === "Pod") this.#written.add(`Pod ${namespace ?? "default"}/${name}`);
+    }
+    const nodes = this.#nodes
+      .map((n) => this.#part(() => this.#node(n.o, n.y)))
+      .filter((n) => n !== undefined);
+    const pods = this.#pods.map((p) => this.#part(() => this.#pod(p.o, p.y))).filter((p) => p !== undefined);
     this.#unused(this.#nodeWiring, "NodeWiring", "Node");
     this.#unused(this.#podWiring, "PodWiring", "Pod");
     const lab = this.#lab;
-    const uptime = lab?.spec.uptime === undefined ? 0 : parseDuration(lab.spec.uptime);
+    const uptime = lab?.spec.uptime === undefined ? DEFAULT_UPTIME_NS : parseDuration(lab.spec.uptime);
     if (uptime === undefined)
       throw this.#bad(lab!.y, ["spec", "uptime"], "is not a duration like 16h or 90s");
     return {
@@ -418,14 +469,14 @@ class Loader {
     };
   }
 
-  #pod(o: Value<typeof podSchema>, y: YamlObject, nodes: ReadonlySet<string>): PodModel | undefined {
+  #pod(o: Value<typeof podSchema>, y: YamlObject): PodModel | undefined {
     const k = key(o.metadata);
     this.#unique(`Pod ${k}`, y);
     const phase = o.status?.phase;
     if (phase === "Succeeded" || phase === "Failed") return undefined;
     const nodeName = o.spec?.nodeName;
     if (nodeName === undefined) throw this.#bad(y, ["spec"], `pod ${k} has no node (spec.nodeName)`);
-    if (!nodes.has(nodeName))
+    if (!this.#written.has(`Node ${nodeName}`))
       throw this.#bad(
         y,
         ["spec", "nodeName"],
@@ -501,18 +552,32 @@ class Loader {
   #check<T>(schema: Schema<T>, y: YamlObject): T {
     const r = schema.safeParse(y.value);
     if (r.success) return r.data;
-    const issue = r.error.issues[0]!;
-    let path = issue.path.map((p) => (typeof p === "number" ? p : String(p)));
+    const [first, ...more] = r.error.issues.flatMap((issue) => this.#issue(issue, y));
+    this.found?.push(...more);
+    throw first!;
+  }
+
+  /** The errors of one of zod's issues: several unknown fields of a map are one issue. */
+  #issue(issue: z.core.$ZodIssue, y: YamlObject): PodpathError[] {
+    if (issue.code === "unrecognized_keys")
+      return issue.keys.map((k) =>
+        this.#bad(y, [...(issue.path as (string | number)[]), k], "unknown field"),
+      );
+    const path = issue.path.map((p) => (typeof p === "number" ? p : String(p)));
     let message = issue.message;
-    if (issue.code === "unrecognized_keys") {
-      path = [...path, issue.keys[0]!];
-      message = "unknown field";
-    } else if (issue.code === "invalid_type") {
+    if (issue.code === "invalid_type") {
       message = valueAt(y.value, path) === undefined ? "is missing" : `must be ${article(issue.expected)}`;
     } else if (issue.code === "invalid_value") {
       message = `must be one of ${issue.values.map(String).join(", ")}`;
+    } else if (issue.code === "too_small") {
+      message =
+        issue.origin === "string" && Number(issue.minimum) <= 1
+          ? "must not be empty"
+          : `must be at least ${issue.minimum}${issue.origin === "string" ? " characters long" : ""}`;
+    } else if (issue.code === "too_big") {
+      message = `must be at most ${issue.maximum}${issue.origin === "string" ? " characters long" : ""}`;
     }
-    throw this.#bad(y, path, message);
+    return [this.#bad(y, path, message)];
   }
 
   #bad(y: YamlObject, path: readonly (string | number)[], message: string): PodpathError {
@@ -555,8 +620,10 @@ class Loader {
 
   #unused(m: ReadonlyMap<string, Wired<unknown>>, kind: string, of: string): void {
     for (const [name, w] of m) {
-      if (!w.used)
+      if (w.used || this.#written.has(`${of} ${name}`)) continue;
+      this.#part(() => {
         throw new PodpathError("SCENARIO_INVALID", `${kind} ${name}: the scenario has no such ${of}`, w.pos);
+      });
     }
   }
 }
