@@ -39,6 +39,9 @@ import { parseYamlObjects, type YamlObject } from "./yaml.js";
 /** Age of nodes that nobody gave one: an hour. In a node's first seconds conntrack withholds its first reports. */
 const DEFAULT_UPTIME_NS = 3600e9;
 
+/** Age of nodes that nobody gave one: an hour. In a node's first seconds conntrack withholds its first reports. */
+const DEFAULT_UPTIME_NS = 3600e9;
+
 /** The API group of podpath's own kinds. */
 export const PODPATH_API = "podpath.dev/v1";
 
