@@ -223,7 +223,11 @@ export function compileConfig(fields: Partial<CompileConfig> = {}): CompileConfi
     c.CT_CONNECTION_LIFETIME_TCP = 21600;
     c.CT_SERVICE_LIFETIME_TCP = 21600;
   }
-  Object.assign(c, fields);
+  return derived(Object.assign(c, fields));
+}
+
+/** Sets the fields that follow from others. */
+export function derived(c: CompileConfig): CompileConfig {
   c.ENABLE_PER_PACKET_LB =
     !c.ENABLE_SOCKET_LB_FULL || c.ENABLE_SOCKET_LB_HOST_ONLY || c.ENABLE_L7_LB || c.ENABLE_SCTP;
   c.HAVE_ENCAP = c.ENCAP_IFINDEX !== 0;

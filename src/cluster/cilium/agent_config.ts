@@ -79,6 +79,8 @@ export interface AgentConfig {
   readonly autoDirectNodeRoutes: boolean;
   readonly socketLb: boolean;
   readonly socketLbHostOnly: boolean;
+  /** Events of socket load balancing; 1.11 had none. */
+  readonly traceSock: boolean;
   readonly ipv4: boolean;
   readonly ipv6: boolean;
   readonly debug: boolean;
@@ -176,6 +178,7 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
     // With kube-proxy replacement the agent switches socket load balancing on by itself.
     socketLb: o.bool("bpf-lb-sock", kpr),
     socketLbHostOnly: o.bool("bpf-lb-sock-hostns-only", false),
+    traceSock: o.bool("trace-sock", true) && datapath.profile !== "1.11",
     ipv4: o.bool("enable-ipv4", true),
     ipv6: o.bool("enable-ipv6", false),
     debug,

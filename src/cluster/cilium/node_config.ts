@@ -7,6 +7,7 @@ import {
   DSR_ENCAP_INV,
   DSR_ENCAP_IPIP,
   DSR_ENCAP_NONE,
+  derived,
   LB_SELECTION_MAGLEV,
   LB_SELECTION_RANDOM,
   ObjectConfig,
@@ -103,6 +104,7 @@ export function nodeDefines(a: AgentConfig, n: NodeFacts): CompileConfig {
           : DSR_ENCAP_NONE;
   c.ENABLE_SOCKET_LB_FULL = a.socketLb && !a.socketLbHostOnly;
   c.ENABLE_SOCKET_LB_HOST_ONLY = a.socketLb && a.socketLbHostOnly;
+  c.TRACE_SOCK_NOTIFY = a.socketLb && a.traceSock;
   c.SERVICE_NO_BACKEND_RESPONSE = true;
   c.LB_SELECTION = a.lbAlgorithm === "maglev" ? LB_SELECTION_MAGLEV : LB_SELECTION_RANDOM;
   c.LB_SELECTION_PER_SERVICE = true;
@@ -135,7 +137,7 @@ export function nodeDefines(a: AgentConfig, n: NodeFacts): CompileConfig {
     c.WORLD_IPV4_ID = 9;
     c.WORLD_IPV6_ID = 10;
   }
-  return c;
+  return derived(c);
 }
 
 /** Variables that every object of the node shares; `fields` are the object's own. */
