@@ -7,8 +7,8 @@ import { DummyDevice } from "../kernel/dummy.js";
 import { type CommandResult, ip_command } from "../kernel/iproute.js";
 import { ipvsadm } from "../kernel/ipvs/ipvsadm.js";
 import { arp_n, brctl_show, ethtool_S, ifconfig, route_n } from "../kernel/net_tools.js";
+import { conntrack } from "../kernel/netfilter/conntrack_cli.js";
 import { iptables, iptablesRestore, iptablesSave } from "../kernel/netfilter/iptables.js";
-import { conntrackList } from "../kernel/netfilter/nf_conntrack_text.js";
 import { nfSysctlSet } from "../kernel/netfilter/sysctl.js";
 import { type TableName, xtNet } from "../kernel/netfilter/xtables.js";
 import type { Netns } from "../kernel/netns.js";
@@ -92,15 +92,8 @@ function runOne(machines: Machines, machine: Machine, ns: Netns, argv: readonly 
       case "ipvsadm":
         return ipvsadm(ns, args);
       case "conntrack": {
-        const ct = ns.nf?.ct ?? null;
-        if (args[0] === "-F") ct?.flush(() => true);
-        if (args[0] === "-F")
-          return {
-            rc: 0,
-            out: "conntrack v1.4.7 (conntrack-tools): connection tracking table has been emptied.\n",
-          };
-        const l = conntrackList(ct);
-        return { rc: 0, out: l.out + l.err };
+        const r = conntrack(ns, args);
+        return { rc: r.rc, out: r.out + r.err };
       }
       default:
         return { rc: 127, out: `${argv[0]}: command not found\n` };

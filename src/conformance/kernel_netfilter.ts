@@ -6,13 +6,10 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { isPodpathError, PodpathError } from "../base/errors.js";
 import { ipvsadm } from "../kernel/ipvs/ipvsadm.js";
+import { conntrack } from "../kernel/netfilter/conntrack_cli.js";
 import { nfState } from "../kernel/netfilter/hooks.js";
 import { iptables, iptablesRestore, iptablesSave } from "../kernel/netfilter/iptables.js";
-import {
-  ConntrackEvents,
-  conntrackList,
-  procNfConntrackLine,
-} from "../kernel/netfilter/nf_conntrack_text.js";
+import { ConntrackEvents, procNfConntrackLine } from "../kernel/netfilter/nf_conntrack_text.js";
 import { nfSysctlSet } from "../kernel/netfilter/sysctl.js";
 import { NfTrace } from "../kernel/netfilter/trace.js";
 import { type TableName, xtNet } from "../kernel/netfilter/xtables.js";
@@ -172,19 +169,8 @@ export function labCommand(
       case "ipvsadm":
         return ipvsadm(ns, argv.slice(1), stdin);
       case "conntrack": {
-        const ct = ns.nf?.ct ?? null;
-        if (argv[1] === "-F") {
-          ct?.flush(() => true);
-          return {
-            rc: 0,
-            out: "conntrack v1.4.7 (conntrack-tools): connection tracking table has been emptied.\n",
-          };
-        }
-        if (argv[1] === "-L") {
-          const l = conntrackList(ct);
-          return { rc: 0, out: l.out + l.err };
-        }
-        return null;
+        const r = conntrack(ns, argv.slice(1));
+        return { rc: r.rc, out: r.out + r.err };
       }
       default:
         return null;
@@ -219,7 +205,7 @@ function maskTunnelPort(l: string): string {
 
 /** Seconds of a conntrack line: a tick may have passed before they were read. */
 function maskSeconds(l: string): string {
-  return maskTunnelPort(l).replace(
+  return maskTunnelPort(l.replace(/ portid=\d+( progname=\S+)?$/, "")).replace(
     /^(\s*\[\w+\])?(\s*\w+\s+\d+) (\d+) /,
     (_, a: string | undefined, b: string, s: string) => {
       const n = Number(s);

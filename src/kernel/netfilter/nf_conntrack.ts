@@ -438,6 +438,27 @@ export class NfConntrack {
     return list.length;
   }
 
+  /** Netlink port of the command that changes entries just now; 0 = none. Events tell it. */
+  userPort = 0;
+  #nextPort = 3_000_000_000;
+
+  /** Runs `f` on behalf of a command. */
+  byUser(f: () => void): void {
+    this.userPort = this.#nextPort++;
+    try {
+      f();
+    } finally {
+      this.userPort = 0;
+    }
+  }
+
+  /** A new mark, told at once. */
+  setMark(ct: NfConn, mark: number): void {
+    if (ct.mark === mark) return;
+    ct.mark = mark;
+    this.listener?.conntrack(ct, IPCT_MARK);
+  }
+
   // ---- NAT's own hash ----
 
   #natHash(t: NfTuple): number {

@@ -55,7 +55,8 @@ function tupleText(t: NfTupleHash): string {
   return s;
 }
 
-function stateOf(ct: NfConn): string {
+/** State of a TCP or SCTP entry, "" for others. */
+export function conntrackState(ct: NfConn): string {
   if (ct.tcp !== null) return TCP_STATE_NAMES[ct.tcp.state]!;
   if (ct.orig.proto === IPPROTO_SCTP) return SCTP_STATE_NAMES[ct.sctpState]!;
   return "";
@@ -72,7 +73,7 @@ function entryText(
   const proto = ct.orig.proto;
   let s = `${(PROTO_NAMES[proto] ?? "unknown").padEnd(8)} ${proto} `;
   if (seconds !== undefined) s += `${seconds} `;
-  const st = state ? stateOf(ct) : "";
+  const st = state ? conntrackState(ct) : "";
   if (st !== "") s += `${st} `;
   const counters = (i: number): string =>
     acct && ct.acct !== null ? ` packets=${ct.acct[i]} bytes=${ct.acct[i + 1]}` : "";
@@ -110,6 +111,11 @@ export function procNfConntrackLine(net: NfConntrack, ct: NfConn): string {
 
 /** One line of `conntrack -E`. */
 export function conntrackEventLine(net: NfConntrack, ct: NfConn, events: number): string {
+  const line = eventText(net, ct, events);
+  return net.userPort === 0 ? line : `${line} [USERSPACE] portid=${net.userPort}`;
+}
+
+function eventText(net: NfConntrack, ct: NfConn, events: number): string {
   if ((events & IPCT_DESTROY) !== 0) {
     // The time that was left is told only when some was.
     const left = Math.floor(net.remaining(ct) / 1000);

@@ -400,8 +400,7 @@ export class XtNet {
     cx.outName = outDev === null ? "" : outDev.name;
     cx.evaluated = 0;
     const verdict = this.#walk(base, cx);
-    if (rec !== null && verdict !== NF_STOLEN)
-      rec.step(Step.NF_CHAIN, cx.skb, base, hook, 1, cx.evaluated);
+    if (rec !== null && verdict !== NF_STOLEN) rec.step(Step.NF_CHAIN, cx.skb, base, hook, 1, cx.evaluated);
     this.#depth--;
     return verdict;
   }
