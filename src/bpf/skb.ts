@@ -91,6 +91,9 @@ export class Skb {
   frags: Opaque = null;
   /** skb->dst_pending_confirm: whoever resolves its next hop may take it for proof that the neighbour answers. */
   dstConfirm = false;
+  /** nf_bridge_info: the bridge ports it came in by and leaves by, while br_netfilter has it; null otherwise. */
+  physInDev: Opaque = null;
+  physOutDev: Opaque = null;
   /** True while the skb lies in a pool of free ones. */
   free = false;
   /** EtherType, host order. */
@@ -167,6 +170,8 @@ export class Skb {
     this.fragMaxSize = 0;
     this.frags = null;
     this.dstConfirm = false;
+    this.physInDev = null;
+    this.physOutDev = null;
     this.protocol = 0;
     this.ifindex = 0;
     this.ingressIfindex = 0;

@@ -1,10 +1,11 @@
 // net/bridge/br_input.c: the rx handler of a bridge port.
 
 import { PACKET_HOST, type Skb } from "../bpf/skb.js";
-import { br_nf_forward } from "./br_netfilter.js";
+import { br_nf_pre_routing } from "./br_netfilter.js";
 import { type BridgePort, br_forward } from "./bridge.js";
 import { IFF_UP } from "./device.js";
 import * as R from "./drop_reason.js";
+import { ETH_P_IP } from "./eth.js";
 import { kfree_skb_reason } from "./skbuff.js";
 
 export const RX_HANDLER_CONSUMED = 0;
@@ -31,6 +32,21 @@ export function br_handle_frame(skb: Skb, p: BridgePort): number {
     b[d + 5]! < 16
   )
     return RX_HANDLER_PASS;
+  if (
+    skb.protocol === ETH_P_IP &&
+    ns.nf !== null &&
+    ns.sysctl.bridge_nf_call_iptables !== 0 &&
+    !br_nf_pre_routing(skb, p)
+  )
+    return RX_HANDLER_CONSUMED;
+  return br_handle_frame_finish(skb, p);
+}
+
+/** br_handle_frame_finish; the Ethernet header is at skb.mac. Takes the packet. */
+export function br_handle_frame_finish(skb: Skb, p: BridgePort): number {
+  const br = p.br;
+  const d = skb.mac;
+  const b = skb.bytes;
   if (p.learning) br.learn(b, d + 6, p);
   skb.data = d;
   if ((b[d]! & 1) !== 0) {
@@ -42,7 +58,6 @@ export function br_handle_frame(skb: Skb, p: BridgePort): number {
   else if (e.port === null) {
     skb.pktType = PACKET_HOST;
     br.passUp(skb);
-  } else if (ns.sysctl.bridge_nf_call_iptables === 0 || br_nf_forward(skb, br))
-    br_forward(skb, br, e.port, p);
+  } else br_forward(skb, br, e.port, p);
   return RX_HANDLER_CONSUMED;
 }

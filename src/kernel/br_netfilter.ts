@@ -1,16 +1,18 @@
-// net/bridge/br_netfilter_hooks.c: with bridge-nf-call-iptables a frame that is only bridged passes the IPv4 hooks all
-// the same, PREROUTING, FORWARD and POSTROUTING with the bridge as device. It is how the answer of a pod on the same
-// bridge gets its service address back.
+// net/bridge/br_netfilter_hooks.c: with net.bridge.bridge-nf-call-iptables bridged IPv4 packets pass PREROUTING on
+// the port, FORWARD and POSTROUTING when they are bridged on, and no second PREROUTING when they go up to the host.
 //
-// Differs from the kernel: frames for the bridge itself meet PREROUTING at the IP layer only (the kernel runs it here and
-// skips it there), fragments are bridged without passing the hooks, and physdev does not see the ports.
+//   port -> PREROUTING (IN=bridge) -> bridge decision -+-> up: ip_rcv without PREROUTING
+//                                                      +-> FORWARD (IN=bridge OUT=bridge) -> POSTROUTING -> port
 
 import { PACKET_HOST, type Skb } from "../bpf/skb.js";
-import type { BridgeDevice } from "./bridge.js";
+import { br_handle_frame_finish } from "./br_input.js";
+import type { BridgeDevice, BridgePort } from "./bridge.js";
 import { ip_fast_csum } from "./csum.js";
-import { ETH_HLEN } from "./device.js";
+import { dev_queue_xmit } from "./dev.js";
+import type { NetDevice } from "./device.js";
 import * as R from "./drop_reason.js";
-import { ip_rcv_finish } from "./ip_input.js";
+import { ip_do_fragment_to } from "./ip_output.js";
+import { NUD_VALID, neigh_for_nexthop } from "./neighbour.js";
 import {
   NF_ACCEPT,
   NF_DROP,
@@ -19,56 +21,153 @@ import {
   NF_INET_PRE_ROUTING,
   nf_hook,
 } from "./netfilter/hooks.js";
-import { Rtable } from "./route.js";
+import type { Netns } from "./netns.js";
+import { ip_route_input, Rtable } from "./route.js";
 import { kfree_skb_reason, skb_set_dev } from "./skbuff.js";
+import { Mib } from "./snmp.js";
 
 const fakeRtables = new WeakMap<BridgeDevice, Rtable>();
 
-/** Runs the hooks on a frame (`data` at its Ethernet header) on its way to another port. False: it goes no further here. */
-export function br_nf_forward(skb: Skb, br: BridgeDevice): boolean {
-  const ns = br.ns;
-  const d = skb.data;
-  const n = d + ETH_HLEN;
+/** bridge_parent_rtable: what looks at the route of a bridged packet (ip_vs, REJECT) finds one. */
+function fakeRtable(br: BridgeDevice): Rtable {
+  let rt = fakeRtables.get(br);
+  if (rt === undefined) {
+    rt = new Rtable(br);
+    fakeRtables.set(br, rt);
+  }
+  return rt;
+}
+
+/** br_drop_fake_rtable: the packet goes up to the host and is routed there. */
+export function br_drop_fake_rtable(skb: Skb, br: BridgeDevice): void {
+  if (skb.dst !== null && skb.dst === fakeRtables.get(br)) skb.dst = null;
+}
+
+/** br_validate_ipv4. False: the packet was dropped. */
+function validate(ns: Netns, skb: Skb, n: number): boolean {
   const b = skb.bytes;
-  if (ns.nf === null || b[d + 12] !== 8 || b[d + 13] !== 0 || skb.tail - n < 20) return true;
+  const len = skb.tail - n;
   const hlen = (b[n]! & 15) * 4;
-  // br_validate_ipv4: what is no proper packet is dropped.
   const tot = (b[n + 2]! << 8) | b[n + 3]!;
-  if (b[n]! >> 4 !== 4 || hlen < 20 || skb.tail - n < tot || tot < hlen || ip_fast_csum(skb, n, hlen) !== 0) {
-    kfree_skb_reason(ns, skb, R.NOT_SPECIFIED);
+  if (
+    len < 20 ||
+    b[n]! >> 4 !== 4 ||
+    hlen < 20 ||
+    len < hlen ||
+    ip_fast_csum(skb, n, hlen) !== 0 ||
+    tot < hlen
+  ) {
+    ns.mib[Mib.IpInHdrErrors]!++;
+    kfree_skb_reason(ns, skb, R.IP_INHDR);
     return false;
   }
-  if ((skb.view.getUint16(n + 6, false) & 0x3fff) !== 0) return true;
-  const daddr = skb.view.getInt32(n + 16, true);
+  if (len < tot) {
+    ns.mib[Mib.IpExtInTruncatedPkts]!++;
+    kfree_skb_reason(ns, skb, R.PKT_TOO_SMALL);
+    return false;
+  }
+  skb.tail = n + tot;
+  return true;
+}
+
+/** br_nf_pre_routing and its finish. True: the bridge goes on with the packet, its Ethernet header at skb.mac. */
+export function br_nf_pre_routing(skb: Skb, p: BridgePort): boolean {
+  const br = p.br;
+  const ns = br.ns;
+  const n = skb.mac + 14;
+  if (!validate(ns, skb, n)) return false;
+  skb.physInDev = p.dev;
+  skb.physOutDev = null;
+  skb_set_dev(skb, br);
   skb.data = n;
   skb.network = n;
-  skb.tail = n + tot;
   skb.ipcb = 0;
   skb.fragMaxSize = 0;
-  skb_set_dev(skb, br);
-  // bridge_parent_rtable: what looks at the route (ip_vs) finds one.
-  let fake = fakeRtables.get(br);
-  if (fake === undefined) {
-    fake = new Rtable(br);
-    fakeRtables.set(br, fake);
-  }
-  let verdict = nf_hook(ns, NF_INET_PRE_ROUTING, skb, br, null);
-  if (verdict === NF_ACCEPT && skb.view.getInt32(n + 16, true) !== daddr) {
-    // DNAT: the packet leaves the bridge for the router that this host is.
-    skb.pktType = PACKET_HOST;
-    ip_rcv_finish(ns, skb, br);
+  const type = skb.pktType;
+  skb.pktType = PACKET_HOST;
+  const daddr = skb.view.getInt32(n + 16, true);
+  const verdict = nf_hook(ns, NF_INET_PRE_ROUTING, skb, br, null);
+  if (verdict !== NF_ACCEPT) {
+    if (verdict === NF_DROP) kfree_skb_reason(ns, skb, R.NETFILTER_DROP);
     return false;
   }
-  if (verdict === NF_ACCEPT) {
-    skb.dst = fake;
-    verdict = nf_hook(ns, NF_INET_FORWARD, skb, br, br);
+  skb.pktType = type;
+  return br_nf_pre_routing_finish(skb, p, daddr);
+}
+
+/** br_nf_pre_routing_finish for a packet that conntrack put together from fragments: on with the bridge. */
+export function br_nf_reassembled(skb: Skb, daddr: number): void {
+  const p = (skb.physInDev as NetDevice).brPort;
+  if (p === null) {
+    kfree_skb_reason((skb.dev as NetDevice).ns, skb, R.NOT_SPECIFIED);
+    return;
   }
+  if (br_nf_pre_routing_finish(skb, p, daddr)) br_handle_frame_finish(skb, p);
+}
+
+/** `daddr`: the destination before PREROUTING. */
+function br_nf_pre_routing_finish(skb: Skb, p: BridgePort, daddr: number): boolean {
+  const br = p.br;
+  const ns = br.ns;
+  const m = skb.network;
+  // A reassembled packet lies elsewhere; its Ethernet header is in front of it.
+  skb.mac = m - 14;
+  const v = skb.view;
+  const now = v.getInt32(m + 16, true);
+  if (now !== daddr) {
+    if (!ip_route_input(skb, now, v.getInt32(m + 12, true), skb.bytes[m + 1]!, br)) {
+      kfree_skb_reason(ns, skb, R.NOT_SPECIFIED);
+      return false;
+    }
+    const rt = skb.dst as Rtable;
+    if (rt.dev === br) {
+      // Bridged DNAT: only the destination MAC changes.
+      const nb = neigh_for_nexthop(br, rt.rt_gw !== 0 ? rt.rt_gw : now);
+      if ((nb.state & NUD_VALID) === 0) {
+        // Differs from the kernel: the packet leaves with the bridge's MAC as source after the neighbour is found.
+        skb_set_dev(skb, br);
+        nb.eventSend(skb);
+        return false;
+      }
+      skb.bytes.set(nb.ha, skb.mac);
+      skb.pktType = PACKET_HOST;
+    } else {
+      skb.bytes.set(br.mac, skb.mac);
+      skb.pktType = PACKET_HOST;
+    }
+  } else skb.dst = fakeRtable(br);
+  skb_set_dev(skb, p.dev);
+  return true;
+}
+
+/** br_nf_forward_ip and br_nf_post_routing. True: the frame (data at its Ethernet header) goes out by `p`. */
+export function br_nf_forward(skb: Skb, p: BridgePort): boolean {
+  const br = p.br;
+  const ns = br.ns;
+  skb.physOutDev = p.dev;
+  skb_set_dev(skb, br);
+  const mac = skb.data;
+  skb.data = mac + 14;
+  skb.network = skb.data;
+  let verdict = nf_hook(ns, NF_INET_FORWARD, skb, br, br);
   if (verdict === NF_ACCEPT) verdict = nf_hook(ns, NF_INET_POST_ROUTING, skb, null, br);
-  if (verdict === NF_ACCEPT) {
-    skb.data = d;
-    skb.dst = null;
-    return true;
+  if (verdict !== NF_ACCEPT) {
+    if (verdict === NF_DROP) kfree_skb_reason(ns, skb, R.NETFILTER_DROP);
+    return false;
   }
-  if (verdict === NF_DROP) kfree_skb_reason(ns, skb, R.NETFILTER_DROP);
-  return false;
+  skb.physInDev = null;
+  skb.physOutDev = null;
+  if (skb.fragMaxSize !== 0 && skb.frags !== null) {
+    // br_nf_dev_queue_xmit: what conntrack put together is taken apart again, behind the same Ethernet header.
+    const head = skb.bytes.slice(skb.data - 14, skb.data);
+    ip_do_fragment_to(ns, skb, p.dev.mtu, (f) => {
+      f.data -= 14;
+      f.bytes.set(head, f.data);
+      skb_set_dev(f, p.dev);
+      dev_queue_xmit(f);
+    });
+    return false;
+  }
+  skb.data -= 14;
+  return true;
 }

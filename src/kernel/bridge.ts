@@ -2,6 +2,7 @@
 
 import type { Skb } from "../bpf/skb.js";
 import { Step } from "../bpf/steps.js";
+import { br_drop_fake_rtable, br_nf_forward } from "./br_netfilter.js";
 import { dev_queue_xmit, netif_receive_skb } from "./dev.js";
 import { IFF_UP, NetDevice, RX_BYTES, RX_PACKETS, TX_BYTES, TX_PACKETS } from "./device.js";
 import * as R from "./drop_reason.js";
@@ -151,6 +152,7 @@ export class BridgeDevice extends NetDevice {
     this.stats[RX_PACKETS]!++;
     this.stats[RX_BYTES]! += skb.tail - skb.data - 14;
     const type = skb.pktType;
+    br_drop_fake_rtable(skb, this);
     eth_type_trans(skb, this);
     // A frame for the MAC of a port is for this host.
     if (type === 0) skb.pktType = 0;
@@ -177,6 +179,7 @@ export function br_forward(skb: Skb, br: BridgeDevice, p: BridgePort, from: Brid
 }
 
 function br_send(skb: Skb, p: BridgePort): void {
+  if (skb.physInDev !== null && !br_nf_forward(skb, p)) return;
   skb_set_dev(skb, p.dev);
   dev_queue_xmit(skb);
 }

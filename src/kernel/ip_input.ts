@@ -83,6 +83,13 @@ export function ip_rcv(skb: Skb, dev: NetDevice): void {
   skb.ipcb = 0;
   skb.fragMaxSize = 0;
   skb.sk = null;
+  if (skb.physInDev !== null) {
+    // ip_sabotage_in: br_netfilter ran PREROUTING on the bridge port already.
+    skb.physInDev = null;
+    skb.physOutDev = null;
+    ip_rcv_finish(ns, skb, dev);
+    return;
+  }
   const verdict = nf_hook(ns, NF_INET_PRE_ROUTING, skb, dev, null);
   if (verdict === NF_ACCEPT) ip_rcv_finish(ns, skb, skb.dev as NetDevice);
   else if (verdict === NF_DROP) kfree_skb_reason(ns, skb, R.NETFILTER_DROP);

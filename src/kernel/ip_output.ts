@@ -141,7 +141,13 @@ function ip_fragment(ns: Netns, skb: Skb, rt: Rtable, mtu: number): number {
 /**
  * ip_do_fragment: with the sizes it arrived in when they all fit (frag-list fast path), otherwise cut to size.
  */
-function ip_do_fragment(ns: Netns, skb: Skb, rt: Rtable, pathMtu: number): number {
+function ip_do_fragment(
+  ns: Netns,
+  skb: Skb,
+  rt: Rtable | null,
+  pathMtu: number,
+  out: ((fragment: Skb) => void) | null = null,
+): number {
   const k = ns.kernel;
   const n = skb.network;
   const v = skb.view;
@@ -168,7 +174,14 @@ function ip_do_fragment(ns: Netns, skb: Skb, rt: Rtable, pathMtu: number): numbe
   let ret = 0;
   skb.frags = null;
   if (ns.recorder !== null)
-    ns.recorder.step(Step.FRAGMENT, skb, rt.dev, 0, fast ? sizes!.length : Math.ceil(total / (mtu & ~7)), 0);
+    ns.recorder.step(
+      Step.FRAGMENT,
+      skb,
+      rt === null ? skb.dev : rt.dev,
+      0,
+      fast ? sizes!.length : Math.ceil(total / (mtu & ~7)),
+      0,
+    );
   while (off < total) {
     let len = total - off;
     if (fast) len = sizes![count]!;
@@ -196,13 +209,21 @@ function ip_do_fragment(ns: Netns, skb: Skb, rt: Rtable, pathMtu: number): numbe
     off += len;
     count++;
     ns.mib[Mib.IpFragCreates]!++;
-    const r = ip_finish_output2(ns, f, rt);
-    if (r < 0) ret = r;
+    if (out !== null) out(f);
+    else {
+      const r = ip_finish_output2(ns, f, rt!);
+      if (r < 0) ret = r;
+    }
   }
   if (ret === 0) ns.mib[Mib.IpFragOKs]!++;
   else ns.mib[Mib.IpFragFails]!++;
   consume_skb(k, skb);
   return ret;
+}
+
+/** ip_do_fragment with its own way of sending, for bridges. Takes the packet. */
+export function ip_do_fragment_to(ns: Netns, skb: Skb, mtu: number, out: (fragment: Skb) => void): void {
+  ip_do_fragment(ns, skb, null, mtu, out);
 }
 
 /** __ip_local_out and dst_output: a packet made here, complete but for its length and checksum. */

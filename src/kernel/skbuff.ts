@@ -103,6 +103,8 @@ export function copy_skb_header(c: Skb, skb: Skb): void {
   c.fragMaxSize = skb.fragMaxSize;
   c.frags = skb.frags;
   c.dstConfirm = skb.dstConfirm;
+  c.physInDev = skb.physInDev;
+  c.physOutDev = skb.physOutDev;
   for (let i = 0; i < 5; i++) c.cb[i] = skb.cb[i]!;
   c.tstamp[0] = skb.tstamp[0]!;
   if (skb.tunnel.present) c.tunnel.copyFrom(skb.tunnel);
@@ -124,6 +126,8 @@ export function skb_scrub_packet(skb: Skb, xnet: boolean): void {
   skb.ipcb = 0;
   skb.fragMaxSize = 0;
   skb.frags = null;
+  skb.physInDev = null;
+  skb.physOutDev = null;
   skb.ingressIfindex = 0;
   skb.dst = null;
   if (skb.tunnel.present) skb.tunnel.clear();

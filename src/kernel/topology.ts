@@ -87,6 +87,8 @@ const BASE_SYSCTL: Readonly<Record<string, number>> = {
   "net/ipv4/conf/default/send_redirects": 1,
   "net/ipv4/conf/all/accept_redirects": 1,
   "net/ipv4/conf/default/accept_redirects": 1,
+  // What br_netfilter has where it is loaded.
+  "net/bridge/bridge-nf-call-iptables": 1,
 };
 
 /** Six bytes of "02:00:...". */

@@ -113,8 +113,7 @@ export function randomLab(r: Prng, name: string, rules = false): LabTopology {
     const bridged = chance(25);
     if (bridged) {
       links.push({ kind: "bridge", ns: n, name: "cni0", mac: nextMac(), mtu: podMtu });
-      // br_netfilter is not modelled.
-      node.sysctl["net/bridge/bridge-nf-call-iptables"] = 0;
+      node.sysctl["net/bridge/bridge-nf-call-iptables"] = r.below(2);
       node.addresses.push({ dev: "cni0", addr: `10.${i + 1}.0.1/24` });
       node.routes = node.routes.filter((x) => x.dst !== `10.${i + 1}.0.0/24`);
     }

@@ -1,6 +1,7 @@
 // nf_defrag_ipv4: with connection tracking on, fragments are put together before anything looks at ports.
 
 import type { Skb } from "../../bpf/skb.js";
+import { br_nf_reassembled } from "../br_netfilter.js";
 import type { NetDevice } from "../device.js";
 import { NETFILTER_DROP } from "../drop_reason.js";
 import { IP_DEFRAG_CONNTRACK_IN, IP_DEFRAG_CONNTRACK_OUT, ip_defrag } from "../ip_fragment.js";
@@ -44,10 +45,12 @@ class Defrag extends NfHook {
     if (whole === skb) return NF_ACCEPT;
     // The datagram sits in another fragment's buffer: it takes this packet's place in the rest of the hook.
     if (inDev !== null) whole.dev = inDev;
+    const daddr = whole.view.getInt32(whole.data + 16, true);
     const list = this.nf.hooks[hook]!;
     const v = nf_hook_slow(this.nf, list, list.indexOf(this) + 1, whole, hook, inDev, outDev);
     if (v === NF_ACCEPT) {
-      if (hook === NF_INET_PRE_ROUTING) ip_rcv_finish(ns, whole, inDev!);
+      if (whole.physInDev !== null) br_nf_reassembled(whole, daddr);
+      else if (hook === NF_INET_PRE_ROUTING) ip_rcv_finish(ns, whole, inDev!);
       else ip_output(ns, whole);
     } else if (v === NF_DROP) kfree_skb_reason(ns, whole, NETFILTER_DROP);
     return NF_STOLEN;
