@@ -3,7 +3,7 @@
 // the build leaves them in one file with V8's code cache beside it (bundle.ts); where that is missing or of another V8,
 // the modules themselves are loaded, or compiled anew, and only time is lost.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { Script } from "node:vm";
@@ -16,6 +16,8 @@ function bundled(): Main | undefined {
   let source: string;
   let cachedData: Buffer | undefined;
   try {
+    // A bundle older than its modules is a leftover of a build without the last step.
+    if (statSync(file).mtimeMs < statSync(new URL("run.js", import.meta.url)).mtimeMs) return undefined;
     source = readFileSync(file, "utf8");
   } catch {
     return undefined;
