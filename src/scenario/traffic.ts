@@ -198,9 +198,13 @@ export class Traffic {
   readonly executed: ExecResult[] = [];
   readonly #udpServers = new Map<string, UdpSock>();
   readonly #tcpServers = new Map<string, TcpServer>();
+  /** Node ports of the cluster's services: who answers there is behind the node, which opens no server of its own. */
+  readonly #nodePorts: ReadonlySet<number>;
   #nextIdent = 1;
 
-  constructor(private readonly lab: TrafficHost) {}
+  constructor(private readonly lab: TrafficHost) {
+    this.#nodePorts = nodePortsOf(lab.cluster);
+  }
 
   /** Runs steps in order. */
   runAll(steps: readonly TrafficStep[]): void {
@@ -291,7 +295,7 @@ export class Traffic {
     const from = resolveEndpoint(this.lab, o.from);
     const to = resolveEndpoint(this.lab, o.to);
     const ns = source(from);
-    if (to.ns !== undefined && this.#mayServe(to, o.port))
+    if (to.ns !== undefined && !this.#nodePorts.has(o.port) && this.#mayServe(to, o.port))
       this.listen({ on: o.to, port: o.port, protocol: "udp" });
     const server = this.#udpServers.get(serverKey(to, o.port));
     const before = server?.received.length ?? 0;
@@ -340,13 +344,14 @@ export class Traffic {
     const from = resolveEndpoint(this.lab, o.from);
     const to = resolveEndpoint(this.lab, o.to);
     const ns = source(from);
-    if (to.ns !== undefined && !to.ns.sockets.tcpListen.has(o.port))
+    const behind = to.ns === undefined || this.#nodePorts.has(o.port);
+    if (to.ns !== undefined && !behind && !to.ns.sockets.tcpListen.has(o.port))
       this.listen({ on: o.to, port: o.port, protocol: "tcp" });
     const want = o.send ?? 0;
     const back = o.receive ?? 0;
     const server = this.#tcpServers.get(serverKey(to, o.port));
     // Behind a service address any of them may be the one that answers.
-    for (const s of server === undefined ? this.#tcpServers.values() : [server])
+    for (const s of server === undefined || behind ? this.#tcpServers.values() : [server])
       s.plan = { receive: want, send: back };
     const sock = new TcpSock(ns);
     const result = { connected: false, errno: 0, sent: 0, received: 0, closed: false };
@@ -471,6 +476,16 @@ function serve(c: TcpSock, plan: TcpServer["plan"]): void {
 
 function serverKey(e: EndpointRef, port: number): string {
   return `${e.ns?.id ?? -1}:${port}`;
+}
+
+function nodePortsOf(cluster: ControlPlane): Set<number> {
+  const out = new Set<number>();
+  for (const o of cluster.model.objects) {
+    if (o.kind !== "Service") continue;
+    const spec = o.raw.spec as { readonly ports?: readonly { readonly nodePort?: unknown }[] } | undefined;
+    for (const p of spec?.ports ?? []) if (typeof p.nodePort === "number") out.add(p.nodePort);
+  }
+  return out;
 }
 
 function durationOf(d: string | number): number {

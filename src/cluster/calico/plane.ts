@@ -67,11 +67,13 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
   readonly bird: Bird;
   readonly policies: PolicySet;
   #pools: readonly IpPool[];
+  readonly #startNs: number;
 
   constructor(model: ClusterModel, machines: Machines, forced: boolean) {
     super(model, machines);
     this.config = calicoConfig(model, forced);
     this.#pools = this.config.pools;
+    this.#startNs = machines.clock.ns;
     this.policies = readPolicies(model);
     this.ipam = new Ipam(model, this.config.pools);
     this.bird = new Bird(
@@ -85,7 +87,7 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
       this.nodes.push(new CalicoNode(n.name, n, machine));
     }
     for (const n of this.nodes) this.#tunnels(n);
-    for (const n of this.nodes) this.#syncRoutes(n);
+    this.#bgpChanged();
     for (const p of model.pods) if (!p.hostNetwork && p.ip4 !== undefined) this.#addPod(p);
     for (const n of this.nodes) this.#felix(n);
     this.ownRules();
@@ -103,9 +105,9 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
     return this.bird.sessions(node);
   }
 
-  /** `calicoctl node status`; `epochMs` is the wall clock of the lab's time 0. */
-  nodeStatus(node: string, epochMs = 0): string {
-    return nodeStatusText(this.bird.sessions(node), this.machines.clock.ns, epochMs);
+  /** `calicoctl node status`; `startMs` is the wall clock when the cluster was built. */
+  nodeStatus(node: string, startMs = 0): string {
+    return nodeStatusText(this.bird.sessions(node), this.machines.clock.ns, startMs - this.#startNs / 1e6);
   }
 
   /** `calicoctl get workloadendpoints` in a namespace. */
@@ -135,7 +137,15 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
   /** Starts or stops BIRD on a node; the others withdraw what they learned from it. */
   setBird(node: string, up: boolean): void {
     this.bird.setUp(node, up);
-    for (const n of this.nodes) this.#syncRoutes(n);
+    this.#bgpChanged();
+  }
+
+  /** Sessions note the time of their change, routes follow. */
+  #bgpChanged(): void {
+    for (const n of this.nodes) {
+      this.bird.sessions(n.name);
+      this.#syncRoutes(n);
+    }
   }
 
   // --- nodes --------------------------------------------------------------------------------------------------------
