@@ -88,6 +88,11 @@ export class IdentityAllocator {
     return this.#of(labels, () => this.#nextPod++);
   }
 
+  /** Fixes the number of a pod's labels unless that number has labels already. */
+  fix(id: number, labels: LabelSet): void {
+    if (!this.#labels.has(id)) this.#set(id, labels);
+  }
+
   /** Identity of addresses outside the cluster that this node tells apart. */
   local(labels: LabelSet): number {
     return this.#of(labels, () => this.#nextLocal++);

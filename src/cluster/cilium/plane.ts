@@ -386,6 +386,7 @@ export class CiliumPlane implements ControlPlane {
       { namespace: pod.namespace, labels: pod.labels, namespaceLabels, serviceAccount: pod.serviceAccount },
       this.config.clusterName,
     );
+    if (pod.identity !== undefined) this.identities.fix(pod.identity, labels);
     this.#identityOf.set(podKey(pod.namespace, pod.name), pod.identity ?? this.identities.pod(labels));
   }
 
