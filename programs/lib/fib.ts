@@ -9,7 +9,7 @@ import {
   FibLookup,
 } from "../../src/bpf/fib_lookup.js";
 import { AF_INET, AF_INET6, RedirNeigh } from "../../src/bpf/helpers.js";
-import { BPF_FIB_MAP_NO_NEIGH, CTX_ACT_OK, DROP_NO_FIB, ETH_HLEN, METRIC_EGRESS } from "./common.js";
+import { BPF_FIB_MAP_NO_NEIGH, CTX_ACT_OK, DROP_NO_FIB, METRIC_EGRESS } from "./common.js";
 import { type Ctx, ctx_redirect, IS_BPF_XDP, load_be32 } from "./ctx.js";
 import { eth_store_daddr, eth_store_saddr, eth_store_saddr_bytes } from "./eth.js";
 import { ipv4_l3_ttl, ipv6_l3_ttl } from "./l3.js";
@@ -107,14 +107,16 @@ export function fib_do_redirect(
     return ctx_redirect(ctx, oif, 0);
   }
   if (use_neigh_map) {
+    // By the next hop: replies to clients behind a router need a neighbour that the kernel knows.
     const v4 = fib_params.family !== AF_INET6;
     const map = v4 ? ctx.maps.cilium_nodeport_neigh4 : ctx.maps.cilium_nodeport_neigh6;
     let slot: number;
     if (v4) {
-      neigh_key4[0] = load_be32(ctx, ETH_HLEN + 16);
+      neigh_key4[0] = fib_params.ipv4Dst;
       slot = map.lookup(neigh_key4);
     } else {
-      for (let i = 0; i < 4; i++) neigh_key6[i] = load_be32(ctx, ETH_HLEN + 24 + 4 * i);
+      const v = fib_params.view;
+      for (let i = 0; i < 4; i++) neigh_key6[i] = v.getInt32(32 + 4 * i, true);
       slot = map.lookup(neigh_key6);
     }
     if (slot === NONE) {
@@ -127,7 +129,7 @@ export function fib_do_redirect(
     if (smac !== null) eth_store_saddr_bytes(ctx, smac);
     return ctx_redirect(ctx, oif, 0);
   }
-  ctx.ext_err = fib_result;
+  ctx.ext_err = BPF_FIB_MAP_NO_NEIGH;
   return DROP_NO_FIB;
 }
 

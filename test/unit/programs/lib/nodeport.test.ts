@@ -428,6 +428,34 @@ describe("XDP", () => {
     expect(ack.frame.length).toBe(54 + 50);
   });
 
+  it("addresses replies by the neighbour that the request came from where the kernel knows none", () => {
+    load({
+      config: {
+        ENABLE_NODEPORT_ACCELERATION: true,
+        NATIVE_DEV_MAC_BY_IFINDEX: () => Uint8Array.of(0x1e, 0, 0, 0, 0, 0x10),
+      },
+    });
+    entry = node.datapath.loadXdp({ interface_ifindex: ETH0_IFINDEX, host_ep_id: 4 }).xdp_entry;
+    nodePort();
+    run(entry, frame4(WORLD, NODE, 6, 40000, PORT, SYN));
+    const NO_NEIGH = 7;
+    let nextHop = WORLD;
+    node.helpers.fib_lookup = (_skb, params) => {
+      params.ifindex = ETH0_IFINDEX;
+      params.ipv4Dst = nextHop;
+      return NO_NEIGH;
+    };
+    const reply = frame4(POD_R, NODE, 6, 8080, 40000, SYN_ACK);
+    const back = run(entry, reply);
+    expect(back.ret).toBe(XDP_TX);
+    // The client's MAC, as frame4() writes it, and the device's own.
+    expect(toHex(back.frame.subarray(0, 12))).toBe("0a000000000a1e0000000010");
+    // A client behind a router is no neighbour.
+    nextHop = REMOTE_NODE;
+    expect(run(entry, reply).ret).toBe(XDP_DROP);
+    expect(drops()).toEqual([169]);
+  });
+
   it("adds an IPIP header in place", () => {
     loadXdp({
       ENABLE_DSR: true,
