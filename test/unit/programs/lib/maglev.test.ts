@@ -44,8 +44,12 @@ describe("maglevHashString", () => {
   it("writes addresses as the agent does", () => {
     const b = backends(1)[0];
     expect(maglevHashString(b)).toBe("[10.0.0.1:80/TCP,State:active]");
-    expect(maglevHashString({ ...b, address: "fd00::1", protocol: "UDP" })).toBe("[[fd00::1]:80/UDP,State:active]");
-    expect(maglevHashString({ ...b, internal: true, clusterId: 3 })).toBe("[10.0.0.1@3:80/TCP/i,State:active]");
+    expect(maglevHashString({ ...b, address: "fd00::1", protocol: "UDP" })).toBe(
+      "[[fd00::1]:80/UDP,State:active]",
+    );
+    expect(maglevHashString({ ...b, internal: true, clusterId: 3 })).toBe(
+      "[10.0.0.1@3:80/TCP/i,State:active]",
+    );
   });
 });
 
@@ -81,7 +85,15 @@ describe("maglevLookupTable", () => {
 
   it("gives turns by weight", () => {
     const [a, b] = backends(2);
-    const n = shares(maglevLookupTable([{ ...a, weight: 3 }, { ...b, weight: 1 }], 16381));
+    const n = shares(
+      maglevLookupTable(
+        [
+          { ...a, weight: 3 },
+          { ...b, weight: 1 },
+        ],
+        16381,
+      ),
+    );
     expect(n.get(1)! / n.get(2)!).toBeGreaterThan(2.8);
     expect(n.get(1)! / n.get(2)!).toBeLessThan(3.2);
   });
