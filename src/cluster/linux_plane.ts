@@ -86,6 +86,20 @@ export function coveringPrefix(cidrs: readonly string[]): string | undefined {
   return `${addressOf(lo - (lo % 2 ** (32 - bits)))}/${bits}`;
 }
 
+/** Where the pods live, as far as the rest of the scenario says so. */
+export function clusterCidr(model: ClusterModel): string | undefined {
+  const opt = model.datapath.options;
+  return (
+    opt["cluster-cidr"] ??
+    opt["ipv4-native-routing-cidr"] ??
+    opt["native-routing-cidr"] ??
+    coveringPrefix([
+      ...model.nodes.flatMap((n) => n.podCidrs.filter((c) => !c.includes(":"))),
+      ...model.pods.filter((p) => !p.hostNetwork && p.ip4 !== undefined).map((p) => p.ip4!),
+    ])
+  );
+}
+
 /** An IPv4 address as a number in host order, 0 .. 2^32-1. */
 export function numberOf(address: string): number {
   return address.split(".").reduce((n, p) => n * 256 + Number(p), 0);

@@ -154,7 +154,7 @@ export type Profile = "1.19" | "1.11";
 export interface DatapathModel {
   readonly name: DatapathName;
   readonly profile: Profile;
-  /** What translates services where Cilium does not; undefined: iptables, but nothing beside Cilium. */
+  /** What translates services where Cilium does not; undefined: as kube-proxy's ConfigMap says, else iptables. */
   readonly kubeProxy: "iptables" | "ipvs" | "none" | undefined;
   /** cilium-config keys (or the other control plane's), as strings. */
   readonly options: Readonly<Record<string, string>>;

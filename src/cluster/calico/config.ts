@@ -3,7 +3,7 @@
 // overrides the encapsulation of every pool.
 
 import { PodpathError } from "../../base/errors.js";
-import { coveringPrefix, type Fields, fields, int, list, text } from "../linux_plane.js";
+import { clusterCidr, type Fields, fields, int, list, text } from "../linux_plane.js";
 import type { ClusterModel, DatapathName, K8sObject } from "../model.js";
 
 export type EncapMode = "Always" | "CrossSubnet" | "Never";
@@ -109,20 +109,6 @@ export function calicoConfig(model: ClusterModel, forced: boolean): CalicoConfig
     asNumber: int(bgp.asNumber) ?? 64512,
     endpointToHost: action === "DROP" || action === "RETURN" ? action : "ACCEPT",
   };
-}
-
-/** Where the pods live, as far as the rest of the scenario says so. */
-export function clusterCidr(model: ClusterModel): string | undefined {
-  const opt = model.datapath.options;
-  return (
-    opt["cluster-cidr"] ??
-    opt["ipv4-native-routing-cidr"] ??
-    opt["native-routing-cidr"] ??
-    coveringPrefix([
-      ...model.nodes.flatMap((n) => n.podCidrs.filter((c) => !c.includes(":"))),
-      ...model.pods.filter((p) => !p.hostNetwork && p.ip4 !== undefined).map((p) => p.ip4!),
-    ])
-  );
 }
 
 function poolObject(o: K8sObject): IpPool {

@@ -12,12 +12,12 @@ import { neigh_set } from "../../kernel/rtnetlink.js";
 import { VxlanDevice } from "../../kernel/vxlan.js";
 import { parseIpv4 } from "../../net/address.js";
 import { installKubeProxy, type KubeProxy } from "../kube_proxy/kube_proxy.js";
-import { inPrefix, LinuxNode, LinuxPlane } from "../linux_plane.js";
+import { clusterCidr, inPrefix, LinuxNode, LinuxPlane } from "../linux_plane.js";
 import type { Machine, Machines, Sandbox } from "../machines.js";
 import type { ClusterModel, NodeModel, PodModel } from "../model.js";
 import { addAddress, addRoute, linkUp, makeIpset, setSysctl } from "../netcfg.js";
 import { type BgpSession, Bird, bgpAddress, nodeStatusText } from "./bird.js";
-import { type CalicoConfig, calicoConfig, clusterCidr, type EncapMode, type IpPool } from "./config.js";
+import { type CalicoConfig, calicoConfig, type EncapMode, type IpPool } from "./config.js";
 import {
   felixRules,
   SET_ALL_HOSTS,

@@ -19,6 +19,8 @@ import { VethDevice } from "../../kernel/veth.js";
 import { VxlanDevice } from "../../kernel/vxlan.js";
 import { networkOf4, parseIpv4, parseIpv6, parseMac } from "../../net/address.js";
 import { type ControlPlane, type PlaneNode, podKey } from "../control_plane.js";
+import { installKubeProxy } from "../kube_proxy/kube_proxy.js";
+import { clusterCidr } from "../linux_plane.js";
 import { type Machine, type Machines, nthAddress, type Sandbox } from "../machines.js";
 import type { ClusterModel, NodeModel, PodModel } from "../model.js";
 import {
@@ -358,6 +360,13 @@ export class CiliumPlane implements ControlPlane {
       makeIpset(ns, "cilium_node_set_v4", "hash:ip family inet", members);
     }
     node.unmodelled.push(...restoreIptables(ns, text, "cilium"));
+    // Node ports and the node's own connections to services are kube-proxy's where Cilium does not replace it.
+    if (!a.kubeProxyReplacement) {
+      const rules = (text: string, file: string): void => {
+        node.unmodelled.push(...restoreIptables(ns, text, file, true));
+      };
+      installKubeProxy(this.model, { name: node.name, ns, rules }, clusterCidr(this.model));
+    }
     if (node.model.iptables !== undefined) {
       node.unmodelled.push(...restoreIptables(ns, node.model.iptables, `iptables of ${node.name}`, true));
     }

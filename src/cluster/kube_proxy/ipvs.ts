@@ -4,9 +4,10 @@
 import { DummyDevice } from "../../kernel/dummy.js";
 import { ipvsadm } from "../../kernel/ipvs/ipvsadm.js";
 import { formatIpv4, parseMac } from "../../net/address.js";
-import { inPrefix, type LinuxNode } from "../linux_plane.js";
+import { inPrefix } from "../linux_plane.js";
 import { addAddress, makeIpset, setSysctl } from "../netcfg.js";
 import type { KubeProxyConfig } from "./config.js";
+import type { ProxyNode } from "./kube_proxy.js";
 import type { ProxyEndpoint, ServicePort } from "./service_map.js";
 
 export const KUBE_IPVS = "kube-ipvs0";
@@ -16,7 +17,7 @@ interface Sets {
 }
 
 /** Makes kube-ipvs0, the virtual servers and the sets; gives the rules to load. */
-export function installIpvs(n: LinuxNode, ports: readonly ServicePort[], config: KubeProxyConfig): string {
+export function installIpvs(n: ProxyNode, ports: readonly ServicePort[], config: KubeProxyConfig): string {
   const ns = n.ns;
   const nodeAddresses = nodePortAddresses(n, config);
   // NOARP and down: the addresses are in the local table all the same.
@@ -105,7 +106,7 @@ export function installIpvs(n: LinuxNode, ports: readonly ServicePort[], config:
 }
 
 /** Addresses that node ports are served on: all of the node's but those of lo and kube-ipvs0. */
-export function nodePortAddresses(n: LinuxNode, config: KubeProxyConfig): string[] {
+export function nodePortAddresses(n: ProxyNode, config: KubeProxyConfig): string[] {
   const all = n.ns.devOrder
     .filter((d) => d !== n.ns.lo && d.name !== KUBE_IPVS)
     .flatMap((d) => d.addrs.map((a) => formatIpv4(a.local)));

@@ -1,12 +1,20 @@
 // kube-proxy on a node: reads the services and programs them in the mode that the cluster is configured for.
 
-import type { LinuxNode } from "../linux_plane.js";
+import type { Netns } from "../../kernel/netns.js";
 import type { ClusterModel } from "../model.js";
 import { setSysctl } from "../netcfg.js";
 import { type KubeProxyConfig, kubeProxyConfig } from "./config.js";
 import { iptablesRules } from "./iptables.js";
 import { installIpvs } from "./ipvs.js";
 import { type ServicePort, servicePorts } from "./service_map.js";
+
+/** A node as kube-proxy needs it. */
+export interface ProxyNode {
+  readonly name: string;
+  readonly ns: Netns;
+  /** Loads rules on top of those that are there. */
+  rules(text: string, file: string): void;
+}
 
 /** What kube-proxy programmed on a node. */
 export interface KubeProxy {
@@ -20,7 +28,7 @@ export interface KubeProxy {
  */
 export function installKubeProxy(
   model: ClusterModel,
-  node: LinuxNode,
+  node: ProxyNode,
   podCidr: string | undefined,
 ): KubeProxy | undefined {
   const config = kubeProxyConfig(model, podCidr);
