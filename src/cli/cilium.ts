@@ -228,7 +228,7 @@ export function ciliumCommand(): Command {
     .option("--no-traffic", "do not send the scenario's traffic first")
     .addHelpText(
       "after",
-      `\nCommands:\n${list}\n\nExample:\n  podpath cilium node-2.whale.com bpf ct list global`,
+      `\nCommands:\n${list}\n\nExample:\n  podpath cilium node-2.whale.com bpf ct list global\n`,
     )
     .action((nodeName: string, words: string[], flags: Flags) => {
       const text = words.join(" ");

@@ -21,6 +21,7 @@ export function conformanceCommand(): Command {
     .description("run recorded vectors against the emulator; exit status 1 if any failed")
     .argument("<kind>", [...RUNNERS.keys()].join(", "))
     .argument("<path...>", "files or folders of vectors")
+    .addHelpText("after", "\nExample:\n  podpath conformance monitor vectors/monitor-1.19.jsonl\n")
     .action(async (kind: string, paths: string[]) => {
       const load = RUNNERS.get(kind);
       if (load === undefined) {

@@ -130,7 +130,11 @@ export function decodeCommand(): Command {
       "after",
       `
 A JSON line is {"cpu":3,"hex":"0402..."}, with "ns", "node" and "links" {"26":"lxc1234"} where wanted; a hex line is
-the sample alone. Lines that are neither are reported and skipped, and the exit status is 1.`,
+the sample alone. Lines that are neither are reported and skipped, and the exit status is 1.
+
+Example:
+  podpath decode -v samples.jsonl
+`,
     )
     .action(async (files: string[], flags: DecodeFlags) => {
       const inputs = files.length > 0 ? files : ["-"];

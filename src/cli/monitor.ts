@@ -26,6 +26,7 @@ export function monitorCommand(): Command {
       collect,
       [],
     )
+    .addHelpText("after", "\nExample:\n  podpath monitor cilium-native-routing --profile 1.11 -v -v\n")
     .action(async (scenario: string | undefined, flags: Flags) => {
       const chosen = chooseScenario(scenario, flags, flags.profile as Profile | undefined);
       // The banner comes before anything is built, as it comes before the real client has connected.

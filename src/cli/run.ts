@@ -14,26 +14,37 @@ const COMMANDS: ReadonlyMap<string, Loader> = new Map<string, Loader>([
   ["cilium", async () => (await import("./cilium.js")).ciliumCommand()],
   ["compare", async () => (await import("./compare.js")).compareCommand()],
   ["explain", async () => (await import("./explain.js")).explainCommand()],
+  ["bench", async () => (await import("./bench.js")).benchCommand()],
   ["scenarios", async () => (await import("./scenarios.js")).scenariosCommand()],
   ["validate", async () => (await import("./validate.js")).validateCommand()],
   ["init", async () => (await import("./init.js")).initCommand()],
   ["schema", async () => (await import("./schema.js")).schemaCommand()],
+  ["completions", async () => (await import("./completions.js")).completionsCommand(wholeProgram)],
   ["conformance", async () => (await import("./conformance.js")).conformanceCommand()],
 ]);
 
 /** Exit status for bad input and bad usage. */
 const EXIT_USAGE = 2;
 
-/** Runs one command line (without `node` and the script). Gives the exit status; never throws for bad input. */
-export async function main(argv: readonly string[]): Promise<number> {
+async function programOf(loaders: Iterable<Loader>): Promise<Command> {
   const program = new Command("podpath")
     .description("sends packets from pod to pod without a cluster: Cilium's eBPF datapath, emulated")
     .exitOverride()
     .showSuggestionAfterError(true);
+  for (const load of loaders) program.addCommand((await load()).exitOverride());
+  return program;
+}
+
+/** The program with all its commands. */
+export function wholeProgram(): Promise<Command> {
+  return programOf(COMMANDS.values());
+}
+
+/** Runs one command line (without `node` and the script). Gives the exit status; never throws for bad input. */
+export async function main(argv: readonly string[]): Promise<number> {
   const wanted = argv.find((a) => !a.startsWith("-"));
   const one = wanted === undefined ? undefined : COMMANDS.get(wanted);
-  const loaders = one === undefined ? [...COMMANDS.values()] : [one];
-  for (const load of loaders) program.addCommand((await load()).exitOverride());
+  const program = await (one === undefined ? wholeProgram() : programOf([one]));
   try {
     await program.parseAsync([...argv], { from: "user" });
     return typeof process.exitCode === "number" ? process.exitCode : 0;

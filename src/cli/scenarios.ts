@@ -9,6 +9,7 @@ export function scenariosCommand(): Command {
   return new Command("scenarios")
     .description("list the embedded scenarios, or print one")
     .argument("[name]", "scenario to print as YAML")
+    .addHelpText("after", "\nExample:\n  podpath scenarios cilium-native-routing\n")
     .action((name: string | undefined) => {
       if (name !== undefined) {
         const text = EMBEDDED.get(name);

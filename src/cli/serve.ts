@@ -138,7 +138,15 @@ export function serveCommand(open: OpenSource = openLabSource): Command {
     .option("--profile <release>", "release whose sample layouts the node has")
     .option("--speed <factor>", "pace of the events, as a multiple of real time", factor, 1)
     .option("--once", "end when the last event was sent")
-    .addHelpText("after", "\nThe traffic starts when the first client attaches: nobody could see it before.")
+    .addHelpText(
+      "after",
+      `
+The traffic starts when the first client attaches: nobody could see it before.
+
+Example:
+  podpath serve cilium-native-routing --node node-2.whale.com --monitor-socket monitor1_2.sock --once
+`,
+    )
     .action(async (scenario: string | undefined, flags: ServeFlags) => {
       if (scenario !== undefined && flags.input.length > 0) {
         throw new PodpathError("USAGE", "serve takes a scenario or --input files, not both");
