@@ -176,6 +176,56 @@ describe("reverse translation", () => {
   });
 });
 
+describe("local redirects", () => {
+  const LOCALREDIRECT = 1;
+  const NETNS = 77;
+
+  /** Packet of pod A to the redirected address, through a program loaded with `cookie`. */
+  function fromPod(cookie: number, backend: number): Flow {
+    const a = node.datapath.loadLxc({
+      endpoint_id: 1001,
+      endpoint_ipv4: POD_A,
+      security_label: 20001,
+      service_loopback_ipv4: ip("169.254.42.1"),
+      enable_lrp: true,
+      endpoint_netns_cookie: cookie,
+    });
+    putService4(node.maps, {
+      address: ip("169.254.169.254"),
+      port: 80,
+      rev: 9,
+      flags2: LOCALREDIRECT,
+      backends: [{ id: 31, address: backend, port: 8080 }],
+    });
+    const skb = node.receive(frame4(POD_A, ip("169.254.169.254"), 6, 40000, 80, SYN), 101);
+    a.from_container.run(skb);
+    return flowOf(skb.bytes.subarray(skb.data, skb.tail));
+  }
+
+  it("go to the local backend", () => {
+    expect(fromPod(NETNS, POD_B).daddr).toBe(POD_B);
+  });
+
+  it("are left to the socket level where that balances for pods", () => {
+    node = new PlainNode({
+      config: { ENABLE_SOCKET_LB_HOST_ONLY: false, ENABLE_SOCKET_LB_FULL: true, ENABLE_L7_LB: true },
+    });
+    expect(fromPod(NETNS, POD_B).daddr).toBe(ip("169.254.169.254"));
+  });
+
+  it("do not loop a backend back to itself when the agent has listed it", () => {
+    const skip = Uint8Array.of(NETNS, 0, 0, 0, 0, 0, 0, 0, 169, 254, 169, 254, 0, 80, 0, 0);
+    node.maps.cilium_skip_lb4.set(skip, Uint8Array.of(1));
+    expect(fromPod(NETNS, POD_A).daddr).toBe(ip("169.254.169.254"));
+    expect(fromPod(NETNS + 1, POD_A)).toEqual({
+      saddr: ip("169.254.42.1"),
+      daddr: POD_A,
+      sport: 40000,
+      dport: 8080,
+    });
+  });
+});
+
 describe("UDP without checksum", () => {
   it("stays without", () => {
     putService4(node.maps, {
