@@ -522,6 +522,7 @@ export class TcpSock extends Sock {
 
   /** tcp_done. */
   #done(): void {
+    if (this.state === TCP_SYN_RECV && this.parent !== null) this.parent.#synq--;
     this.state = TCP_CLOSE;
     this.#unhash();
     this.#rtxTimer?.cancel();
@@ -951,7 +952,8 @@ export class TcpSock extends Sock {
       return;
     }
     if (this.state === TCP_SYN_RECV) {
-      if (this.#retransmits >= s.tcp_synack_retries) {
+      // A request ends with its listener.
+      if (this.#retransmits >= s.tcp_synack_retries || this.parent?.state !== TCP_LISTEN) {
         this.#done();
         return;
       }
@@ -1228,7 +1230,8 @@ export class TcpSock extends Sock {
     }
     if ((s.flags & TH_ACK) === 0) return;
     if (this.state === TCP_SYN_RECV) {
-      if (s.ack !== this.sndNxt) {
+      if (s.ack !== this.sndNxt || this.parent?.state !== TCP_LISTEN) {
+        if (this.parent?.state !== TCP_LISTEN) this.#done();
         tcp_send_reset(ns, s);
         return;
       }
