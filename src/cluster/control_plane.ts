@@ -3,6 +3,7 @@
 
 import type { PerfEventArray } from "../../maps/perf_event_array.js";
 import type { StepRecorder } from "../bpf/steps.js";
+import type { CommandResult } from "../kernel/iproute.js";
 import type { Machine, Machines, Sandbox } from "./machines.js";
 import type { ClusterModel } from "./model.js";
 
@@ -28,6 +29,8 @@ export interface ControlPlane {
   readonly pods: ReadonlyMap<string, Sandbox>;
   /** Attaches (or detaches, with null) a walk recorder to every namespace and program. */
   setRecorder(recorder: StepRecorder | null): void;
+  /** Runs a command of its own tools (`calicoctl` ...) on a machine; null for a command that it does not have. */
+  command?(machine: Machine, argv: readonly string[]): CommandResult | null;
 }
 
 /** Key of a pod in `ControlPlane.pods`. */

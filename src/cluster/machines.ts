@@ -4,15 +4,26 @@
 
 import type { VirtualClock } from "../base/clock.js";
 import { TimerQueue } from "../base/clock.js";
-import { PodpathError } from "../base/errors.js";
+import { isPodpathError, PodpathError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
 import { Kernel, World } from "../kernel/kernel.js";
 import type { Netns } from "../kernel/netns.js";
+import { buildTopology, type NetnsHook, type TopoNetns } from "../kernel/topology.js";
 import { VethDevice } from "../kernel/veth.js";
 import { type Fault, Switch, WireDevice } from "../kernel/wire.js";
 import { formatIpv4, nthOf4, parseIpv4, parseMac } from "../net/address.js";
-import type { ClusterModel, HostModel, NicModel, NodeModel, PodModel } from "./model.js";
-import { addAddress, addRoute, linkUp, setSysctl } from "./netcfg.js";
+import type { ClusterModel, HostModel, NicModel, NodeModel, PodModel, TopologyModel } from "./model.js";
+import { addAddress, addRoute, linkUp, makeIpset, restoreIptables, setSysctl } from "./netcfg.js";
+
+/** What a topology says of a namespace beyond devices and routes. */
+interface TopoRules extends TopoNetns {
+  readonly iptables?: string;
+  readonly ipset?: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly members: readonly string[];
+  }[];
+}
 
 /** A node or a host outside the cluster. */
 export class Machine {
@@ -77,6 +88,7 @@ export class Machines {
       this.nodes.set(n.name, m);
     }
     for (const h of model.hosts) this.hosts.set(h.name, this.#host(h, model));
+    for (const t of model.topologies ?? []) this.hosts.set(t.name, this.#topology(t));
     for (const n of model.networks) {
       if (n.gateway === undefined || this.#hasAddress(n.gateway)) continue;
       // The network's own router: forwards between the networks that name one, and ends the walk otherwise.
@@ -101,6 +113,27 @@ export class Machines {
     const m = this.#machine(h.name, 1, h.nics, h.gateway, undefined, prefix);
     for (const r of h.routes) addRoute(m.ns, { to: r.to, via: r.via });
     if (h.router) setSysctl(m.ns, "net/ipv4/ip_forward", 1);
+    return m;
+  }
+
+  /** A machine whose namespaces are those of a topology; the machine's own one stays empty. */
+  #topology(t: TopologyModel): Machine {
+    const m = this.#machine(t.name, 1, [], undefined, undefined, undefined);
+    const hook: NetnsHook = (name, ns, netns) => {
+      const spec = netns as TopoRules;
+      for (const set of spec.ipset ?? []) makeIpset(ns, set.name, set.type, set.members);
+      if (spec.iptables !== undefined) restoreIptables(ns, spec.iptables, `iptables of ${t.name}/${name}`);
+    };
+    try {
+      const built = buildTopology(m.kernel, t.spec, hook, () => this.#nextNetns++);
+      for (const [name, ns] of built.ns) {
+        this.namespaces[ns.id] = ns;
+        m.netns.set(name, ns);
+      }
+    } catch (e) {
+      if (!isPodpathError(e) || e.position !== undefined) throw e;
+      throw new PodpathError("SCENARIO_INVALID", `Topology ${t.name}: ${e.message}`, t.pos);
+    }
     return m;
   }
 

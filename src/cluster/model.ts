@@ -3,6 +3,7 @@
 // is configuration, not the packet path.
 
 import type { SourcePosition } from "../base/errors.js";
+import type { Topology } from "../kernel/topology.js";
 
 /** A Kubernetes object as parsed from YAML, and where each of its fields stands in the file. */
 export interface K8sObject {
@@ -128,6 +129,14 @@ export interface NetworkModel {
   readonly dropProtocols: readonly number[];
 }
 
+/** A hand-made network of namespaces on a machine of its own: devices, addresses, routes, rules, sets. */
+export interface TopologyModel {
+  readonly name: string;
+  /** In the form of the kernel model's topologies; iptables and ipset are loaded into each namespace. */
+  readonly spec: Topology;
+  readonly pos: SourcePosition | undefined;
+}
+
 export interface NamespaceModel {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -176,6 +185,7 @@ export interface ClusterModel {
   readonly nodes: readonly NodeModel[];
   readonly pods: readonly PodModel[];
   readonly hosts: readonly HostModel[];
+  readonly topologies?: readonly TopologyModel[];
   readonly namespaces: readonly NamespaceModel[];
   readonly identities: readonly FixedIdentity[];
   /** Services, EndpointSlices, policies, pools, configuration ... in the order of the file. */

@@ -18,15 +18,27 @@ import type { Machine, Machines } from "./machines.js";
 
 const OK: CommandResult = { rc: 0, out: "" };
 
-/** Runs a line in a namespace of a machine. `rc` is that of the last command that ran, `out` all they printed. */
-export function runShell(machines: Machines, machine: Machine, ns: Netns, line: string): CommandResult {
+/** A control plane's own tools: null for a command that it does not have. */
+export type PlaneCommand = (machine: Machine, argv: readonly string[]) => CommandResult | null;
+
+/**
+ * Runs a line in a namespace of a machine; `plane` is asked first. `rc` is that of the last command that ran, `out` all
+ * they printed.
+ */
+export function runShell(
+  machines: Machines,
+  machine: Machine,
+  ns: Netns,
+  line: string,
+  plane?: PlaneCommand,
+): CommandResult {
   let out = "";
   let rc = 0;
   for (const part of line.split(";")) {
     for (const command of part.split("&&")) {
       const argv = words(command);
       if (argv.length === 0) continue;
-      const r = runOne(machines, machine, ns, argv);
+      const r = plane?.(machine, argv) ?? runOne(machines, machine, ns, argv);
       out += r.out;
       rc = r.rc;
       if (rc !== 0) break;

@@ -109,8 +109,16 @@ export interface BuiltTopology {
 /** Called for each namespace when its devices are up and its routes are in: rules, sets, programs. */
 export type NetnsHook = (name: string, ns: Netns, spec: TopoNetns) => void;
 
-/** Builds `topo` in `kernel`. Throws PodpathError for descriptions that cannot be built. */
-export function buildTopology(kernel: Kernel, topo: Topology, hook?: NetnsHook): BuiltTopology {
+/**
+ * Builds `topo` in `kernel`; `nextId` numbers the namespaces where several kernels share a world. Throws PodpathError for
+ * descriptions that cannot be built.
+ */
+export function buildTopology(
+  kernel: Kernel,
+  topo: Topology,
+  hook?: NetnsHook,
+  nextId?: () => number,
+): BuiltTopology {
   const map = new Map<string, Netns>();
   const devs: NetDevice[] = [];
   const down = new Set<NetDevice>();
@@ -131,7 +139,7 @@ export function buildTopology(kernel: Kernel, topo: Topology, hook?: NetnsHook):
         "SCENARIO_INVALID",
         `link refers to namespace "${name}", which is not described`,
       );
-    const ns = kernel.addNetns(name);
+    const ns = kernel.addNetns(name, nextId?.());
     map.set(name, ns);
     if (loaded) ipip_fallback(ns);
     for (const [k, v] of Object.entries(BASE_SYSCTL)) sysctl_set(ns, k, v);

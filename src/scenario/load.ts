@@ -17,7 +17,9 @@ import type {
   NodeModel,
   ObjectMeta,
   PodModel,
+  TopologyModel,
 } from "../cluster/model.js";
+import type { Topology } from "../kernel/topology.js";
 import {
   ciliumEndpointSchema,
   ciliumIdentitySchema,
@@ -32,12 +34,10 @@ import {
   podSchema,
   podWiringSchema,
   type TrafficStep,
+  topologySchema,
   trafficSchema,
 } from "./schema.js";
 import { parseYamlObjects, type YamlObject } from "./yaml.js";
-
-/** Age of nodes that nobody gave one: an hour. In a node's first seconds conntrack withholds its first reports. */
-const DEFAULT_UPTIME_NS = 3600e9;
 
 /** Age of nodes that nobody gave one: an hour. In a node's first seconds conntrack withholds its first reports. */
 const DEFAULT_UPTIME_NS = 3600e9;
@@ -119,7 +119,7 @@ const INERT_KINDS = new Set([
   "APIService",
 ]);
 
-const OWN_KINDS = ["Lab", "Datapath", "Network", "NodeWiring", "PodWiring", "Host", "Traffic"];
+const OWN_KINDS = ["Lab", "Datapath", "Network", "NodeWiring", "PodWiring", "Host", "Topology", "Traffic"];
 
 /**
  * Reads a scenario. `file` names it in errors. Throws SCENARIO_INVALID with a position for everything that is wrong.
@@ -169,6 +169,7 @@ class Loader {
   readonly #namespaces: NamespaceModel[] = [];
   readonly #networks: NetworkModel[] = [];
   readonly #hosts: HostModel[] = [];
+  readonly #topologies: TopologyModel[] = [];
   readonly #objects: K8sObject[] = [];
   readonly #steps: TrafficStep[] = [];
   /** Every address of the scenario and who has it. */
@@ -240,6 +241,7 @@ class Loader {
         nodes,
         pods,
         hosts: this.#hosts,
+        topologies: this.#topologies,
         namespaces: this.#namespaces,
         identities: this.#identities,
         objects: this.#objects,
@@ -363,6 +365,18 @@ class Loader {
       case "Host":
         this.#host(this.#check(hostSchema, y), y);
         break;
+      case "Topology": {
+        const o = this.#check(topologySchema, y);
+        this.#unique(`Host ${o.metadata.name}`, y);
+        const netns = Object.fromEntries(Object.entries(o.spec.netns).map(([k, v]) => [k, v ?? {}]));
+        this.#topologies.push({
+          name: o.metadata.name,
+          // Absent and undefined fields are the same to what reads it.
+          spec: { ...o.spec, netns } as Topology,
+          pos: y.pos(),
+        });
+        break;
+      }
       case "Traffic": {
         const o = this.#check(trafficSchema, y);
         o.spec.steps.forEach((s, i) => {

@@ -180,6 +180,90 @@ export const hostSchema = z.strictObject({
   }),
 });
 
+const looseText = z.union([z.string(), z.number()]);
+
+/** Namespaces and links in the form of the kernel model's topologies. */
+export const topologySchema = z.strictObject({
+  apiVersion: z.string(),
+  kind: z.string(),
+  metadata: metaSchema,
+  spec: z.strictObject({
+    netns: z.record(
+      z.string(),
+      z.nullable(
+        z.strictObject({
+          role: z.optional(z.string()),
+          sysctl: z.optional(z.record(z.string(), looseText)),
+          addresses: z.optional(
+            z.array(z.strictObject({ dev: name, addr: z.string(), metric: z.optional(u32) })),
+          ),
+          routes: z.optional(
+            z.array(
+              z.strictObject({
+                dst: z.string(),
+                via: z.optional(z.string()),
+                dev: z.optional(z.string()),
+                type: z.optional(z.string()),
+                scope: z.optional(z.string()),
+                proto: z.optional(z.string()),
+                src: z.optional(z.string()),
+                metric: z.optional(u32),
+                mtu: z.optional(mtu),
+                mtu_lock: z.optional(z.boolean()),
+                onlink: z.optional(z.boolean()),
+                table: z.optional(looseText),
+              }),
+            ),
+          ),
+          rules: z.optional(z.array(z.string())),
+          neigh: z.optional(z.array(z.strictObject({ ip: z.string(), mac, dev: name }))),
+          proxy_neigh: z.optional(z.array(z.strictObject({ ip: z.string(), dev: name }))),
+          fdb: z.optional(z.array(z.strictObject({ mac, dev: name, dst: z.string() }))),
+          setup: z.optional(z.array(z.array(z.string()))),
+          iptables: z.optional(z.string()),
+          ipset: z.optional(
+            z.array(z.strictObject({ name, type: z.string(), members: z.array(z.string()) })),
+          ),
+        }),
+      ),
+    ),
+    links: z.array(
+      z.strictObject({
+        kind: z.enum(["veth", "bridge", "dummy", "vxlan", "geneve", "ipip"]),
+        ends: z.optional(
+          z.array(
+            z.strictObject({
+              ns: name,
+              name,
+              mac,
+              mtu: z.optional(mtu),
+              master: z.optional(name),
+              index: z.optional(z.number().check(z.int(), z.gte(1))),
+            }),
+          ),
+        ),
+        ns: z.optional(name),
+        name: z.optional(name),
+        mac: z.optional(mac),
+        mtu: z.optional(mtu),
+        up: z.optional(z.boolean()),
+        vni: z.optional(z.number().check(z.int(), z.gte(0), z.lte(0xffffff))),
+        local: z.optional(z.string()),
+        remote: z.optional(z.string()),
+        dev: z.optional(name),
+        dstport: z.optional(port),
+        learning: z.optional(z.boolean()),
+        udpcsum: z.optional(z.boolean()),
+        ttl: z.optional(looseText),
+        tos: z.optional(looseText),
+        df: z.optional(z.string()),
+        pmtudisc: z.optional(z.boolean()),
+      }),
+    ),
+    tunl0: z.optional(z.enum(["late", "first"])),
+  }),
+});
+
 export const labSchema = z.strictObject({
   apiVersion: z.string(),
   kind: z.string(),

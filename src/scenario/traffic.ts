@@ -7,7 +7,7 @@ import { ETIMEDOUT } from "../base/errno.js";
 import { PodpathError } from "../base/errors.js";
 import type { ControlPlane } from "../cluster/control_plane.js";
 import type { Machines } from "../cluster/machines.js";
-import { runShell } from "../cluster/shell.js";
+import { type PlaneCommand, runShell } from "../cluster/shell.js";
 import { ip_ident_start } from "../kernel/ip_output.js";
 import type { Netns } from "../kernel/netns.js";
 import { Ping } from "../kernel/raw.js";
@@ -431,7 +431,9 @@ export class Traffic {
     const { nodes, hosts } = this.lab.machines;
     const machine = [...nodes.values(), ...hosts.values()].find((m) => m.kernel === ns.kernel);
     if (machine === undefined) throw new PodpathError("USAGE", `${o.on} is on no machine of this lab`);
-    const result = { on: o.on, command: o.command, ...runShell(this.lab.machines, machine, ns, o.command) };
+    const { cluster, machines } = this.lab;
+    const plane: PlaneCommand = (m, argv) => cluster.command?.(m, argv) ?? null;
+    const result = { on: o.on, command: o.command, ...runShell(machines, machine, ns, o.command, plane) };
     this.executed.push(result);
     return result;
   }

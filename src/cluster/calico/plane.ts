@@ -7,12 +7,12 @@
 import { PodpathError } from "../../base/errors.js";
 import { sha1 } from "../../base/sha.js";
 import { type IpipDevice, ipip_fallback } from "../../kernel/ipip.js";
-import { ip_route } from "../../kernel/iproute.js";
+import { type CommandResult, ip_route } from "../../kernel/iproute.js";
 import { neigh_set } from "../../kernel/rtnetlink.js";
 import { VxlanDevice } from "../../kernel/vxlan.js";
 import { parseIpv4 } from "../../net/address.js";
 import { installKubeProxy, type KubeProxy } from "../kube_proxy/kube_proxy.js";
-import { clusterCidr, inPrefix, LinuxNode, LinuxPlane } from "../linux_plane.js";
+import { clusterCidr, fields, inPrefix, LinuxNode, LinuxPlane } from "../linux_plane.js";
 import type { Machine, Machines, Sandbox } from "../machines.js";
 import type { ClusterModel, NodeModel, PodModel } from "../model.js";
 import { addAddress, addRoute, linkUp, makeIpset, setSysctl } from "../netcfg.js";
@@ -123,6 +123,90 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
     // An empty table has no padding behind the last heading.
     if (rows.length === 0) return `${all[0]!.join("   ")}\n`;
     return all.map((r) => `${r.map((c, i) => c.padEnd(width[i]!)).join("")}\n`).join("");
+  }
+
+  /** `calicoctl` (node status, get node | ippool | workloadendpoints, apply of a pool's modes), `sv` for BIRD. */
+  command(machine: Machine, argv: readonly string[]): CommandResult | null {
+    const done = (out: string): CommandResult => ({ rc: 0, out });
+    const node = this.nodes.find((n) => n.machine === machine);
+    if (argv[0] === "sv" && node !== undefined && ["bird", "/service/bird"].includes(argv[2] ?? "")) {
+      const down = argv[1] === "stop" || argv[1] === "down";
+      this.setBird(node.name, !down);
+      return done(`${down ? "ok: down" : "ok: run"}: ${argv[2]}\n`);
+    }
+    if (argv[0] !== "calicoctl") return null;
+    const [, verb, what = "", ...rest] = argv;
+    if (verb === "node" && what === "status") {
+      if (node === undefined || !this.bird.speakers.find((s) => s.node === node.name)!.up)
+        return { rc: 1, out: "Calico process is not running.\n" };
+      return done(this.nodeStatus(node.name));
+    }
+    if (verb === "get") {
+      const wide = rest.includes("wide");
+      if (/^(workloadendpoints?|wep)$/.test(what)) {
+        const at = Math.max(rest.indexOf("-n"), rest.indexOf("--namespace"));
+        return done(this.workloadEndpoints(at < 0 ? "default" : rest[at + 1]));
+      }
+      if (/^nodes?$/.test(what)) {
+        const known = this.bird.speakers.filter((s) => s.registered);
+        return done(
+          columns(
+            wide
+              ? [
+                  ["NAME", "ASN", "IPV4", "IPV6"],
+                  ...known.map((s) => [s.calicoName, `(${s.asNumber})`, this.#withLength(s.node), ""]),
+                ]
+              : [["NAME"], ...known.map((s) => [s.calicoName])],
+          ),
+        );
+      }
+      if (/^(ippools?|ipp)$/.test(what))
+        return done(
+          columns([
+            wide
+              ? ["NAME", "CIDR", "NAT", "IPIPMODE", "VXLANMODE", "DISABLED", "DISABLEBGPEXPORT", "SELECTOR"]
+              : ["NAME", "CIDR", "SELECTOR"],
+            ...this.#pools.map((p) =>
+              wide
+                ? [
+                    p.name,
+                    p.cidr,
+                    String(p.natOutgoing),
+                    p.ipipMode,
+                    p.vxlanMode,
+                    String(p.disabled),
+                    String(p.disableBgpExport),
+                    p.nodeSelector,
+                  ]
+                : [p.name, p.cidr, p.nodeSelector],
+            ),
+          ]),
+        );
+    }
+    // calicoctl patch ippool NAME -p '{"spec":{"ipipMode":"Never"}}'
+    if (verb === "patch" && /^(ippools?|ipp)$/.test(what)) {
+      const pool = this.#pools.find((p) => p.name === rest[0]);
+      const at = Math.max(rest.indexOf("-p"), rest.indexOf("--patch"));
+      if (pool === undefined)
+        return { rc: 1, out: `resource does not exist: IPPool(${rest[0] ?? ""}) with error: not found\n` };
+      const patch = fields(fields(parseJson(rest[at + 1])).spec);
+      const mode = (v: unknown, old: EncapMode): EncapMode =>
+        v === "Always" || v === "CrossSubnet" || v === "Never" ? v : old;
+      this.setPoolModes(
+        pool.name,
+        mode(patch.ipipMode, pool.ipipMode),
+        mode(patch.vxlanMode, pool.vxlanMode),
+      );
+      return done("Successfully patched 1 'IPPool' resource\n");
+    }
+    return { rc: 1, out: `calicoctl: ${argv.slice(1).join(" ")} is not modelled\n` };
+  }
+
+  /** A node's address with its prefix length, as calicoctl shows it. */
+  #withLength(node: string): string {
+    const n = this.nodeOf(node);
+    const bits = this.#uplink(n).addrs.find((a) => a.local === parseIpv4(n.address))?.prefixLen ?? 32;
+    return `${n.address}/${bits}`;
   }
 
   /** `calicoctl apply` of a pool with other modes: BIRD and Felix change routes, connections go on. */
@@ -382,6 +466,20 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
     n.rules(rules.text, "felix");
     n.kubeProxy = installKubeProxy(this.model, n, clusterCidr(this.model));
     n.rules(rules.appended, "felix");
+  }
+}
+
+/** A table as calicoctl prints it: three blanks behind the longest cell of each column, the last one too. */
+function columns(rows: readonly (readonly string[])[]): string {
+  const width = rows[0]!.map((_, i) => Math.max(...rows.map((r) => r[i]!.length)) + 3);
+  return rows.map((r) => `${r.map((c, i) => c.padEnd(width[i]!)).join("")}\n`).join("");
+}
+
+function parseJson(text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? "");
+  } catch {
+    throw new PodpathError("USAGE", `${text ?? ""} is not JSON`);
   }
 }
 
