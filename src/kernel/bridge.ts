@@ -153,6 +153,9 @@ export class BridgeDevice extends NetDevice {
     this.stats[RX_BYTES]! += skb.tail - skb.data - 14;
     const type = skb.pktType;
     br_drop_fake_rtable(skb, this);
+    // The trace id of nf_tables is made of the packet, its hash and skb_iif: received again, it is another.
+    const trace = skb.nfTrace !== 0 && skb.physInDev !== null ? (this.ns.nf?.trace ?? null) : null;
+    if (trace !== null) skb.nfTrace = trace.newId();
     eth_type_trans(skb, this);
     // A frame for the MAC of a port is for this host.
     if (type === 0) skb.pktType = 0;
@@ -162,7 +165,7 @@ export class BridgeDevice extends NetDevice {
 
 function shouldDeliver(p: BridgePort, from: BridgePort | null, skb: Skb): boolean {
   if (p === from && !p.hairpin) return false;
-  if (from !== null && from.isolated && p.isolated) return false;
+  if (from?.isolated && p.isolated) return false;
   if (!p.dev.up || !p.dev.carrier) return false;
   // is_skb_forwardable
   return skb.tail - skb.data <= p.dev.mtu + 18;

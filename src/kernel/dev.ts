@@ -14,7 +14,6 @@ import {
   TC_ACT_REDIRECT,
   TC_ACT_SHOT,
   TC_ACT_STOLEN,
-  XDP_DROP,
   XDP_PASS,
   XDP_REDIRECT,
   XDP_TX,
@@ -155,7 +154,6 @@ function do_xdp(skb: Skb, dev: NetDevice): boolean {
       xdp_transmit(skb, target);
       return false;
     }
-    case XDP_DROP:
     default:
       kfree_skb_reason(ns, skb, R.XDP);
       return false;

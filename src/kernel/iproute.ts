@@ -132,8 +132,7 @@ export const PROTOS: Record<string, number> = {
   eigrp: 192,
 };
 
-const num = (t: string, names: Record<string, number>): number =>
-  t in names ? names[t]! : Number.parseInt(t, 0) || 0;
+const num = (t: string, names: Record<string, number>): number => (t in names ? names[t]! : Number(t) || 0);
 
 const parseNum = (s: string): number =>
   (s.startsWith("0x") ? Number.parseInt(s, 16) : Number.parseInt(s, 10)) | 0;

@@ -688,7 +688,7 @@ export function ip_dst_mtu_maybe_forward(ns: Netns, rt: Rtable, forwarding: bool
 }
 
 /** ip_mtu_locked. */
-export const rtMtuLocked = (rt: Rtable): boolean => rt.pmtuLocked || (rt.fi !== null && rt.fi.mtuLocked);
+export const rtMtuLocked = (rt: Rtable): boolean => rt.pmtuLocked || rt.fi?.mtuLocked === true;
 
 /** dst_mtu of a route used by a local sender. */
 export const dst_mtu = (ns: Netns, rt: Rtable): number => ip_dst_mtu_maybe_forward(ns, rt, false);

@@ -155,7 +155,7 @@ export class Cable implements Medium {
 
   transmit(from: WireDevice, skb: Skb): void {
     const to = this.ends[0] === from ? this.ends[1] : this.ends[0];
-    if (to === undefined || (this.fault !== null && this.fault(skb, from, to))) {
+    if (to === undefined || this.fault?.(skb, from, to)) {
       kfree_skb_reason(from.ns, skb, R.NOT_SPECIFIED);
       return;
     }
@@ -195,8 +195,7 @@ export class Switch implements Medium {
         ? undefined
         : this.#fdb.get(v.getInt32(d + 2, false))?.get(v.getUint16(d, false));
     if (to !== undefined) {
-      if (to === from || (this.fault !== null && this.fault(skb, from, to)))
-        kfree_skb_reason(from.ns, skb, R.NOT_SPECIFIED);
+      if (to === from || this.fault?.(skb, from, to)) kfree_skb_reason(from.ns, skb, R.NOT_SPECIFIED);
       else this.#deliver(skb, from, to);
       return;
     }
@@ -204,7 +203,7 @@ export class Switch implements Medium {
     let last: WireDevice | null = null;
     for (let i = 0; i < this.ports.length; i++) {
       const p = this.ports[i]!;
-      if (p === from || (this.fault !== null && this.fault(skb, from, p))) continue;
+      if (p === from || this.fault?.(skb, from, p)) continue;
       if (last !== null) this.#deliver(skb_copy(k, skb), from, last);
       last = p;
     }

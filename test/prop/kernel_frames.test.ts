@@ -148,7 +148,9 @@ function frame(r: Prng, dev: NetDevice, macs: readonly Uint8Array[]): Uint8Array
     for (const o of [14, 24])
       pick(ADDRS)
         .split(".")
-        .forEach((x, i) => (l3[o + i] = Number(x)));
+        .forEach((x, i) => {
+          l3[o + i] = Number(x);
+        });
   } else if (kind === 1) {
     type = pick([0x86dd, 0x8100, 0x88cc, 0x0000, 0xffff]);
     l3 = new Uint8Array(r.below(100));

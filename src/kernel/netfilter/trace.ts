@@ -210,7 +210,7 @@ export function describePacket(cx: XtContext): string {
     if ((f & 4) !== 0) s += "RST ";
     if ((f & 8) !== 0) s += "PSH ";
     if ((f & 32) !== 0) s += "URG ";
-  } else if ((proto === 17 || proto === 132 || proto === 136) && th + 8 <= skb.tail) {
+  } else if ((proto === 17 || proto === 132 || proto === 136) && th + 4 <= skb.tail) {
     s += `SPORT=${v.getUint16(th, false)} DPORT=${v.getUint16(th + 2, false)} `;
   }
   if (skb.mark !== 0) s += `MARK=0x${(skb.mark >>> 0).toString(16)} `;
