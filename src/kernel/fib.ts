@@ -273,12 +273,12 @@ export class FibTable {
     }
   }
 
-  /** All routes, by prefix and then length, as the tools list them. */
+  /** All routes as the tools list them: by prefix, the longest first where several begin alike (a leaf of the trie). */
   routes(): FibAlias[] {
     const out: FibAlias[] = [];
     for (const m of this.#byLen) if (m !== null) for (const leaf of m.values()) out.push(...leaf);
     // Stable, so that the order inside a leaf stays.
-    return out.sort((a, b) => (a.prefix >>> 0) - (b.prefix >>> 0) || a.plen - b.plen);
+    return out.sort((a, b) => (a.prefix >>> 0) - (b.prefix >>> 0) || b.plen - a.plen);
   }
 }
 
