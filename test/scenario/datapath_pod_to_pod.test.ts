@@ -1,5 +1,6 @@
 // Datapath facts, scenarios (a) to (e) and (n): pod to pod, request and reply, the whole trace.
 import { describe, expect, it } from "vitest";
+import type { DatapathName } from "../../src/cluster/model.js";
 import type { Lab, LabOptions } from "../../src/lab.js";
 import { inBuilds, withoutDebug } from "../support/datapath_lab.js";
 import { text } from "../support/event_trace.js";
@@ -8,7 +9,7 @@ const ping = (to: string) => (lab: Lab) => void lab.ping({ from: "pod/a", to, id
 const udp = (to: string) => (lab: Lab) =>
   void lab.udp({ from: "pod/a", to, port: 9000, sourcePort: 40000, size: 8 });
 
-function options(datapath: LabOptions["datapath"], more: Record<string, string> = {}): LabOptions {
+function options(datapath: DatapathName, more: Record<string, string> = {}): LabOptions {
   return { datapath, options: more };
 }
 

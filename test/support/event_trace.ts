@@ -64,6 +64,8 @@ export function traceOf(lab: Lab, names: TraceNames, action: () => void): Trace 
     detach.push(lab.monitor(node, (s) => out.push(format.line(s.bytes))));
   }
   const walks = lab.record(action);
+  // What is still in the rings.
+  lab.runUntil(lab.clock.ns);
   for (const d of detach) d();
   const events = [...lines]
     .filter(([, l]) => l.length > 0)

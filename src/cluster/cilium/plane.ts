@@ -3,6 +3,7 @@
 
 import { type CiliumMaps, createCiliumMaps } from "../../../maps/cilium_maps.js";
 import { CtGc } from "../../../maps/ct_gc.js";
+import { EgressGwKey4, EgressGwValue4 } from "../../../maps/egress_gw.js";
 import { IPCACHE_F_HAS_TUNNEL_EP, IpcacheKey, IpcacheValue } from "../../../maps/ipcache.js";
 import { ENDPOINT_F_HOST, LxcKey, LxcValue } from "../../../maps/lxc.js";
 import type { PerfEventArray } from "../../../maps/perf_event_array.js";
@@ -33,6 +34,7 @@ import {
   setSysctl,
 } from "../netcfg.js";
 import type { AgentConfig } from "./agent_config.js";
+import { egressGatewayEntries, egressGatewayPolicyOf } from "./egress_gateway.js";
 import {
   ID_HOST,
   ID_REMOTE_NODE,
@@ -53,6 +55,7 @@ import {
   type EndpointPolicy,
   type NamedPort,
   PolicyConflict,
+  type PolicyContext,
   resolvePolicy,
   SelectorCache,
 } from "./policy/resolve.js";
@@ -146,8 +149,10 @@ export class CiliumPlane implements ControlPlane {
     for (const p of model.pods) if (!p.hostNetwork) this.#addEndpoint(p);
     for (const n of this.nodes) this.#ipcache(n, prefixes);
     this.#regenerate();
+    for (const n of this.nodes) this.#iptables(n);
     this.services = readServices(model.objects, model.pods);
     for (const n of this.nodes) this.#programServices(n);
+    if (config.egressGateway) this.#egressGateway();
     for (const n of this.nodes) n.gc.start(this.machines.timers);
   }
 
@@ -228,7 +233,11 @@ export class CiliumPlane implements ControlPlane {
 
     // The tunnel device takes destination and VNI from each packet (collect_md, `external`).
     let overlay: NetDevice | undefined;
-    if (a.routingMode === "tunnel" || (a.lbMode !== "snat" && a.lbDsrDispatch === "geneve")) {
+    if (
+      a.routingMode === "tunnel" ||
+      a.egressGateway ||
+      (a.lbMode !== "snat" && a.lbDsrDispatch === "geneve")
+    ) {
       const options = {
         mac: this.machines.newMac(),
         mtu: machine.nics[0]!.mtu,
@@ -316,7 +325,7 @@ export class CiliumPlane implements ControlPlane {
     return node;
   }
 
-  /** Routes, rules and iptables of a node; every node's router address is known by now. */
+  /** Routes and rules of a node; every node's router address is known by now. */
   #routes(node: CiliumNode): void {
     const a = this.config;
     const ns = node.machine.ns;
@@ -350,10 +359,23 @@ export class CiliumPlane implements ControlPlane {
         }
       }
     }
+    this.#hostAddresses(node);
+  }
+
+  /** iptables of a node; the proxies that its endpoints' policies need are known by now. */
+  #iptables(node: CiliumNode): void {
+    const a = this.config;
+    const ns = node.machine.ns;
+    const router = node.routerIp4;
+    const proxies = new Map<number, string>();
+    for (const e of node.endpoints.values()) {
+      for (const r of e.policy.redirects) proxies.set(r.proxyPort, r.proxy);
+    }
+    const proxyPorts = [...proxies].map(([port, name]) => ({ name, port }));
     const text = ciliumIptables(a, {
       podCidr4: node.model.podCidrs.find((c) => !c.includes(":")),
       routerIp4: router,
-      proxyPorts: [],
+      proxyPorts,
     });
     if (a.masquerade4 && !a.bpfMasquerade) {
       const members = this.nodes.map((n) => n.model.internalIp4).filter((ip) => ip !== undefined);
@@ -370,7 +392,6 @@ export class CiliumPlane implements ControlPlane {
     if (node.model.iptables !== undefined) {
       node.unmodelled.push(...restoreIptables(ns, node.model.iptables, `iptables of ${node.name}`, true));
     }
-    this.#hostAddresses(node);
   }
 
   /** cilium_lxc entries of the node's own addresses. */
@@ -556,6 +577,33 @@ export class CiliumPlane implements ControlPlane {
     node.serviceMaps.sync(node.frontends);
   }
 
+  // --- egress gateway -----------------------------------------------------------------------------------------------------
+
+  #egressGateway(): void {
+    const policies = this.model.objects
+      .filter((o) => o.kind === "CiliumEgressGatewayPolicy")
+      .map((o) => egressGatewayPolicyOf(o.raw));
+    const pods = this.model.pods.flatMap((p) => {
+      const labels = this.identities.labelsOf(this.#identityOf.get(podKey(p.namespace, p.name)) ?? 0);
+      return p.hostNetwork || p.ip4 === undefined || labels === undefined ? [] : [{ ip: p.ip4, labels }];
+    });
+    const gateways = this.nodes.map((n) => ({
+      name: n.name,
+      labels: n.model.labels,
+      ip: n.model.internalIp4,
+      addresses: n.machine.nics.map((d) => ({ device: d.name, ips: d.addrs.map((x) => text4(x.local)) })),
+    }));
+    for (const node of this.nodes) {
+      const map = node.maps.cilium_egress_gw_policy_v4;
+      const key = new EgressGwKey4();
+      const value = new EgressGwValue4();
+      for (const e of egressGatewayEntries(policies, pods, gateways, node.name)) {
+        key.set(parseIpv4(e.source), parseIpv4(e.destination), e.bits);
+        map.update(key.words, value.set(parseIpv4(e.egressIp), parseIpv4(e.gateway)).words, BPF_ANY);
+      }
+    }
+  }
+
   // --- policy -----------------------------------------------------------------------------------------------------------
 
   /** Compiles the policy of every endpoint and writes the maps (the agent's endpoint regeneration). */
@@ -590,6 +638,29 @@ export class CiliumPlane implements ControlPlane {
           map.set(keyBytes(entry.key), valueBytes(entry.key, entry.value));
         this.#load(node, e);
       }
+      if (this.config.hostFirewall) this.#hostPolicy(node, ctx, cache);
+    }
+  }
+
+  /** The host endpoint's policy: rules with a nodeSelector, for traffic of the node itself. */
+  #hostPolicy(node: CiliumNode, ctx: PolicyContext, cache: SelectorCache): void {
+    const labels = [
+      "reserved:host",
+      ...Object.entries(node.model.labels).map(([k, v]) => (v === "" ? `k8s:${k}` : `k8s:${k}=${v}`)),
+    ];
+    try {
+      const policy = resolvePolicy(
+        this.policies.rules,
+        { identity: ID_HOST, labels: LabelSet.parse(labels), isHost: true, namedPorts: [] },
+        ctx,
+        cache,
+      );
+      const map = node.maps.addPolicyMap(node.hostEndpointId);
+      map.clear();
+      for (const entry of asWritten(policy.entries))
+        map.set(keyBytes(entry.key), valueBytes(entry.key, entry.value));
+    } catch (err) {
+      if (!(err instanceof PolicyConflict)) throw err;
     }
   }
 
