@@ -35,6 +35,7 @@ const SAME_FLOOR: readonly (readonly [from: string, to: string])[] = [
   ["src/lab.ts", "src/walk"],
   // Comparisons and explanations build labs of their own; the lab itself uses only walks, checks and captures.
   ["src/walk", "src/lab.ts"],
+  ["src/walk", "src/scenario"],
   ["src/cli", "src/server"],
 ];
 
