@@ -40,6 +40,8 @@ export const ICMP_TIME_EXCEEDED = 11;
 export const ICMP_PARAMETERPROB = 12;
 export const ICMP_TIMESTAMP = 13;
 export const ICMP_TIMESTAMPREPLY = 14;
+/** RFC 8335 PROBE. */
+const ICMP_EXT_ECHO = 42;
 
 export const ICMP_NET_UNREACH = 0;
 export const ICMP_HOST_UNREACH = 1;
@@ -299,6 +301,11 @@ export function icmp_rcv(ns: Netns, skb: Skb): void {
     return;
   }
   const type = b[d]!;
+  if (type === ICMP_EXT_ECHO) {
+    // icmp_echo_enable_probe is off: silence, no error.
+    consume_skb(ns.kernel, skb);
+    return;
+  }
   const rt = skb.dst as Rtable | null;
   if (rt !== null && (rt.rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST)) !== 0) {
     if ((type === ICMP_ECHO || type === ICMP_TIMESTAMP) && ns.sysctl.icmp_echo_ignore_broadcasts !== 0) {

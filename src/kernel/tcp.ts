@@ -251,8 +251,17 @@ export class TcpSock extends Sock {
       this.sport = ns.sockets.ephemeralPort(
         (p) => ns.sockets.tcpListen.has(p) || ns.sockets.tcpEstablished.has((dport << 16) | p),
       );
-    this.iss = this.issHint ?? ns.kernel.prng.nextInt32();
-    this.#tsOffset = ns.kernel.prng.nextInt32();
+    // __inet_check_established: only a connection in TIME_WAIT that used timestamps gives way.
+    const old = ns.sockets.tcpEstablished
+      .get(this.#key())
+      ?.find((x) => x.daddr === daddr && x.saddr === this.saddr);
+    if (old !== undefined && (old.state !== TCP_TIME_WAIT || !old.tsOk)) return -EADDRNOTAVAIL;
+    this.iss = old !== undefined ? (old.sndNxt + 65_537) | 0 : (this.issHint ?? ns.kernel.prng.nextInt32());
+    this.#tsOffset = old !== undefined ? old.#tsOffset : ns.kernel.prng.nextInt32();
+    if (old !== undefined) {
+      this.#tsRecent = old.#tsRecent;
+      old.#done();
+    }
     this.ipId = ns.kernel.prng.nextInt32() & 0xffff;
     this.sndUna = this.iss;
     this.sndNxt = (this.iss + 1) | 0;
