@@ -2,6 +2,7 @@
 // figures, kept apart: how fast the emulator itself sends packets end to end (monitor and recorder off), and what the
 // real path is modelled to cost from the counted steps of one recorded operation.
 
+import { PodpathError } from "../base/errors.js";
 import { Step } from "../bpf/steps.js";
 import type { DatapathName } from "../cluster/model.js";
 import { Ping } from "../kernel/raw.js";
@@ -56,6 +57,11 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: cilium-config}
 data: {ipv4-native-routing-cidr: 10.0.0.0/16, monitor-aggregation: medium}
+---
+apiVersion: podpath.dev/v1
+kind: Network
+metadata: {name: lan}
+spec: {cidr: 192.168.0.0/24, gateway: 192.168.0.1}
 ${["1", "2"]
   .map(
     (n) => `---
@@ -64,6 +70,11 @@ kind: Node
 metadata: {name: n${n}}
 spec: {podCIDR: 10.0.${Number(n) - 1}.0/24}
 status: {addresses: [{type: InternalIP, address: 192.168.0.1${n}}]}
+---
+apiVersion: podpath.dev/v1
+kind: NodeWiring
+metadata: {name: n${n}}
+spec: {gateway: 192.168.0.1, nics: [{name: eth0, addresses: [192.168.0.1${n}/24]}]}
 `,
   )
   .join("")}${(
@@ -133,6 +144,12 @@ export class FlowBench {
       .record(this.#op)
       .filter((w) => w.steps.some((s) => s.kind !== Step.ARP && ttlOf(s.record.frame) !== undefined));
     this.packets = walks.length;
+    if (walks.length === 0 || walks.some((w) => !w.delivered)) {
+      throw new PodpathError(
+        "UNSUPPORTED",
+        `bench: ${flow.datapath}, ${caseName(flow)}: ${walks.find((w) => !w.delivered)?.drop?.detail ?? "no packet was sent"}`,
+      );
+    }
     const counts = stepCounts(walks, (where) => where.startsWith("pod/"));
     const path = modelledCost(counts);
     const hosts = endHosts(flow, walks.length);
