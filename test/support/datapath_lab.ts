@@ -28,6 +28,10 @@ export const MEDIUM = { "monitor-aggregation": "medium" } as const;
 export function datapathLab(options: LabOptions, more = "", warm = true): Lab {
   const yaml =
     twoNodes(more)
+      .replace(
+        /kind: Node\nmetadata: \{name: (n\d)\}/g,
+        "kind: Node\nmetadata: {name: $1, labels: {kubernetes.io/hostname: $1}}",
+      )
       .replace("name: n1}\nspec: {gateway", "name: n1}\nspec: {hostEndpointId: 901, gateway")
       .replace("name: n2}\nspec: {gateway", "name: n2}\nspec: {hostEndpointId: 902, gateway") +
     endpoint("a", 101, 3001) +

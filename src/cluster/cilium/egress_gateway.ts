@@ -90,8 +90,8 @@ function podSelector(s: Fields, bad: (what: string) => PodpathError): Selector {
   if (pod === undefined && namespace === undefined)
     throw bad("a selector needs podSelector or namespaceSelector");
   const prefix = "io.cilium.k8s.namespace.labels.";
-  const labels = { ...(pod?.matchLabels as Fields | undefined) };
-  for (const [k, v] of Object.entries((namespace?.matchLabels as Fields | undefined) ?? {}))
+  const labels: Record<string, string> = { ...(pod?.matchLabels as Record<string, string> | undefined) };
+  for (const [k, v] of Object.entries((namespace?.matchLabels as Record<string, string> | undefined) ?? {}))
     labels[prefix + k] = v;
   const expressions = [
     ...((pod?.matchExpressions as Fields[] | undefined) ?? []),
