@@ -3,7 +3,7 @@
 // leaves in V8's inline caches would otherwise slow the next.
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -56,9 +56,17 @@ function spawnSuites(o: Options): BenchRow[] {
   }
 }
 
+/** The bundled benches (src/cli/bundle.ts) if they are as new as this module, else this module. */
+function entry(): string {
+  const self = fileURLToPath(import.meta.url);
+  const bundle = fileURLToPath(new URL("../../bench/main.js", import.meta.url));
+  if (!existsSync(bundle) || statSync(bundle).mtimeMs < statSync(self).mtimeMs) return self;
+  return bundle;
+}
+
 function spawnPart(dir: string, o: Options, args: readonly string[]): BenchRow[] {
   const file = join(dir, "rows.json");
-  const self = fileURLToPath(import.meta.url);
+  const self = entry();
   const flags = [...args, "--json", file];
   if (o.only !== undefined) flags.push("--only", o.only);
   if (o.quick === true) flags.push("--quick");
