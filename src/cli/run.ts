@@ -15,6 +15,7 @@ const COMMANDS: ReadonlyMap<string, Loader> = new Map<string, Loader>([
   ["compare", async () => (await import("./compare.js")).compareCommand()],
   ["explain", async () => (await import("./explain.js")).explainCommand()],
   ["bench", async () => (await import("./bench.js")).benchCommand()],
+  ["matrix", async () => (await import("./matrix.js")).matrixCommand()],
   ["scenarios", async () => (await import("./scenarios.js")).scenariosCommand()],
   ["validate", async () => (await import("./validate.js")).validateCommand()],
   ["init", async () => (await import("./init.js")).initCommand()],

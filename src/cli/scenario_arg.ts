@@ -71,13 +71,8 @@ export interface ChosenScenario {
   readonly profile: Profile;
 }
 
-/** Reads the scenario and the flags. @throws PodpathError */
-export function chooseScenario(
-  name: string | undefined,
-  flags: LabFlags,
-  profile: Profile | undefined,
-): ChosenScenario {
-  const { text, file } = readScenario(name);
+/** What the flags say of how a lab is built. @throws PodpathError USAGE */
+export function labOptions(flags: LabFlags, profile?: Profile): LabOptions {
   const options: Record<string, string> = {};
   for (const s of flags.set) {
     const at = s.indexOf("=");
@@ -85,17 +80,24 @@ export function chooseScenario(
       throw new PodpathError("USAGE", `--set ${s}: give KEY=VALUE, such as enable-endpoint-routes=true`);
     options[s.slice(0, at)] = s.slice(at + 1);
   }
-  const scenario = loadScenario(text, file);
   return {
-    scenario,
-    profile: profile ?? scenario.cluster.datapath.profile,
-    options: {
-      options,
-      ...(flags.datapath === undefined ? {} : { datapath: flags.datapath }),
-      ...(flags.seed === undefined ? {} : { seed: flags.seed }),
-      ...(profile === undefined ? {} : { profile }),
-    },
+    options,
+    ...(flags.datapath === undefined ? {} : { datapath: flags.datapath }),
+    ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+    ...(profile === undefined ? {} : { profile }),
   };
+}
+
+/** Reads the scenario and the flags. @throws PodpathError */
+export function chooseScenario(
+  name: string | undefined,
+  flags: LabFlags,
+  profile: Profile | undefined,
+): ChosenScenario {
+  const { text, file } = readScenario(name);
+  const options = labOptions(flags, profile);
+  const scenario = loadScenario(text, file);
+  return { scenario, profile: profile ?? scenario.cluster.datapath.profile, options };
 }
 
 /** Builds the lab that the argument and flags ask for. @throws PodpathError */

@@ -313,11 +313,11 @@ function classKeys(scenario: Scenario): (p: PodModel) => string {
       const ip = tryParseIpv4(address!);
       const bits = length === undefined ? 32 : Number(length);
       if (ip === undefined || bits > 32) continue;
-      prefixes.set(whole, { net: networkOf4(ip, bits), bits });
+      prefixes.set(whole, { net: networkOf4(parseIpv4(address!), bits), bits });
     }
   }
   const list = [...prefixes.values()];
-  const sides = (ip: number): string =>
+  const sides = (ip: ReturnType<typeof parseIpv4>): string =>
     list.map((p) => (networkOf4(ip, p.bits) === p.net ? "1" : "0")).join("");
   const cilium = isCiliumDatapath(model.datapath.name);
   // Anything by name, device or MAC address; devices of pods have names that only the control plane knows.

@@ -1,0 +1,178 @@
+// podpath matrix [SCENARIO] --port P: who reaches whom, from real flows, on all cores; and what a change would do to it.
+
+import { existsSync, readFileSync, realpathSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { dirname, join } from "node:path";
+import { Worker } from "node:worker_threads";
+import { Command, InvalidArgumentError } from "commander";
+import { PodpathError } from "../base/errors.js";
+import { Lab } from "../lab.js";
+import { loadScenario } from "../scenario/load.js";
+import { MatrixPlan, type MatrixPort, parseMatrixPort, portText, probe } from "../walk/matrix.js";
+import {
+  Matrix,
+  matrixCsv,
+  matrixDiff,
+  matrixHtml,
+  matrixJson,
+  matrixText,
+  unexpected,
+} from "../walk/matrix_report.js";
+import { write } from "./compare.js";
+import type { MatrixJob } from "./matrix_worker.js";
+import { addLabFlags, type LabFlags, labOptions, readScenario } from "./scenario_arg.js";
+
+interface Flags extends LabFlags {
+  readonly port: readonly MatrixPort[];
+  readonly csv?: boolean;
+  readonly json?: boolean;
+  readonly html?: string;
+  readonly diff?: string;
+  readonly expect?: string;
+  readonly workers?: number;
+}
+
+/** Below this many probes, building a lab for each thread takes longer than sending them. */
+const WORTH_A_THREAD = 1500;
+/** Exit status when a change does something that was not expected. */
+const EXIT_DIFFERENT = 1;
+
+/** The `matrix` command. */
+export function matrixCommand(): Command {
+  return addLabFlags(new Command("matrix"))
+    .description(
+      "which pods reach which pods and services on given ports (IPv4), and what a change would open or close",
+    )
+    .option("--port <port>", "80/tcp, 53/udp or icmp (repeatable; default: 80/tcp)", ports, [])
+    .option("--csv", "print a line for each pair")
+    .option("--json", "print the matrix by classes of pods as JSON")
+    .option("--html <file>", "write a page, without network")
+    .option(
+      "--diff <file>",
+      "print what this scenario, or these policies on top, would change; exit status 1 if anything unexpected",
+    )
+    .option(
+      "--expect <file>",
+      "changes that --diff may and must find, as it prints them; * stands for anything",
+    )
+    .option("--workers <n>", "threads (default: one for each core when it pays)", workersOf)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  podpath matrix cilium-native-routing --port 80/tcp --port icmp
+  podpath matrix cilium-native-routing --port 53/udp --csv
+`,
+    )
+    .action(async (name: string | undefined, flags: Flags) => {
+      if (flags.csv === true && flags.json === true)
+        throw new PodpathError("USAGE", "give --csv or --json, not both");
+      if (flags.expect !== undefined && flags.diff === undefined)
+        throw new PodpathError("USAGE", "--expect says what --diff may find: give --diff too");
+      const source = readScenario(name);
+      const before = await matrixOf(source, flags);
+      if (flags.html !== undefined) write(flags.html, matrixHtml(before));
+      if (flags.diff === undefined) {
+        if (flags.csv === true) for (const piece of matrixCsv(before)) process.stdout.write(piece);
+        else if (flags.json === true) process.stdout.write(`${JSON.stringify(matrixJson(before))}\n`);
+        else if (flags.html === undefined) process.stdout.write(matrixText(before));
+        return;
+      }
+      const changes = matrixDiff(before, await matrixOf(changed(source, flags.diff), flags));
+      const expected = flags.expect === undefined ? [] : expectedLines(flags.expect);
+      const { surprising, missing } = unexpected(changes, expected);
+      if (flags.json === true)
+        process.stdout.write(`${JSON.stringify({ changes, unexpected: surprising, missing }, null, 2)}\n`);
+      else {
+        const odd = new Set(surprising);
+        for (const c of changes)
+          process.stdout.write(`${c.line}${expected.length > 0 && odd.has(c) ? "  (unexpected)" : ""}\n`);
+        for (const line of missing) process.stdout.write(`expected but not found: ${line}\n`);
+        const count = (kind: string): number => changes.filter((c) => c.kind === kind).length;
+        process.stdout.write(
+          `${count("opens")} opened, ${count("closes")} closed, ${count("changes")} changed in part\n`,
+        );
+      }
+      if (surprising.length + missing.length > 0) process.exitCode = EXIT_DIFFERENT;
+    });
+}
+
+interface Source {
+  readonly text: string;
+  readonly file: string;
+}
+
+/** The scenario after a change: another one with nodes of its own, or more objects for this one. */
+function changed(base: Source, name: string): Source {
+  const other = readScenario(name);
+  const whole = /^\s*"?kind"?:\s*"?Node"?\s*,?\s*$/m.test(other.text) || /\bkind: Node\b/.test(other.text);
+  return whole ? other : { text: `${base.text}\n---\n${other.text}`, file: other.file };
+}
+
+async function matrixOf(source: Source, flags: Flags): Promise<Matrix> {
+  const asked = flags.port.length === 0 ? [parseMatrixPort("80/tcp")] : flags.port;
+  const unique = new Map(asked.map((p) => [portText(p), p]));
+  const wanted = [...unique.values()];
+  const scenario = loadScenario(source.text, source.file);
+  const options = labOptions(flags);
+  const model = scenario.cluster;
+  // The plan must know the datapath that is built, not the one that is written.
+  const datapath = {
+    ...model.datapath,
+    ...(options.datapath === undefined ? {} : { name: options.datapath }),
+    options: { ...model.datapath.options, ...options.options },
+  };
+  const plan = new MatrixPlan({ ...scenario, cluster: { ...model, datapath } }, wanted);
+  const answers = new SharedArrayBuffer(plan.probes.length);
+  const file = workerFile();
+  const threads =
+    flags.workers ?? (plan.probes.length < WORTH_A_THREAD ? 1 : Math.min(availableParallelism(), 64));
+  if (threads === 1 || file === undefined)
+    probe(Lab.fromScenario(scenario, options), plan, 0, 1, new Uint8Array(answers));
+  else
+    await Promise.all(
+      Array.from({ length: threads }, (_, part) =>
+        work(file, { ...source, options, ports: wanted, part, parts: threads, answers }),
+      ),
+    );
+  return new Matrix(plan, new Uint8Array(answers));
+}
+
+function work(file: string, job: MatrixJob): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(file, { workerData: job });
+    worker.once("error", reject);
+    worker.once("exit", (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`a worker ended with status ${code}`));
+    });
+  });
+}
+
+/** The worker's module beside the command's; undefined where the command was not built (one thread does it all then). */
+function workerFile(): string | undefined {
+  const script = process.argv[1];
+  if (script === undefined || !existsSync(script)) return undefined;
+  const file = join(dirname(realpathSync(script)), "matrix_worker.js");
+  return existsSync(file) ? file : undefined;
+}
+
+function expectedLines(file: string): string[] {
+  try {
+    const lines = readFileSync(file, "utf8").split("\n");
+    return lines.map((l) => l.trim()).filter((l) => l !== "" && !l.startsWith("#"));
+  } catch (e) {
+    throw new PodpathError("IO", `cannot read ${file}: ${(e as Error).message}`);
+  }
+}
+
+function ports(value: string, earlier: readonly MatrixPort[]): MatrixPort[] {
+  return [...earlier, parseMatrixPort(value)];
+}
+
+function workersOf(text: string): number {
+  const n = Number(text);
+  if (!Number.isInteger(n) || n < 1 || n > 256)
+    throw new InvalidArgumentError("Give a number from 1 to 256.");
+  return n;
+}
