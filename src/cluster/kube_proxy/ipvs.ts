@@ -13,7 +13,7 @@ import type { ProxyEndpoint, ServicePort } from "./service_map.js";
 export const KUBE_IPVS = "kube-ipvs0";
 
 interface Sets {
-  readonly [name: string]: { readonly type: string; readonly members: string[] };
+  readonly [name: string]: { readonly type: string; readonly members: Set<string> };
 }
 
 /** Makes kube-ipvs0, the virtual servers and the sets; gives the rules to load. */
@@ -33,7 +33,7 @@ export function installIpvs(n: ProxyNode, ports: readonly ServicePort[], config:
     setSysctl(ns, "net/ipv4/conf/all/arp_ignore", 1);
     setSysctl(ns, "net/ipv4/conf/all/arp_announce", 2);
   }
-  const set = (type: string): { type: string; members: string[] } => ({ type, members: [] });
+  const set = (type: string): { type: string; members: Set<string> } => ({ type, members: new Set() });
   const address = "hash:ip,port";
   const sets = {
     "KUBE-LOOP-BACK": set("hash:ip,port,ip"),
@@ -51,7 +51,7 @@ export function installIpvs(n: ProxyNode, ports: readonly ServicePort[], config:
     "KUBE-IPVS-IPS": set("hash:ip"),
   } satisfies Sets;
   const into = (name: keyof typeof sets, member: string): void => {
-    if (!sets[name].members.includes(member)) sets[name].members.push(member);
+    sets[name].members.add(member);
   };
   const bound = new Set<string>();
   const virtual = (p: ServicePort, ip: string, port: number, endpoints: readonly ProxyEndpoint[]): void => {

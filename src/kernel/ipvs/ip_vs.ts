@@ -120,8 +120,11 @@ export class IpVs {
 
   addService(s: IpVsService): void {
     this.#register();
-    this.services.set(IpVs.key(s.proto, s.addr, s.port, s.fwmark), s);
-    this.#index();
+    const key = IpVs.key(s.proto, s.addr, s.port, s.fwmark);
+    const known = this.services.has(key);
+    this.services.set(key, s);
+    if (known) this.#index();
+    else this.#indexOne(s);
   }
 
   removeService(s: IpVsService): void {
@@ -178,14 +181,17 @@ export class IpVs {
   #index(): void {
     this.#byAddr = new Map();
     this.#byMark = new Map();
-    for (const s of this.services.values()) {
-      if (s.fwmark !== 0) this.#byMark.set(s.fwmark, s);
-      else {
-        const l = this.#byAddr.get(s.addr);
-        if (l === undefined) this.#byAddr.set(s.addr, [s]);
-        else l.push(s);
-      }
+    for (const s of this.services.values()) this.#indexOne(s);
+  }
+
+  #indexOne(s: IpVsService): void {
+    if (s.fwmark !== 0) {
+      this.#byMark.set(s.fwmark, s);
+      return;
     }
+    const l = this.#byAddr.get(s.addr);
+    if (l === undefined) this.#byAddr.set(s.addr, [s]);
+    else l.push(s);
   }
 
   /** ip_vs_service_find: by mark, by address and port, then the service for all ports. */
@@ -216,7 +222,10 @@ export class IpVs {
     nf.register(new VsHook("ip_vs_local_request", NF_INET_LOCAL_OUT, -98, this, true));
     nf.register(new VsForwardIcmp("ip_vs_forward_icmp", this));
     nf.register(new VsHook("ip_vs_reply", NF_INET_FORWARD, 100, this, false));
-    if (this.sysctl.conntrack !== 0) xtNet(this.ns).conntrack();
+    if (this.sysctl.conntrack !== 0) {
+      xtNet(this.ns).pinned = true;
+      xtNet(this.ns).conntrack();
+    }
   }
 
   // ---- conntrack ----
