@@ -99,8 +99,8 @@ function runCase(c: FlowCase, flags: Flags): BenchResult {
   if (flags.modelOnly !== true) {
     const quick = flags.quick === true;
     const row = measure("flows", bench.benchCase(), {
-      timeMs: quick ? 60 : 500,
-      warmupMs: quick ? 30 : 200,
+      timeMs: quick ? 100 : 500,
+      warmupMs: quick ? 150 : 500,
       allocationOps: quick ? 0 : 20_000,
       gc: (globalThis as { gc?: () => void }).gc,
     });

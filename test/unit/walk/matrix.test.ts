@@ -43,6 +43,8 @@ describe("the matrix", () => {
     const sent = verdicts(text, true);
     const classed = verdicts(text, false);
     expect(classed).toEqual(sent);
+    const plan = new MatrixPlan(loadScenario(text, "random.yaml"), PORTS);
+    expect(plan.classes.length).toBeLessThan(plan.pods.length);
     const values = Object.values(sent);
     expect(values.filter((v) => v === "open").length).toBeGreaterThan(values.length / 20);
     expect(values.filter((v) => v === "closed").length).toBeGreaterThan(values.length / 20);
