@@ -13,6 +13,8 @@ import {
   RTN_UNICAST,
   RTN_UNREACHABLE,
 } from "../kernel/fib.js";
+import { addr6_add } from "../kernel/ipv6/addrconf.js";
+import { Fib6 } from "../kernel/ipv6/fib6.js";
 import { iptablesRestore, type Unmodelled } from "../kernel/netfilter/iptables.js";
 import { nfSysctlSet } from "../kernel/netfilter/sysctl.js";
 import { xtNet } from "../kernel/netfilter/xtables.js";
@@ -49,7 +51,7 @@ const TYPES = {
 export function addAddress(dev: NetDevice, cidr: string, metric = 0): void {
   const [a, bits] = cidr.split("/");
   if (cidr.includes(":")) {
-    dev.addrs6.push({ bytes: parseIpv6(a!), prefixLen: bits === undefined ? 128 : Number(bits), scope: 0 });
+    addr6_add(dev, parseIpv6(a!), bits === undefined ? 128 : Number(bits));
     return;
   }
   const len = bits === undefined ? 32 : Number(bits);
@@ -67,6 +69,19 @@ export function setSysctl(ns: Netns, path: string, value: string | number): void
 /** `ip link set DEV up`. */
 export function linkUp(dev: NetDevice): void {
   link_up(dev);
+}
+
+/** `ip -6 route add` of a unicast route: prefix (`default` is ::/0), device and gateway. */
+export function addRoute6(ns: Netns, to: string, dev: NetDevice, via?: string, mtu = 0): void {
+  const [a, bits] = (to === "default" ? "::/0" : to).split("/");
+  ns.fib6 ??= new Fib6(ns);
+  ns.fib6.add({
+    prefix: parseIpv6(a!),
+    plen: bits === undefined ? 128 : Number(bits),
+    dev,
+    gw: via === undefined ? null : parseIpv6(via),
+    mtu,
+  });
 }
 
 /** `ip route add`. Throws SCENARIO_INVALID with the kernel's words when the kernel refuses. */

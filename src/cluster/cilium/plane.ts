@@ -18,7 +18,7 @@ import { ip_ident_start } from "../../kernel/ip_output.js";
 import type { Unmodelled } from "../../kernel/netfilter/iptables.js";
 import { VethDevice } from "../../kernel/veth.js";
 import { VxlanDevice } from "../../kernel/vxlan.js";
-import { networkOf4, parseIpv4, parseIpv6, parseMac } from "../../net/address.js";
+import { formatIpv6, networkOf4, networkOf6, parseIpv4, parseIpv6, parseMac } from "../../net/address.js";
 import { type ControlPlane, type PlaneNode, podKey } from "../control_plane.js";
 import { installKubeProxy } from "../kube_proxy/kube_proxy.js";
 import { clusterCidr } from "../linux_plane.js";
@@ -28,6 +28,7 @@ import {
   addAddress,
   addMarkRule,
   addRoute,
+  addRoute6,
   linkUp,
   makeIpset,
   restoreIptables,
@@ -91,6 +92,7 @@ export class CiliumNode implements PlaneNode {
     readonly maps: CiliumMaps,
     readonly hostEndpointId: number,
     readonly routerIp4: string | undefined,
+    readonly routerIp6: string | undefined,
   ) {}
 
   get events(): PerfEventArray {
@@ -179,6 +181,8 @@ export class CiliumPlane implements ControlPlane {
     const ns = machine.ns;
     const podCidr4 = model.podCidrs.find((c) => !c.includes(":"));
     const routerIp4 = model.routerIp4 ?? (podCidr4 === undefined ? undefined : this.#freeAddress(podCidr4));
+    const podCidr6 = a.ipv6 ? model.podCidrs.find((c) => c.includes(":")) : undefined;
+    const routerIp6 = model.routerIp6 ?? (podCidr6 === undefined ? undefined : this.#freeAddress6(podCidr6));
     const maps = createCiliumMaps({
       clock: this.machines.clock,
       cpus: model.cpus,
@@ -203,6 +207,7 @@ export class CiliumPlane implements ControlPlane {
       maps,
       model.hostEndpointId ?? this.#endpointId(new Set()),
       routerIp4,
+      routerIp6,
     );
 
     const [host, net] = VethDevice.pair(
@@ -229,7 +234,8 @@ export class CiliumPlane implements ControlPlane {
     linkUp(host);
     linkUp(net);
     if (routerIp4 !== undefined) addAddress(host, `${routerIp4}/32`);
-    if (a.ipv6 && model.routerIp6 !== undefined) addAddress(host, `${model.routerIp6}/128`);
+    if (a.ipv6) setSysctl(ns, "net/ipv6/conf/all/forwarding", 1);
+    if (a.ipv6 && routerIp6 !== undefined) addAddress(host, `${routerIp6}/128`);
 
     // The tunnel device takes destination and VNI from each packet (collect_md, `external`).
     let overlay: NetDevice | undefined;
@@ -255,6 +261,7 @@ export class CiliumPlane implements ControlPlane {
 
     const nic = machine.nics[0]!;
     const exclusion = a.nativeRoutingCidr4 ?? podCidr4;
+    const exclusion6 = a.nativeRoutingCidr6 ?? podCidr6;
     const mtu = a.mtu ?? nic.mtu;
     node.facts = {
       ciliumHostIfindex: host.ifindex,
@@ -266,9 +273,9 @@ export class CiliumPlane implements ControlPlane {
       nodeIp4: model.internalIp4 === undefined ? 0 : parseIpv4(model.internalIp4),
       nodeIp6: model.internalIp6 === undefined ? NO_IP6 : words6(model.internalIp6),
       routerIp4: routerIp4 === undefined ? 0 : parseIpv4(routerIp4),
-      routerIp6: model.routerIp6 === undefined ? NO_IP6 : words6(model.routerIp6),
+      routerIp6: routerIp6 === undefined ? NO_IP6 : words6(routerIp6),
       exclusion4: exclusion === undefined ? undefined : prefix4(exclusion),
-      exclusion6: undefined,
+      exclusion6: exclusion6 === undefined ? undefined : prefix6(exclusion6),
       hostEndpointId: node.hostEndpointId,
       mtu,
       netnsCookie: ns.cookie,
@@ -359,7 +366,25 @@ export class CiliumPlane implements ControlPlane {
         }
       }
     }
+    if (a.ipv6) this.#routes6(node);
     this.#hostAddresses(node);
+  }
+
+  /** The same for IPv6: pods by cilium_host, other nodes' pods by the node or, in tunnel mode, by cilium_host too. */
+  #routes6(node: CiliumNode): void {
+    const a = this.config;
+    const ns = node.machine.ns;
+    const host = ns.devByName("cilium_host")!;
+    const v6 = (n: CiliumNode): string[] => n.model.podCidrs.filter((c) => c.includes(":"));
+    for (const cidr of v6(node)) addRoute6(ns, cidr, host);
+    for (const other of this.nodes) {
+      if (other === node) continue;
+      for (const cidr of v6(other)) {
+        if (a.routingMode === "tunnel") addRoute6(ns, cidr, host, undefined, node.facts.mtu - 50);
+        else if (a.autoDirectNodeRoutes && other.model.internalIp6 !== undefined)
+          addRoute6(ns, cidr, node.machine.nics[0]!, other.model.internalIp6);
+      }
+    }
   }
 
   /** iptables of a node; the proxies that its endpoints' policies need are known by now. */
@@ -453,6 +478,15 @@ export class CiliumPlane implements ControlPlane {
       if (a.endpointRoutes)
         addRoute(node.machine.ns, { to: `${pod.ip4}/32`, dev: host, scope: "link", proto: 2 });
     }
+    if (pod.ip6 !== undefined && a.ipv6) {
+      addAddress(eth0, `${pod.ip6}/128`);
+      const router = node.routerIp6;
+      if (router !== undefined) {
+        addRoute6(ns, router, eth0);
+        addRoute6(ns, "default", eth0, router, a.routingMode === "tunnel" ? mtu - 50 : 0);
+      }
+      if (a.endpointRoutes) addRoute6(node.machine.ns, `${pod.ip6}/128`, host);
+    }
     const endpoint: CiliumEndpoint = {
       id,
       identity,
@@ -543,8 +577,11 @@ export class CiliumPlane implements ControlPlane {
     for (const p of prefixes(node)) put(p.prefix, p.identity, undefined);
     // Router addresses of other nodes live in their pod CIDRs: reached through the tunnel, as pods are.
     for (const other of this.nodes) {
-      if (other === node || other.routerIp4 === undefined) continue;
-      put(other.routerIp4, ID_REMOTE_NODE, other.model.internalIp4);
+      if (other === node) continue;
+      if (other.routerIp4 !== undefined && a.ipv4)
+        put(other.routerIp4, ID_REMOTE_NODE, other.model.internalIp4);
+      if (other.routerIp6 !== undefined && a.ipv6)
+        put(other.routerIp6, ID_REMOTE_NODE, other.model.internalIp4);
     }
     for (const pod of this.model.pods) {
       if (pod.hostNetwork) continue;
@@ -674,6 +711,19 @@ export class CiliumPlane implements ControlPlane {
     }
   }
 
+  /** Likewise for an IPv6 pod CIDR. */
+  #freeAddress6(cidr: string): string {
+    const [a, bits] = cidr.split("/");
+    const used = new Set(this.model.pods.map((p) => p.ip6));
+    const bytes = networkOf6(parseIpv6(a!), Number(bits));
+    for (;;) {
+      // A prefix longer than /112 has fewer addresses than its last group counts; nobody writes one.
+      new DataView(bytes.buffer).setUint16(14, new DataView(bytes.buffer).getUint16(14) + 1);
+      const text = formatIpv6(bytes);
+      if (!used.has(text)) return text;
+    }
+  }
+
   /** The first address of a pod CIDR that no pod has: the router's. */
   #freeAddress(cidr: string): string {
     const used = new Set(this.model.pods.map((p) => p.ip4));
@@ -694,6 +744,11 @@ function viewOf(bytes: Uint8Array): DataView {
 
 function words6(text: string): Int32Array {
   return new Int32Array(parseIpv6(text).slice().buffer);
+}
+
+function prefix6(cidr: string): { address: Int32Array; bits: number } {
+  const [a, bits] = cidr.split("/");
+  return { address: words6(a!), bits: Number(bits) };
 }
 
 function prefix4(cidr: string): { address: number; bits: number } {
