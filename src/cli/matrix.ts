@@ -33,7 +33,7 @@ interface Flags extends LabFlags {
 }
 
 /** Below this many probes, building a lab for each thread takes longer than sending them. */
-const WORTH_A_THREAD = 1500;
+const WORTH_A_THREAD = 20_000;
 /** Exit status when a change does something that was not expected. */
 const EXIT_DIFFERENT = 1;
 

@@ -1,4 +1,5 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -165,6 +166,22 @@ opens pod/default/c -> service/default/web:80/tcp
       err: "",
       status: 0,
     });
+  });
+
+  it("prints the same from one worker thread and from three", (ctx) => {
+    // Worker threads load built modules only.
+    const main = new URL("../../../dist/src/cli/main.js", import.meta.url).pathname;
+    if (!existsSync(main.replace("main.js", "matrix_worker.js"))) return ctx.skip("the command is not built");
+    const yaml = file("a.yaml", CLUSTER(POLICY));
+    const run = (workers: string): string => {
+      const args = [main, "matrix", yaml, "--port", "80", "--port", "icmp", "--csv", "--workers", workers];
+      const r = spawnSync(process.execPath, args);
+      expect({ status: r.status, err: String(r.stderr) }).toEqual({ status: 0, err: "" });
+      return String(r.stdout);
+    };
+    const one = run("1");
+    expect(one.split("\n").length).toBe(26);
+    expect(run("3")).toBe(one);
   });
 
   it("refuses ports that are none", async () => {
