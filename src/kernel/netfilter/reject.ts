@@ -114,12 +114,12 @@ export function nf_send_reset(
   ip_local_out(ns, skb);
 }
 
-/** nf_ct_set_closing: the tracked connection is over. */
+/** nf_ct_set_closing: the tracked connection is over. One that is not confirmed yet is left as it is. */
 function setClosing(net: NfConntrack, ct: NfConn | null): void {
-  if (ct === null || ct.tcp === null) return;
+  if (ct === null || ct.tcp === null || (ct.status & IPS_CONFIRMED) === 0) return;
   const old = ct.tcp.state;
   ct.tcp.state = TCP_CONNTRACK_CLOSE;
-  if (old === TCP_CONNTRACK_CLOSE || (ct.status & IPS_CONFIRMED) === 0) return;
+  if (old === TCP_CONNTRACK_CLOSE) return;
   net.setTimeout(ct, net.sysctl.tcp_timeouts[TCP_CONNTRACK_CLOSE]! * 1000);
   ct.events |= IPCT_PROTOINFO;
 }
