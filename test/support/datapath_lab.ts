@@ -19,6 +19,11 @@ status: {id: ${id}, identity: {id: ${identity}}}
 `;
 }
 
+/** Endpoint ids and identities of pods a, b and c. */
+export function podIdentities(): string {
+  return endpoint("a", 101, 3001) + endpoint("b", 102, 3002) + endpoint("c", 103, 3003);
+}
+
 /** The debug build. */
 export const DEBUG = { debug: "true", "debug-verbose": "datapath" } as const;
 /** What the agent is installed with: no debug messages, aggregation medium. */
@@ -34,9 +39,7 @@ export function datapathLab(options: LabOptions, more = "", warm = true): Lab {
       )
       .replace("name: n1}\nspec: {gateway", "name: n1}\nspec: {hostEndpointId: 901, gateway")
       .replace("name: n2}\nspec: {gateway", "name: n2}\nspec: {hostEndpointId: 902, gateway") +
-    endpoint("a", 101, 3001) +
-    endpoint("b", 102, 3002) +
-    endpoint("c", 103, 3003);
+    podIdentities();
   const lab = Lab.fromYaml(yaml, "datapath.yaml", options);
   if (warm) {
     // Any answer will do, an unreachable one too: it is the ARP before it that counts.
