@@ -194,6 +194,10 @@ const addr6 = new Int32Array(4);
 /** Identity that the ipcache gave in resolve_srcid (`__u32 *ipcache_sec_identity`); 0 = none. */
 let ipcache_srcid = 0;
 
+/**
+ * resolve_srcid_ipv4(): identity of the sender. What is known already stays, unless it is a reserved identity and the
+ * ipcache knows better; `host` is never taken from the ipcache. The ipcache's own answer is left in ipcache_srcid.
+ */
 function resolve_srcid_ipv4(ctx: Ctx, srcid: number): number {
   ipcache_srcid = 0;
   // What the proxy sends carries a real identity already.
@@ -211,6 +215,7 @@ function resolve_srcid_ipv4(ctx: Ctx, srcid: number): number {
   return id;
 }
 
+/** resolve_srcid_ipv6(): see resolve_srcid_ipv4. */
 function resolve_srcid_ipv6(ctx: Ctx, srcid: number): number {
   ipcache_srcid = 0;
   if (!identity_is_reserved(ctx, srcid)) return srcid;
@@ -331,6 +336,7 @@ export function cil_from_host(ctx: Ctx): number {
   return do_netdev(ctx, proto, inherited_identity, from_proxy ? TRACE_FROM_PROXY : TRACE_FROM_HOST, true);
 }
 
+/** The event with which cil_from_netdev and cil_from_host begin. */
 function trace_from(
   ctx: Ctx,
   obs_point: number,
@@ -440,6 +446,7 @@ function do_netdev(ctx: Ctx, proto: number, srcid: number, obs_point: number, fr
   return CTX_ACT_OK;
 }
 
+/** True for WireGuard's own packets between nodes. */
 function is_wireguard(ctx: Ctx, proto: number, identity: number): boolean {
   const l4_off = wireguard_l4_off(ctx, proto);
   return l4_off > 0 && ctx_is_wireguard(ctx, l4_off, ctx.nexthdr, identity);
@@ -458,6 +465,10 @@ export function tail_handle_ipv4_from_host(ctx: Ctx): number {
   return tail_handle_ipv4(ctx, srcid, true);
 }
 
+/**
+ * First half of IPv4: services of packets from outside, then the host firewall's look-up for those to the host itself;
+ * with the host firewall the rest follows in a tail call.
+ */
 function tail_handle_ipv4(ctx: Ctx, ipcache_id: number, from_host: boolean): number {
   const src_id = ctx_load_and_clear_meta(ctx, CB_SRC_LABEL);
   nodeport_out.punt_to_stack = false;
@@ -550,6 +561,7 @@ export function tail_handle_ipv4_cont_from_netdev(ctx: Ctx): number {
   return ret;
 }
 
+/** Second half: local delivery, the tunnel, or the stack, which then receives the packet on cilium_net. */
 function tail_handle_ipv4_cont(ctx: Ctx, src_id: number, from_host: boolean): number {
   const ret = handle_ipv4_cont(ctx, src_id, from_host);
   // cilium_net must take the packet for its own.
@@ -560,6 +572,7 @@ function tail_handle_ipv4_cont(ctx: Ctx, src_id: number, from_host: boolean): nu
 // Magic of the identity mark: what the proxy sends must stay recognisable.
 let delivery_magic = MARK_MAGIC_IDENTITY;
 
+/** True for packets that a proxy of this node has sent (told by tc_index); sets delivery_magic. */
 function from_proxy_magic(ctx: Ctx, from_host: boolean): boolean {
   let from_proxy = false;
   delivery_magic = MARK_MAGIC_IDENTITY;
@@ -643,6 +656,7 @@ export function tail_handle_ipv6_from_host(ctx: Ctx): number {
   return tail_handle_ipv6(ctx, srcid, true);
 }
 
+/** First half of IPv6, see tail_handle_ipv4. */
 function tail_handle_ipv6(ctx: Ctx, ipcache_id: number, from_host: boolean): number {
   const src_id = ctx_load_and_clear_meta(ctx, CB_SRC_LABEL);
   nodeport_out.punt_to_stack = false;
@@ -663,6 +677,7 @@ function tail_handle_ipv6(ctx: Ctx, ipcache_id: number, from_host: boolean): num
   return ret;
 }
 
+/** handle_ipv6(): services and host firewall of packets from outside. See handle_ipv4. */
 function handle_ipv6(ctx: Ctx, secctx: number, ipcache_id: number, from_host: boolean): number {
   const def = ctx.def;
   let skip_host_firewall = false;
@@ -723,6 +738,7 @@ export function tail_handle_ipv6_cont_from_netdev(ctx: Ctx): number {
   return tail_handle_ipv6_cont_as(ctx, false);
 }
 
+/** The second half as a tail call, with its drop sample; the two entries differ in who sent the packet. */
 function tail_handle_ipv6_cont_as(ctx: Ctx, from_host: boolean): number {
   const src_id = ctx_load_and_clear_meta(ctx, CB_SRC_LABEL);
   const ret = tail_handle_ipv6_cont(ctx, src_id, from_host);
@@ -732,12 +748,14 @@ function tail_handle_ipv6_cont_as(ctx: Ctx, from_host: boolean): number {
   return ret;
 }
 
+/** See tail_handle_ipv4_cont. */
 function tail_handle_ipv6_cont(ctx: Ctx, src_id: number, from_host: boolean): number {
   const ret = handle_ipv6_cont(ctx, src_id, from_host);
   if (from_host && ret === CTX_ACT_OK) eth_store_daddr_bytes(ctx, ctx.def.CILIUM_NET_MAC);
   return ret;
 }
 
+/** handle_ipv6_cont(): delivery to a pod of the node or, of packets from the host, into the tunnel. */
 function handle_ipv6_cont(ctx: Ctx, secctx: number, from_host: boolean): number {
   const def = ctx.def;
   const from_proxy = from_proxy_magic(ctx, from_host);
@@ -870,10 +888,12 @@ export function cil_to_netdev(ctx: Ctx): number {
   return ret;
 }
 
+/** cil_to_netdev names the sender's identity in all its drop samples. */
 function to_netdev_drop(ctx: Ctx, src_id: number, ret: number): number {
   return send_drop_notify_error_ext(ctx, src_id, ret, ctx.ext_err, METRIC_EGRESS, site.HOST_TO_NETDEV_DROP);
 }
 
+/** The host's egress policy on what leaves by a native device; ARP and neighbour discovery pass. */
 function to_netdev_host_firewall(ctx: Ctx, src_sec_identity: number, proto: number): number {
   if (!eth_is_supported_ethertype(proto)) return DROP_UNSUPPORTED_L2;
   // Only "the host's own or not" matters here.
@@ -1002,6 +1022,7 @@ export function tail_ipv6_host_policy_ingress(ctx: Ctx): number {
   );
 }
 
+/** After the host's ingress policy: the drop sample, or the to-stack event unless the packet has had it. */
 function after_host_policy(
   ctx: Ctx,
   ret: number,
@@ -1050,6 +1071,7 @@ export function cil_host_policy(ctx: Ctx): number {
   return send_drop_notify_error_ext(ctx, HOST_ID, ret, ctx.ext_err, METRIC_EGRESS, site.HOST_POLICY_DROP);
 }
 
+/** to_host_from_lxc(): a pod's packet to the host, tail-called from the pod's program with per-endpoint routes. */
 function to_host_from_lxc(ctx: Ctx): number {
   let ret: number;
   if (!validate_ethertype(ctx)) ret = DROP_UNSUPPORTED_L2;
@@ -1067,6 +1089,7 @@ function to_host_from_lxc(ctx: Ctx): number {
   return ret;
 }
 
+/** from_host_to_lxc(): the host's packet to a pod, likewise. */
 function from_host_to_lxc(ctx: Ctx): number {
   trace.set(TRACE_REASON_UNKNOWN, 0);
   if (!validate_ethertype(ctx)) return DROP_UNSUPPORTED_L2;

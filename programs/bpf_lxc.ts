@@ -287,6 +287,7 @@ function lxc_redirect_to_host(ctx: Ctx, proto: number, reason: number, monitor: 
   return ctx_redirect(ctx, ifindex, BPF_F_INGRESS);
 }
 
+/** Drops with the direction of the program that runs: ingress for policy programs, egress for what the pod sends. */
 function drop_for_direction(ctx: Ctx, dir: number, reason: number): number {
   const label = ctx.config.security_label;
   if (dir === CT_EGRESS) {
@@ -404,6 +405,10 @@ export function tail_handle_ipv4(ctx: Ctx): number {
   return ret;
 }
 
+/**
+ * Checks of the IPv4 header that need no map, the source address against the pod's own, then service translation or,
+ * without per-packet load balancing, conntrack at once.
+ */
 function __tail_handle_ipv4(ctx: Ctx): number {
   if (!revalidate_data4(ctx)) return DROP_INVALID;
   if (!ctx.def.ENABLE_IPV4_FRAGMENTS && ipfrag_is_fragment(ipfrag_encode_ipv4(ctx, ETH_HLEN))) {
@@ -563,6 +568,15 @@ export function tail_handle_ipv4_cont(ctx: Ctx): number {
   return ret;
 }
 
+/**
+ * handle_ipv4_from_lxc(): from the conntrack result in ct_buffer4 to a verdict on the packet.
+ *
+ *   1. identity of the destination: ipcache, else world
+ *   2. replies and related packets skip policy; for others policy_can_egress, its verdict sample, authentication
+ *   3. new: conntrack entry; established: again a new one where service or proxy of the packet differ from the entry's
+ *   4. reply of a service: source address and port back to the service's; DSR and node port replies leave by their NAT
+ *   5. proxy port: to the proxy; everything else: ipv4_forward_to_destination
+ */
 function handle_ipv4_from_lxc(ctx: Ctx): number {
   if (!revalidate_data4(ctx)) return DROP_INVALID;
   const def = ctx.def;
@@ -923,6 +937,7 @@ export function tail_handle_ipv6(ctx: Ctx): number {
   return ret;
 }
 
+/** As __tail_handle_ipv4, and besides neighbour discovery, which the program answers in the router's name. */
 function __tail_handle_ipv6(ctx: Ctx): number {
   if (!revalidate_data6(ctx)) return DROP_INVALID;
   if (!ctx.def.ENABLE_IPV6_FRAGMENTS) {
@@ -943,6 +958,7 @@ function __tail_handle_ipv6(ctx: Ctx): number {
   return tail_ipv6_ct_egress(ctx);
 }
 
+/** __per_packet_lb_svc_xlate_6(): see the IPv4 one; loopback towards the same pod has an address of its own. */
 function __per_packet_lb_svc_xlate_6(ctx: Ctx): number {
   const tuple = svc_tuple6;
   const cb = ctx.skb.cb;
@@ -1091,6 +1107,7 @@ export function tail_handle_ipv6_cont(ctx: Ctx): number {
   return ret;
 }
 
+/** handle_ipv6_from_lxc(): the steps of handle_ipv4_from_lxc; ICMPv6 of neighbour discovery was taken out before. */
 function handle_ipv6_from_lxc(ctx: Ctx): number {
   if (!revalidate_data6(ctx)) return DROP_INVALID;
   const def = ctx.def;
@@ -1465,6 +1482,10 @@ export function tail_ipv4_policy(ctx: Ctx): number {
   return ret;
 }
 
+/**
+ * Hands the admitted packet to the pod: by redirect_peer (into its namespace, past the device), by redirect, or by
+ * returning CTX_ACT_OK where the caller or the stack delivers.
+ */
 function deliver_after_policy(
   ctx: Ctx,
   do_redirect: boolean,
@@ -1656,6 +1677,7 @@ export function tail_ipv6_policy(ctx: Ctx): number {
   return ret;
 }
 
+/** ipv6_policy(): see ipv4_policy. */
 function ipv6_policy(ctx: Ctx, src_label: number, from_tunnel: boolean): number {
   const def = ctx.def;
   const sec_label = ctx.config.security_label;

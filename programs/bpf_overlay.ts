@@ -165,6 +165,7 @@ export function tail_handle_ipv4_overlay(ctx: Ctx): number {
   return ret;
 }
 
+/** handle_ipv4(): node port services that arrive through the tunnel, then delivery to the pod or to the host. */
 function handle_ipv4(ctx: Ctx): number {
   const def = ctx.def;
   if (!revalidate_data4(ctx)) return DROP_INVALID;
@@ -221,6 +222,7 @@ function handle_ipv4(ctx: Ctx): number {
   return ipv4_host_delivery(ctx);
 }
 
+/** ipv4_host_delivery(): packets for the host itself enter its stack by way of cilium_host. */
 function ipv4_host_delivery(ctx: Ctx): number {
   const router = ctx.config.interface_mac;
   const host = ctx.def.CILIUM_HOST_MAC;
@@ -240,6 +242,7 @@ export function tail_handle_ipv6_overlay(ctx: Ctx): number {
   return ret;
 }
 
+/** handle_ipv6(): see handle_ipv4. */
 function handle_ipv6(ctx: Ctx): number {
   const def = ctx.def;
   if (!revalidate_data6(ctx)) return DROP_INVALID;

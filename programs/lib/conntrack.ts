@@ -134,21 +134,25 @@ export function ipv4_ct_tuple_swap_addrs(tuple: CtTuple4): void {
   tuple.swapAddrs();
 }
 
+/** __ipv6_ct_tuple_reverse(): swaps addresses and ports, not the direction. */
 export function __ipv6_ct_tuple_reverse(tuple: CtTuple6): void {
   tuple.swapAddrs();
   tuple.swapPorts();
 }
 
+/** ipv6_ct_tuple_reverse(): swaps addresses and ports and flips the direction. */
 export function ipv6_ct_tuple_reverse(tuple: CtTuple6): void {
   tuple.swapAddrs();
   tuple.swapPorts();
   tuple.words[9]! ^= TUPLE_F_IN << 8;
 }
 
+/** ipv6_ct_tuple_swap_ports(). */
 export function ipv6_ct_tuple_swap_ports(tuple: CtTuple6): void {
   tuple.swapPorts();
 }
 
+/** ipv6_ct_tuple_swap_addrs(). */
 export function ipv6_ct_tuple_swap_addrs(tuple: CtTuple6): void {
   tuple.swapAddrs();
 }
@@ -442,6 +446,10 @@ export function ct_lazy_lookup4(
   return do_lookup4(ctx, map, tuple, fraginfo, l4_off, dir, scope, types, state);
 }
 
+/**
+ * The look-up proper: TCP flags choose the action, then one or two accesses. The reverse one comes first, because a
+ * reply must be known as one even if the same ports also make a connection the other way.
+ */
 function do_lookup4(
   ctx: Ctx,
   map: BpfMap,
@@ -536,6 +544,7 @@ function fill_entry(state: CtState, dir: number): void {
   entry[CT_FLAGS_W] = f;
 }
 
+/** Writes the scratch entry; errors (a full hash map, never an LRU one) are drops with the errno as extended error. */
 function insert(ctx: Ctx, map: BpfMap, key: Int32Array): number {
   const err = map.update(key, entry, 0);
   if (ctx.recorder !== null) ctx.recorder.step(Step.MAP_UPDATE, ctx.skb, map, err, 0, 0);
@@ -661,6 +670,7 @@ export function ct_lazy_lookup6(
   return do_lookup6(ctx, map, tuple, fraginfo, l4_off, dir, scope, types, state);
 }
 
+/** See do_lookup4. */
 function do_lookup6(
   ctx: Ctx,
   map: BpfMap,
@@ -771,6 +781,7 @@ export function ct_is_reply4(ctx: Ctx, map: BpfMap, tuple: CtTuple4): boolean {
   return slot !== NONE;
 }
 
+/** ct_is_reply6(): see ct_is_reply4. */
 export function ct_is_reply6(ctx: Ctx, map: BpfMap, tuple: CtTuple6): boolean {
   tuple.flags = TUPLE_F_IN;
   const slot = map.lookup(tuple.words);
@@ -788,6 +799,7 @@ export function ct_has_loopback_egress_entry4(ctx: Ctx, map: BpfMap, tuple: CtTu
   return slot !== NONE && (map.words[slot * map.valueWords + CT_FLAGS_W]! & CT_ENTRY_LB_LOOPBACK) !== 0;
 }
 
+/** ct_has_loopback_egress_entry6(): see the IPv4 one. */
 export function ct_has_loopback_egress_entry6(ctx: Ctx, map: BpfMap, tuple: CtTuple6): boolean {
   const flags = tuple.flags;
   tuple.flags = TUPLE_F_OUT;
@@ -805,6 +817,7 @@ export function ct_has_egress_entry4(ctx: Ctx, map: BpfMap, tuple: CtTuple4): bo
   return slot !== NONE;
 }
 
+/** ct_has_egress_entry6(): see the IPv4 one. */
 export function ct_has_egress_entry6(ctx: Ctx, map: BpfMap, tuple: CtTuple6): boolean {
   tuple.flags = TUPLE_F_OUT;
   const slot = map.lookup(tuple.words);

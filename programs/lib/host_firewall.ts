@@ -165,6 +165,7 @@ export function __ipv4_host_policy_egress(
   return verdict;
 }
 
+/** An L7 rule of the host: the packet is marked for the proxy and goes to the stack. */
 function to_proxy(ctx: Ctx, trace: TraceCtx, proto: number): number {
   send_trace_notify(
     ctx,
@@ -340,6 +341,7 @@ export function ipv6_host_policy_egress_lookup(
   return true;
 }
 
+/** __ipv6_host_policy_egress(): see __ipv4_host_policy_egress. */
 export function __ipv6_host_policy_egress(
   ctx: Ctx,
   is_host_id: boolean,
@@ -409,6 +411,7 @@ export function __ipv6_host_policy_egress(
   return verdict;
 }
 
+/** ipv6_host_policy_egress(): look-up and policy in one. */
 export function ipv6_host_policy_egress(
   ctx: Ctx,
   src_id: number,
@@ -421,6 +424,7 @@ export function ipv6_host_policy_egress(
   return __ipv6_host_policy_egress(ctx, src_id === HOST_ID, buf, trace);
 }
 
+/** ipv6_host_policy_ingress_lookup(): false if the packet is not for this host. */
 export function ipv6_host_policy_ingress_lookup(ctx: Ctx, buf: CtBuffer6): boolean {
   ipv6_load_addr(ctx, ETH_HLEN + IPV6_DADDR_OFF, addr6, 0);
   const info = lookup_ip6_remote_endpoint(ctx, addr6, 0);
@@ -432,6 +436,7 @@ export function ipv6_host_policy_ingress_lookup(ctx: Ctx, buf: CtBuffer6): boole
   return true;
 }
 
+/** __ipv6_host_policy_ingress(): see __ipv4_host_policy_ingress. */
 export function __ipv6_host_policy_ingress(
   ctx: Ctx,
   src_id: number,
@@ -501,6 +506,7 @@ export function __ipv6_host_policy_ingress(
   return verdict;
 }
 
+/** ipv6_host_policy_ingress(): look-up and policy in one; packets that are not for this host pass. */
 export function ipv6_host_policy_ingress(ctx: Ctx, src_id: number, trace: TraceCtx): number {
   host_policy_src_id = src_id;
   if (!revalidate_data6(ctx)) return DROP_INVALID;

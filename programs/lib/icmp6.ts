@@ -77,6 +77,7 @@ export function icmp6_ndp_handle(ctx: Ctx, direction: number): number {
   return CTX_ACT_OK;
 }
 
+/** icmp6_handle_ns(): neighbour solicitations go on in a tail call of their own. */
 function icmp6_handle_ns(ctx: Ctx, direction: number): number {
   ctx_store_meta(ctx, 0, 0);
   ctx_store_meta(ctx, CB_DELIVERY_REDIRECT, direction);
@@ -91,6 +92,10 @@ export function tail_icmp6_handle_ns(ctx: Ctx): number {
   return ret;
 }
 
+/**
+ * Solicitations for the router, the loopback address and the node's pods are answered, those for the host pass; others
+ * are unknown targets, except on native devices, where the stack may know them.
+ */
 function __icmp6_handle_ns(ctx: Ctx): number {
   if (!ctx_has(ctx, ND_OPT_OFF)) return DROP_INVALID;
   ipv6_load_addr(ctx, ND_TARGET_OFF, target, 0);
@@ -118,6 +123,7 @@ export function send_ndisc_adv_for_target(ctx: Ctx): number {
   return send_icmp6_ndisc_adv(ctx, mac_lo(mac), mac_hi(mac), false);
 }
 
+/** ipv6_addr_equals() of two addresses in words. */
 function equals(a: Int32Array, b: Int32Array): boolean {
   return a[0] === b[0] && a[1] === b[1] && a[2] === b[2] && a[3] === b[3];
 }
@@ -146,6 +152,7 @@ function send_icmp6_ndisc_adv(ctx: Ctx, lo: number, hi: number, to_router: boole
   return redirect_self(ctx);
 }
 
+/** Computes the checksum of the `len` bytes behind the IPv6 header afresh. */
 function icmp6_checksum(ctx: Ctx, len: number): void {
   store_be16(ctx, L4_OFF + 2, 0);
   const sum =
@@ -168,6 +175,10 @@ export function tail_icmp6_send_time_exceeded(ctx: Ctx): number {
   return ret;
 }
 
+/**
+ * Turns the packet round: addresses and MACs swapped, an ICMPv6 header in front of what the packet began with (its
+ * IPv6 header and as much behind it as identifies the flow).
+ */
 function __icmp6_send_time_exceeded(ctx: Ctx): number {
   cilium_dbg(ctx, DBG_ICMP6_TIME_EXCEEDED, 0, 0);
   // Quoted: the IPv6 header and as much of the L4 header as identifies the flow.

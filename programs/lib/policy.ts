@@ -70,6 +70,7 @@ function effective_ep_id(ctx: Ctx): number {
   return ctx.obj.kind === IS_BPF_LXC ? ctx.config.endpoint_id : ctx.config.host_ep_id;
 }
 
+/** For walks: the verdict, with the slot of the entry that decided it, from which the rule can be found again. */
 function recordVerdict(ctx: Ctx, map: LpmTrie | null, verdict: number, egress: number, slot: number): number {
   if (ctx.recorder !== null) ctx.recorder.step(Step.POLICY, ctx.skb, map, verdict, egress, slot);
   return verdict;
@@ -157,6 +158,7 @@ function __policy_can_access(
   return recordVerdict(ctx, map, CTX_ACT_OK, egress, chosen);
 }
 
+/** True if entry `b` beats `a`: higher precedence, else the longer L4 prefix; of equals the identity's own entry stays. */
 function b_wins(map: LpmTrie, a: number, b: number): boolean {
   const pa = policyPrecedence(map, a);
   const pb = policyPrecedence(map, b);
@@ -164,6 +166,7 @@ function b_wins(map: LpmTrie, a: number, b: number): boolean {
   return policyLpmPrefixLength(map, b) > policyLpmPrefixLength(map, a);
 }
 
+/** Audit mode: what was denied passes, and its verdict sample says so. */
 function audit(ctx: Ctx, ret: number, src_id: number, dst_id: number, res: PolicyResult): number {
   if (ret >= CTX_ACT_OK) return ret;
   if (ctx.def.DEBUG) cilium_dbg(ctx, DBG_POLICY_DENIED, src_id, dst_id);
