@@ -215,7 +215,7 @@ export function decidedBy(walk: Walk): string {
     if (first.record.b === 1) {
       const policy = before.find((s) => s.kind === Step.POLICY);
       const program = before.find((s) => s.kind === Step.PROG)?.name ?? "a program";
-      return policy !== undefined && policy.detail.startsWith("deny")
+      return policy?.detail.startsWith("deny")
         ? `${policy.name} in ${program}: ${first.detail}`
         : `${program}: ${first.detail}`;
     }

@@ -227,7 +227,7 @@ function drawDirection(c: Comparison, d: ComparedDirection): string[] {
     let boxes = "";
     for (const g of groups) {
       boxes += `<rect class="ns" x="6" y="${g.from}" width="${WIDTH - 12}" height="${g.to - g.from}" rx="8"/>`;
-      boxes += `<text class="ns" x="16" y="${g.from + 17}">${esc(fit(g.where, 60))}</text>`;
+      boxes += `<text class="ns" x="16" y="${g.from + 17}">${esc(shorten(g.where, 60))}</text>`;
     }
     const points: string[] = [];
     rows.forEach((row, r) => {
@@ -240,7 +240,7 @@ function drawDirection(c: Comparison, d: ComparedDirection): string[] {
       const cls = i < 0 ? "ghost" : s.drop ? "box drop" : `box k${s.column}`;
       const id = i < 0 ? "" : ` data-station="${i}"`;
       boxes += `<g class="${cls}"${id}>${title}<rect x="${x}" y="${y[r]}" width="${w}" height="${BOX}" rx="5"/>`;
-      boxes += `<text x="${x + w / 2}" y="${y[r]! + 16}">${esc(fit(s.label, s.column === 1 ? 20 : 17))}</text></g>`;
+      boxes += `<text x="${x + w / 2}" y="${y[r]! + 16}">${esc(shorten(s.label, s.column === 1 ? 20 : 17))}</text></g>`;
       if (i >= 0) points.push(`${x + w / 2},${y[r]! + BOX / 2}`);
     });
     const path =
@@ -253,7 +253,7 @@ function drawDirection(c: Comparison, d: ComparedDirection): string[] {
   });
 }
 
-function fit(s: string, n: number): string {
+function shorten(s: string, n: number): string {
   return s.length <= n ? s : `${s.slice(0, n - 1)}…`;
 }
 
