@@ -4,6 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
+
+/** What the tests use of a DOM element; the rest of the DOM's types would leak into every file. */
+interface Boxed {
+  getBoundingClientRect(): { left: number; top: number; height: number };
+}
+
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compareFlow } from "../../src/walk/compare.js";
 import { comparisonHtml } from "../../src/walk/compare_html.js";
@@ -67,7 +73,7 @@ describe.skipIf(CHROMIUM === undefined)("compare page (skipped where no chromium
     const { page, errors, loaded } = await open(width, 900);
     expect({ errors, loaded }).toEqual({ errors: [], loaded: [file] });
     expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(width);
-    const boxes = await page.locator(`${visible} .panel`).evaluateAll((all: Element[]) =>
+    const boxes = await page.locator(`${visible} .panel`).evaluateAll((all: Boxed[]) =>
       all.map((e) => {
         const r = e.getBoundingClientRect();
         return { left: Math.round(r.left), top: Math.round(r.top) };
@@ -81,7 +87,7 @@ describe.skipIf(CHROMIUM === undefined)("compare page (skipped where no chromium
     const height = await page
       .locator(`${visible} svg .box text`)
       .first()
-      .evaluate((e: Element) => e.getBoundingClientRect().height);
+      .evaluate((e: Boxed) => e.getBoundingClientRect().height);
     expect(height).toBeGreaterThanOrEqual(8);
     await page.close();
   });
