@@ -5,11 +5,6 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
 
-/** What the tests use of a DOM element; the rest of the DOM's types would leak into every file. */
-interface Boxed {
-  getBoundingClientRect(): { left: number; top: number; height: number };
-}
-
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compareFlow } from "../../src/walk/compare.js";
 import { comparisonHtml } from "../../src/walk/compare_html.js";
@@ -19,6 +14,11 @@ import { twoNodeLab } from "../support/two_nodes.js";
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((p) =>
   existsSync(p),
 );
+
+/** What the tests use of a DOM element; the rest of the DOM's types would leak into every file. */
+interface Boxed {
+  getBoundingClientRect(): { left: number; top: number; height: number };
+}
 
 describe.skipIf(CHROMIUM === undefined)("compare page (skipped where no chromium is installed)", () => {
   const dir = mkdtempSync(join(tmpdir(), "compare-page-"));
