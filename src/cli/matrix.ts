@@ -19,7 +19,7 @@ import {
   unexpected,
 } from "../walk/matrix_report.js";
 import { write } from "./compare.js";
-import type { MatrixJob } from "./matrix_worker.js";
+import type { MatrixFailure, MatrixJob } from "./matrix_worker.js";
 import { addLabFlags, type LabFlags, labOptions, readScenario } from "./scenario_arg.js";
 
 interface Flags extends LabFlags {
@@ -141,6 +141,7 @@ async function matrixOf(source: Source, flags: Flags): Promise<Matrix> {
 function work(file: string, job: MatrixJob): Promise<void> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(file, { workerData: job });
+    worker.once("message", (e: MatrixFailure) => reject(new PodpathError(e.code, e.message, e.position)));
     worker.once("error", reject);
     worker.once("exit", (code) => {
       if (code === 0) resolve();

@@ -182,6 +182,12 @@ opens pod/default/c -> service/default/web:80/tcp
     const one = run("1");
     expect(one.split("\n").length).toBe(26);
     expect(run("3")).toBe(one);
+    const twice = file("b.yaml", CLUSTER().replace("endpointId: 102", "endpointId: 101"));
+    const failed = spawnSync(process.execPath, [main, "matrix", twice, "--workers", "2"]);
+    expect(String(failed.stderr)).toMatch(
+      /^podpath: .*b\.yaml:\d+:1: endpoint id 101 of pod default\/b is taken on node n1\n$/,
+    );
+    expect(failed.status).toBe(2);
   });
 
   it("refuses ports that are none", async () => {
