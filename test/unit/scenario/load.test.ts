@@ -82,7 +82,7 @@ status: {podIP: 192.168.0.1}
     ["apiVersion: v1\nkind: Foo\n", "x.yaml:2:7: kind: unknown kind Foo (apiVersion v1)"],
     [
       "apiVersion: podpath.dev/v1\nkind: Foo\n",
-      "x.yaml:2:7: kind: unknown kind Foo; podpath's own are Lab, Datapath, Network, NodeWiring, PodWiring, Host, Traffic",
+      "x.yaml:2:7: kind: unknown kind Foo; podpath's own are Lab, Datapath, Network, NodeWiring, PodWiring, Host, Topology, Traffic",
     ],
     [
       "apiVersion: podpath.dev/v9\nkind: Lab\n",
