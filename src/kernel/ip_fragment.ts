@@ -92,7 +92,6 @@ export function ip_defrag(ns: Netns, skb: Skb, user: number): Skb | null {
     return discard(ns, skb, R.DUP_FRAG);
   if (prevEnd > off || (at < q.frags.length && q.offs[at]! < end)) {
     kill(ns, key, q);
-    ns.mib[Mib.IpReasmFails]!++;
     return discard(ns, skb, R.NOT_SPECIFIED);
   }
   q.frags.splice(at, 0, skb);

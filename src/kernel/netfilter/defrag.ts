@@ -57,10 +57,18 @@ class Defrag extends NfHook {
   }
 }
 
-/** nf_defrag_ipv4_enable. */
+/** Registers the hooks if they are not. */
 export function nf_defrag_ipv4_enable(nf: NfState): void {
   if (nf.defrag) return;
   nf.defrag = true;
   nf.register(new Defrag(nf, NF_INET_PRE_ROUTING));
   nf.register(new Defrag(nf, NF_INET_LOCAL_OUT));
+}
+
+/** Unregisters them. */
+export function nf_defrag_ipv4_disable(nf: NfState): void {
+  if (!nf.defrag) return;
+  nf.defrag = false;
+  for (const hook of [NF_INET_PRE_ROUTING, NF_INET_LOCAL_OUT])
+    for (const h of nf.hooks[hook]!.filter((x) => x instanceof Defrag)) nf.unregister(h);
 }

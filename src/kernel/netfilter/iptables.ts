@@ -437,9 +437,8 @@ export function iptablesRestore(ns: Netns, text: string, opt: RestoreOptions = {
       }
       if (table === null) throw new RuleError(`"${line}" stands outside of a table`);
       if (line === "COMMIT") {
-        commit(table, edit, opt, policies, pending);
+        commit(xt, table, edit, opt, policies, pending);
         count += pending.length;
-        for (const r of pending) xt.activate(r);
         table = null;
         continue;
       }
@@ -465,6 +464,7 @@ export function iptablesRestore(ns: Netns, text: string, opt: RestoreOptions = {
       const words = splitWords(cm === null ? line : cm[3]!);
       const cmd = words[0]!;
       const cname = words[1];
+      if (cname === undefined && wholeTable(table, cmd, edit)) continue;
       if (cname === undefined) throw new RuleError(`"${line}" is not a rule`);
       if (cmd === "-N" || cmd === "--new-chain") {
         addChain(table, cname, edit, newChains, false);
@@ -486,6 +486,10 @@ export function iptablesRestore(ns: Netns, text: string, opt: RestoreOptions = {
       }
       if (cmd === "-X" || cmd === "--delete-chain") {
         deleteChain(table, chain, edit);
+        continue;
+      }
+      if (cmd === "-Z" || cmd === "--zero") {
+        chain.zero();
         continue;
       }
       let insertAt = -1;
@@ -562,6 +566,30 @@ function addChain(
   edit.lists.set(c, []);
 }
 
+/** -F, -X and -Z without a chain; false for other commands. */
+function wholeTable(table: XtTable, cmd: string, edit: TableEdit): boolean {
+  switch (cmd) {
+    case "-F":
+    case "--flush":
+      for (const c of table.chains.values()) {
+        const l = edit.list(c);
+        edit.removed.push(...l);
+        l.length = 0;
+      }
+      return true;
+    case "-X":
+    case "--delete-chain":
+      for (const c of [...table.chains.values()]) if (c.hook < 0) deleteChain(table, c, edit);
+      return true;
+    case "-Z":
+    case "--zero":
+      for (const c of table.chains.values()) c.zero();
+      return true;
+    default:
+      return false;
+  }
+}
+
 function deleteChain(table: XtTable, chain: XtChain, edit: TableEdit): void {
   if (chain.hook >= 0) throw new RuleError(`chain ${chain.name} is built in`);
   if (edit.list(chain).length > 0) throw new RuleError(`chain ${chain.name} is not empty`);
@@ -597,11 +625,12 @@ function deleteRule(
 }
 
 function commit(
+  xt: XtNet,
   table: XtTable,
   edit: TableEdit,
   opt: RestoreOptions,
   policies: readonly { chain: XtChain; policy: number; cnt: readonly [number, number] | null }[],
-  _pending: readonly XtRule[],
+  pending: readonly XtRule[],
 ): void {
   const before = new Map<XtChain, XtRule[]>();
   for (const [c, l] of edit.lists) {
@@ -625,7 +654,12 @@ function commit(
       if (c.hook < 0 && !edit.lists.has(c)) table.chains.delete(c.name);
     }
   }
-  for (const r of edit.removed) releaseRule(r);
+  // What comes takes hold before what goes lets loose, lest tracking be switched off in between.
+  for (const r of pending) xt.activate(r);
+  for (const r of edit.removed) {
+    xt.deactivate(r);
+    releaseRule(r);
+  }
   for (const p of policies) {
     p.chain.policy = p.policy;
     if (p.cnt !== null && opt.counters === true) p.chain.policyCnt.set(p.cnt);

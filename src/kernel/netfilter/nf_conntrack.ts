@@ -231,6 +231,8 @@ const scratchInner = new NfTuple();
 
 export class NfConntrack {
   readonly stats = new NfCtStats();
+  /** Registered hooks; none while no rule wants tracking. */
+  hooks: NfHook[] = [];
   /** Confirmed entries. */
   count = 0;
   listener: NfCtListener | null = null;
@@ -823,15 +825,35 @@ export function conntrackEnable(
   defragEnable: (nf: NfState) => void,
   sysctl: NfCtSysctl = new NfCtSysctl(),
 ): NfConntrack {
-  if (nf.ct !== null) return nf.ct;
-  const ct = new NfConntrack(nf, sysctl);
-  nf.ct = ct;
+  let ct = nf.ct;
+  if (ct === null) {
+    ct = new NfConntrack(nf, sysctl);
+    nf.ct = ct;
+  }
+  if (ct.hooks.length > 0) return ct;
   defragEnable(nf);
-  nf.register(new ConntrackIn(NF_INET_PRE_ROUTING, ct));
-  nf.register(new ConntrackIn(NF_INET_LOCAL_OUT, ct));
-  nf.register(new ConntrackConfirm(NF_INET_LOCAL_IN, ct));
-  nf.register(new ConntrackConfirm(NF_INET_POST_ROUTING, ct));
+  ct.hooks = [
+    new ConntrackIn(NF_INET_PRE_ROUTING, ct),
+    new ConntrackIn(NF_INET_LOCAL_OUT, ct),
+    new ConntrackConfirm(NF_INET_LOCAL_IN, ct),
+    new ConntrackConfirm(NF_INET_POST_ROUTING, ct),
+  ];
+  for (const h of ct.hooks) nf.register(h);
+  // nf_ct_tcp_fixup: what the windows were when nobody looked is not known.
+  for (const x of ct.entries()) {
+    if (x.tcp === null) continue;
+    x.tcp.seen0.td_maxwin = 0;
+    x.tcp.seen1.td_maxwin = 0;
+  }
   return ct;
+}
+
+/** Takes the hooks away. Entries stay until they expire. */
+export function conntrackDisable(nf: NfState): void {
+  const ct = nf.ct;
+  if (ct === null) return;
+  for (const h of ct.hooks) nf.unregister(h);
+  ct.hooks = [];
 }
 
 /** The packet's entry was made for it and is not in the table yet. */

@@ -16,7 +16,7 @@ import { Step } from "../../bpf/steps.js";
 import type { NetDevice } from "../device.js";
 import { ip_route_me_harder } from "../ip_output.js";
 import type { Netns } from "../netns.js";
-import { nf_defrag_ipv4_enable } from "./defrag.js";
+import { nf_defrag_ipv4_disable, nf_defrag_ipv4_enable } from "./defrag.js";
 import {
   HOOK_NAMES,
   NF_ACCEPT,
@@ -39,7 +39,7 @@ import {
   nfState,
 } from "./hooks.js";
 import { IpSets } from "./ipset.js";
-import { conntrackEnable, type NfConntrack, NfCtSysctl } from "./nf_conntrack.js";
+import { conntrackDisable, conntrackEnable, type NfConntrack, NfCtSysctl } from "./nf_conntrack.js";
 import { type NatChains, natRerouteNeeded, nf_nat_fn } from "./nf_nat.js";
 import { TRACE_POLICY, TRACE_RETURN, TRACE_RULE } from "./trace.js";
 import type { RecentTable } from "./xt_match.js";
@@ -228,7 +228,12 @@ export class XtRule {
   handle = 0;
   /** The chain that holds it. */
   owner: XtChain | null = null;
+  /** What it holds on to while it is in force, WANTS_*. */
+  wants = 0;
 }
+
+const WANTS_DEFRAG = 1;
+const WANTS_CONNTRACK = 2;
 
 /** A chain; a base chain has a hook and a policy. */
 export class XtChain {
@@ -352,9 +357,27 @@ export class XtNet {
       ct ||= rule.target.wantsConntrack;
       defrag ||= rule.target.wantsDefrag;
     }
-    if (ct) this.conntrack();
-    else if (defrag) nf_defrag_ipv4_enable(this.nf);
+    rule.wants = ct ? WANTS_CONNTRACK : defrag ? WANTS_DEFRAG : 0;
+    if (rule.wants === 0) return;
+    this.#defragUsers++;
+    if (ct) {
+      this.#ctUsers++;
+      this.conntrack();
+    } else nf_defrag_ipv4_enable(this.nf);
   }
+
+  /** A rule that was in force is not any more (nf_ct_netns_put). */
+  deactivate(rule: XtRule): void {
+    if (rule.wants === 0) return;
+    if (rule.wants === WANTS_CONNTRACK && --this.#ctUsers === 0 && !this.pinned) conntrackDisable(this.nf);
+    rule.wants = 0;
+    if (--this.#defragUsers === 0 && !this.pinned) nf_defrag_ipv4_disable(this.nf);
+  }
+
+  #ctUsers = 0;
+  #defragUsers = 0;
+  /** Somebody other than rules wants tracking for good. */
+  pinned = false;
 
   /** What sysctls said before tracking was on. */
   readonly ctSysctl = new NfCtSysctl();

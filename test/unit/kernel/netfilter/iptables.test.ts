@@ -244,4 +244,17 @@ COMMIT
     l.udp(l.a, "10.0.0.2", 9, "10.0.1.2", 1);
     expect(l.events()).toEqual([]);
   });
+
+  it("flushes, zeroes and deletes a whole table with commands without a chain", () => {
+    const l = new RouterLab("*filter\n:U - [0:0]\n-A FORWARD -j U\n-A U -p udp -j ACCEPT\nCOMMIT\n");
+    l.udp(l.a, "10.0.0.2", 1, "10.0.1.2", 2);
+    const filter = () => iptablesSave(l.node, { counters: true, tables: ["filter"] }).split("\n");
+    expect(filter()).toContain("[1:32] -A FORWARD -j U");
+    iptables(l.node, "filter", "-Z");
+    expect(filter()).toContain("[0:0] -A FORWARD -j U");
+    expect(() => iptables(l.node, "filter", "-X")).toThrow(/not empty/);
+    iptables(l.node, "filter", "-F");
+    iptables(l.node, "filter", "-X");
+    expect(filter().filter((x) => x.includes("U "))).toEqual([]);
+  });
 });

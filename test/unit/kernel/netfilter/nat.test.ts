@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ip_route } from "../../../../src/kernel/iproute.js";
+import { iptables, iptablesRestore } from "../../../../src/kernel/netfilter/iptables.js";
 import { conntrackList } from "../../../../src/kernel/netfilter/nf_conntrack_text.js";
 import { buildFrame, eth, icmp, ip4, udp } from "../../../../src/net/build.js";
 import { RouterLab } from "../../../support/netfilter_lab.js";
@@ -196,5 +197,32 @@ describe("REJECT", () => {
       "a: IP 10.0.1.2.1 > 10.0.0.2.9: Flags [R], seq 77, win 0, length 0",
     ]);
     expect(l.tcp(l.a, C, 9, S, 1, "R", 100)).toEqual([]);
+  });
+});
+
+describe("tracking", () => {
+  it("stops when the last rule that tracks goes: connections are forwarded as they come, their entries stay", () => {
+    const l = new RouterLab(SERVICE);
+    l.udp(l.a, C, 4000, "10.96.0.10", 53);
+    iptables(l.node, "nat", "-F");
+    expect(l.node.nf!.ct!.count).toBe(1);
+    ip_route(l.node, "replace 10.96.0.0/16 via 10.0.1.2 dev b".split(" "));
+    expect(l.udp(l.a, C, 4000, "10.96.0.10", 53)).toEqual([
+      "b: IP 10.0.0.2.4000 > 10.96.0.10.53: UDP, length 4",
+    ]);
+    l.rules(SERVICE);
+    expect(l.udp(l.a, C, 4000, "10.96.0.10", 53)).toEqual([
+      "b: IP 10.0.0.2.4000 > 10.0.1.2.5353: UDP, length 4",
+    ]);
+  });
+
+  it("goes on without a gap when a restore replaces every rule", () => {
+    const l = new RouterLab(SERVICE);
+    const hooks = [...l.node.nf!.ct!.hooks];
+    iptablesRestore(l.node, SERVICE);
+    expect(l.node.nf!.ct!.hooks).toEqual(hooks);
+    iptablesRestore(l.node, "*nat\nCOMMIT\n");
+    expect(l.node.nf!.ct!.hooks).toEqual([]);
+    expect(l.node.nf!.defrag).toBe(false);
   });
 });
