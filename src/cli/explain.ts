@@ -1,8 +1,8 @@
 // podpath explain [SCENARIO] --flow F: why a flow gets through, or what stops it and what would let it through.
 
 import { Command } from "commander";
-import { at, type Explanation, explainFlow } from "../walk/explain.js";
-import { firstFlow, parseFlow, prepare } from "../walk/flow.js";
+import { at, type Explanation, explainFlow, explainScenario } from "../walk/explain.js";
+import { parseFlow, prepare } from "../walk/flow.js";
 import { addLabFlags, type LabFlags, openLab } from "./scenario_arg.js";
 
 interface Flags extends LabFlags {
@@ -16,15 +16,15 @@ export function explainCommand(): Command {
     .description("say why a flow is delivered or dropped, which rule decided, and what would change it")
     .option(
       "--flow <flow>",
-      "what to send, like 'pod/a -> pod/b:80/tcp' (default: the scenario's first step)",
+      "what to send, like 'pod/a -> pod/b:80/tcp' (default: the scenario's first flow that fails)",
     )
     .option("--json", "print the explanation as JSON")
     .addHelpText("after", "\nExample:\n  podpath explain cilium-native-routing --datapath cilium-legacy\n")
     .action((scenario: string | undefined, flags: Flags) => {
       const asked = flags.flow === undefined ? undefined : parseFlow(flags.flow);
       const lab = openLab(scenario, flags, undefined);
-      prepare(lab);
-      const e = explainFlow(lab, asked ?? firstFlow(lab));
+      if (asked !== undefined) prepare(lab);
+      const e = asked === undefined ? explainScenario(lab) : explainFlow(lab, asked);
       process.stdout.write(flags.json === true ? `${JSON.stringify(e, null, 2)}\n` : explanationText(e));
     });
 }

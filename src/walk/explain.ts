@@ -17,7 +17,7 @@ import { formatIpv4, tryParseIpv4 } from "../net/address.js";
 import { decidedBy, hostRoutingOf } from "./compare.js";
 import { explainRule } from "./explain_netfilter.js";
 import { decodeFrame, type FrameLevel } from "./fields.js";
-import { type Flow, flowText, recordFlow } from "./flow.js";
+import { type Flow, firstFlow, flowText, recordFlow } from "./flow.js";
 import { routeText } from "./route_text.js";
 import type { Walk, WalkStep } from "./walk.js";
 
@@ -128,6 +128,30 @@ export function explainFlow(lab: Lab, flow: Flow): Explanation {
     candidates: [],
     change: undefined,
   };
+}
+
+/**
+ * Goes through a scenario's traffic in order and explains the first flow that is not delivered, else the first flow at
+ * all. Commands, servers and waiting in between are done as they come. @throws PodpathError USAGE if it sends nothing
+ */
+export function explainScenario(lab: Lab): Explanation {
+  let first: Explanation | undefined;
+  for (const s of lab.scenario.traffic) {
+    if (s.kind !== "ping" && s.kind !== "udp" && s.kind !== "tcp") {
+      lab.traffic.runAll([s]);
+      continue;
+    }
+    const { from, to } = s.spec;
+    const e = explainFlow(
+      lab,
+      s.kind === "ping"
+        ? { from, to, port: 0, protocol: "icmp" }
+        : { from, to, port: s.spec.port, protocol: s.kind },
+    );
+    if (e.kind !== "delivered") return e;
+    first ??= e;
+  }
+  return first ?? explainFlow(lab, firstFlow(lab));
 }
 
 /** The first packet that was not delivered, else the first. */
@@ -527,10 +551,23 @@ function routeTo(lab: Lab, where: string, dst: string): string {
   return `on ${where}: ip route add ${dst}/32 via ${gateway ?? "GATEWAY"}${known === undefined ? "; nobody in the lab has that address" : ""}`;
 }
 
+/** The main table's route to an address, as `ip route` prints it: what locally made packets take, which leaves no record. */
+function routeLine(lab: Lab, where: string, dst: string): string {
+  const n = dst.split(".").reduce((sum, x) => sum * 256 + Number(x), 0);
+  let best: { plen: number; text: string } | undefined;
+  for (const fa of namespaceOf(lab, where)?.fib.main.routes() ?? []) {
+    const size = 2 ** (32 - fa.plen);
+    if (Math.floor(n / size) !== Math.floor((fa.prefix >>> 0) / size)) continue;
+    if (best === undefined || fa.plen > best.plen) best = { plen: fa.plen, text: routeText(fa) };
+  }
+  return best?.text ?? "";
+}
+
 /** A route whose gateway is an address of the machine itself: the tunnel leads back into itself. */
 function wrongGateway(lab: Lab, w: Walk): Answer | undefined {
-  for (const s of w.steps) {
-    if (s.kind !== Step.FIB || s.record.b === 3) continue;
+  for (const step of w.steps) {
+    if (step.kind !== Step.DROP && (step.kind !== Step.FIB || step.record.b === 3)) continue;
+    const s = step.kind === Step.FIB ? step : { ...step, name: routeLine(lab, step.where, dstOf(step)) };
     const gw = /via (\S+) dev (\S+)/.exec(s.name);
     const ns = namespaceOf(lab, s.where);
     const ip4 = gw === null ? undefined : tryParseIpv4(gw[1]!);
@@ -539,7 +576,8 @@ function wrongGateway(lab: Lab, w: Walk): Answer | undefined {
     if (ns.devByName(gw[2]!)?.tc_egress !== null) continue;
     const dst = dstOf(s);
     const pod = lab.cluster.model.pods.find((p) => p.ip4 === dst);
-    const peer = lab.cluster.model.nodes.find((n) => n.name === pod?.nodeName);
+    const owner = pod?.nodeName ?? ownerOf(lab, dst);
+    const peer = lab.cluster.model.nodes.find((n) => n.name === owner);
     const prefix = s.name.split(" ")[0]!;
     const right = peer?.internalIp4 ?? "PEER";
     return {

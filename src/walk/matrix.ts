@@ -47,6 +47,10 @@ interface ServiceEnd {
 /** Virtual time that an answer may take; nothing in a lab is slower, and a SYN is sent again only after a second. */
 const WAIT_NS = 100_000_000;
 
+/** Flows sent to a service until one gets through. */
+const FEW_TRIES = 4;
+const MANY_TRIES = 24;
+
 /** `80/tcp`, `53/udp`, `icmp`. @throws PodpathError USAGE */
 export function parseMatrixPort(text: string): MatrixPort {
   if (text.toLowerCase() === "icmp") return { port: 0, protocol: "icmp" };
@@ -138,7 +142,10 @@ export class MatrixPlan {
           if (seen.has(key)) return;
           seen.add(key);
           const backends = this.#backends(from, s, port);
-          add(key, { from, to: -1, ip4: s.ip4, port, tries: backends.length > 1 ? 4 : 1 });
+          // A backend may meet itself behind the service, time and again.
+          const itself = backends.some((b) => b.address === this.pods[from]!.ip4);
+          const tries = backends.length === 1 ? 1 : itself ? MANY_TRIES : FEW_TRIES;
+          add(key, { from, to: -1, ip4: s.ip4, port, tries });
           for (const b of backends) {
             const to = this.#podByIp.get(b.address);
             if (to !== undefined && to !== from) addPair(from, to, { port: b.port, protocol: port.protocol });
@@ -154,19 +161,37 @@ export class MatrixPlan {
     return answers[this.#index.get(this.#pairKey(from, to, port))!]!;
   }
 
-  /** Verdict of a pod to a service: open if every backend is. A pod's way to itself counts only where it is the only one. */
+  /**
+   * Verdict of a pod to a service: open if every backend is. Which backend a flow meets is chance, so backends are asked
+   * one by one, and flows to the service's address only show that it leads to them. A pod's way to itself counts only
+   * where it is the only one.
+   */
   serviceVerdict(answers: Uint8Array, from: number, s: ServiceEnd, port: MatrixPort): number {
     const sent = answers[this.#index.get(this.#serviceKey(from, s, port))!]!;
     const backends = this.#backends(from, s, port);
     const pods = backends.map((b) => this.#podByIp.get(b.address));
     const others = backends.filter((_, i) => pods[i] !== from);
-    if (sent === CLOSED || others.length === 0 || pods.includes(undefined)) return sent;
+    if (others.length === 0 || pods.includes(undefined)) return sent;
     let open = 0;
     for (const b of others) {
       const at = { port: b.port, protocol: port.protocol };
       open += this.podVerdict(answers, from, this.#podByIp.get(b.address)!, at);
     }
-    return open === others.length ? OPEN : open === 0 && others.length === backends.length ? CLOSED : PARTIAL;
+    if (open === others.length) return sent;
+    if (open > 0) return this.#leads(answers, s, port) ? PARTIAL : CLOSED;
+    return sent === OPEN && others.length === backends.length ? PARTIAL : CLOSED;
+  }
+
+  /** Whether anybody got through to the service. */
+  #leads(answers: Uint8Array, s: ServiceEnd, port: MatrixPort): boolean {
+    return this.probes.some(
+      (p, i) =>
+        answers[i] === OPEN &&
+        p.to < 0 &&
+        p.ip4 === s.ip4 &&
+        p.port.port === port.port &&
+        p.port.protocol === port.protocol,
+    );
   }
 
   /** Ports that pods must answer on, by pod: those asked for, and what services lead to. */
@@ -249,7 +274,8 @@ export function probe(lab: Lab, plan: MatrixPlan, part: number, parts: number, a
   for (let i = part; i < plan.probes.length; i += parts) {
     const p = plan.probes[i]!;
     for (let n = 0; n < p.tries && answers[i] === CLOSED; n++) {
-      if (answered(lab, spaces[p.from]!, p.ip4, p.port, 1 + ((i * 4 + n) % 0xffff))) answers[i] = OPEN;
+      if (answered(lab, spaces[p.from]!, p.ip4, p.port, 1 + ((i * MANY_TRIES + n) % 0xffff)))
+        answers[i] = OPEN;
     }
   }
 }

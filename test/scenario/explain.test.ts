@@ -1,7 +1,8 @@
 // podpath explain: the deciding rule, the failed condition and the smallest change, for each kind of miss.
 import { describe, expect, it } from "vitest";
 import { Lab, type LabOptions } from "../../src/lab.js";
-import { type Explanation, explainFlow } from "../../src/walk/explain.js";
+import { EMBEDDED } from "../../src/scenario/embedded/index.js";
+import { type Explanation, explainFlow, explainScenario } from "../../src/walk/explain.js";
 import { parseFlow, prepare } from "../../src/walk/flow.js";
 import { twoNodeLab, twoNodes } from "../support/two_nodes.js";
 
@@ -194,5 +195,28 @@ describe("explain, IPIP as the seeds' troubleshooting cases have it", () => {
       "protocol-filtered",
       "allow IPIP (protocol 4) between the nodes in the firewall of network lan",
     ]);
+  });
+});
+
+describe("explain, the embedded scenarios of the published cases by name", () => {
+  it.each([
+    [
+      "calico-wrong-tunnel-route",
+      "wrong-gateway",
+      "on az3-k8s-13: ip route replace 10.122.17.64/26 via 192.168.3.110 dev tunl0 onlink",
+    ],
+    [
+      "calico-two-nics",
+      "tunnel-source",
+      "let az3-k8s-14 send from 192.168.3.113, which is known: the route to 192.168.0.111 on az3-k8s-14 must leave by the device that has 192.168.3.113",
+    ],
+    [
+      "calico-cloud-firewall",
+      "protocol-filtered",
+      "allow IPIP (protocol 4) between the nodes in the firewall of network lan",
+    ],
+  ])("%s is %s, and the change is named", (name, kind, change) => {
+    const e = explainScenario(Lab.fromYaml(EMBEDDED.get(name)!, name));
+    expect([e.kind, e.change]).toEqual([kind, change]);
   });
 });
