@@ -14,6 +14,8 @@ export interface BenchCase {
   /** Does one batch; or, with `prepare`, is made by it when the case is measured (heavy set-up, a lab of its own). */
   readonly run?: () => void;
   readonly prepare?: () => () => void;
+  /** What a batch does besides the thing measured: timed in the same way and subtracted. */
+  readonly overhead?: () => void;
   /** Unit of one operation; default "packet". */
   readonly unit?: string;
   /** Cost of the real thing in ns, where it was recorded. */
@@ -42,6 +44,8 @@ export interface BenchRow {
   readonly nsPerOp: number;
   readonly nsPerOpMin: number;
   readonly nsPerOpP99: number;
+  /** Subtracted from the three above. */
+  readonly overheadNs: number;
   readonly opsPerSec: number;
   /** Heap bytes allocated per operation in steady state; null where it was not asked for. */
   readonly bytesPerOp: number | null;
@@ -77,7 +81,8 @@ export function measure(suite: string, c: BenchCase, o: MeasureOptions): BenchRo
   if (result.state !== "completed")
     throw new Error(`${c.name}: the benchmark did not complete (${result.state})`);
   const toNs = 1e6 / c.batch;
-  const ns = result.latency.p50 * toNs;
+  const overhead = c.overhead === undefined ? 0 : medianNs(c.overhead, c.batch, o);
+  const ns = Math.max(0, result.latency.p50 * toNs - overhead);
   const real = c.realNs ?? null;
   return {
     suite,
@@ -87,8 +92,9 @@ export function measure(suite: string, c: BenchCase, o: MeasureOptions): BenchRo
     batch: c.batch,
     samples: result.latency.samplesCount,
     nsPerOp: ns,
-    nsPerOpMin: result.latency.min * toNs,
-    nsPerOpP99: result.latency.p99 * toNs,
+    nsPerOpMin: Math.max(0, result.latency.min * toNs - overhead),
+    nsPerOpP99: result.latency.p99 * toNs - overhead,
+    overheadNs: overhead,
     opsPerSec: 1e9 / ns,
     bytesPerOp:
       c.steady === false || o.allocationOps === 0 || o.gc === undefined
@@ -97,6 +103,20 @@ export function measure(suite: string, c: BenchCase, o: MeasureOptions): BenchRo
     realNs: real,
     ratioToReal: real === null ? null : ns / real,
   };
+}
+
+function medianNs(run: () => void, batch: number, o: MeasureOptions): number {
+  const bench = new Bench({
+    time: o.timeMs / 4,
+    warmupTime: o.warmupMs / 4,
+    warmupIterations: 4,
+    iterations: 16,
+    throws: true,
+  });
+  bench.add("overhead", run);
+  bench.runSync();
+  const { result } = bench.tasks[0]!;
+  return result.state === "completed" ? (result.latency.p50 * 1e6) / batch : 0;
 }
 
 /**
