@@ -14,6 +14,7 @@ import {
   nodeWiringSchema,
   podSchema,
   podWiringSchema,
+  topologySchema,
   trafficSchema,
 } from "./schema.js";
 
@@ -26,6 +27,7 @@ const OWN = {
   NodeWiring: nodeWiringSchema,
   PodWiring: podWiringSchema,
   Host: hostSchema,
+  Topology: topologySchema,
   Traffic: trafficSchema,
 } as const;
 
