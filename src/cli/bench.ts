@@ -100,7 +100,7 @@ function runCase(c: FlowCase, flags: Flags): BenchResult {
     const quick = flags.quick === true;
     const row = measure("flows", bench.benchCase(), {
       timeMs: quick ? 100 : 500,
-      warmupMs: quick ? 150 : 500,
+      warmupMs: quick ? 400 : 1500,
       allocationOps: quick ? 0 : 20_000,
       gc: (globalThis as { gc?: () => void }).gc,
     });
