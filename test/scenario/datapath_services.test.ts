@@ -945,3 +945,79 @@ describe("(h) outside to a NodePort", () => {
     );
   });
 });
+
+describe("(h) outside to a LoadBalancer address", () => {
+  it("is a NodePort's way with the address of the service in the answer", () => {
+    const vip = "192.168.77.7";
+    const yaml = `${service("c", ", type: LoadBalancer").trimEnd()}
+status: {loadBalancer: {ingress: [{ip: ${vip}}]}}
+`;
+    const b = inBuilds(options(), yaml, (lab) => {
+      lab.exec("host/outside", `ip route add ${vip} via ${NODE_1}`);
+      toNodePort("c", vip, 80)(lab);
+    });
+    expect(b.debug.text).toBe(
+      text`
+      packet
+        outside: local_out >eth0[64]
+        n1: backlog <eth0[64] cil_from_netdev redirect_neigh(eth0) >eth0[63] cil_to_netdev
+        n2: backlog <eth0[63] cil_from_netdev policy(C) redirect_peer(lxc_c)
+        pod/c: <eth0[62] local_in socket
+      packet
+        pod/c: local_out >eth0[64]
+        n2: backlog <lxc_c[64] cil_from_container redirect_neigh(eth0) >eth0[63] cil_to_netdev
+        n1: backlog <eth0[63] cil_from_netdev redirect_neigh(eth0) >eth0[62] cil_to_netdev
+        outside: backlog <eth0[62] local_in socket
+      events n1
+        H1 D58 Successfully mapped addr=192.168.0.99 to identity=2
+        H1 T:from-network(2,0,0,eth0,unknown) ttl 64
+        H1 D48 Conntrack lookup 1/2: src=192.168.0.99:20000 dst=192.168.77.7:80
+        H1 D49 Conntrack lookup 2/2: nexthdr=17 flags=4 dir=2 scope=1
+        H1 D15 CT verdict: New, revnat=4
+        H1 D32 Service backend slot lookup: slot=1, dport=80
+        H1 D50 Conntrack create: proxy-port=0 revnat=4 src-identity=0 lb=0.0.0.0
+        H1 D48 Conntrack lookup 1/2: src=10.0.1.21:8080 dst=192.168.0.99:20000
+        H1 D49 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=0 scope=0
+        H1 D15 CT verdict: New, revnat=4
+        H1 D50 Conntrack create: proxy-port=0 revnat=4 src-identity=2 lb=0.0.0.0
+        H1 T:to-network(0,0,0,eth0,unknown) ttl 63
+        H1 D58 Successfully mapped addr=10.0.1.21 to identity=3003
+        H1 T:from-network(idC,0,0,eth0,unknown) ttl 63
+        H1 D48 Conntrack lookup 1/2: src=10.0.1.21:8080 dst=192.168.0.99:20000
+        H1 D49 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=1 scope=1
+        H1 D8 CT entry found lifetime=L, revnat=4
+        H1 D15 CT verdict: Reply, revnat=4
+        H1 D36 Reverse NAT lookup, index=4
+        H1 D37 Performing reverse NAT, address=192.168.77.7 port=80
+        H1 T:to-network(0,0,0,eth0,unknown) ttl 62
+      events n2
+        H2 D58 Successfully mapped addr=192.168.0.11 to identity=6
+        H2 T:from-network(6,0,0,eth0,unknown) ttl 63
+        H2 D2 Attempting local delivery for container id 103 from seclabel 6
+        C D48 Conntrack lookup 1/2: src=192.168.0.11:45050 dst=10.0.1.21:8080
+        C D49 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=1 scope=2
+        C D15 CT verdict: New, revnat=0
+        C D50 Conntrack create: proxy-port=0 revnat=0 src-identity=6 lb=0.0.0.0
+        C T:to-endpoint(6,idC,C,lxc_c,new) ttl 62 from 192.168.0.11
+        SOCK pre-rev 192.168.0.11:45050
+        C T:from-endpoint(idC,0,0,0,unknown) ttl 64
+        C D48 Conntrack lookup 1/2: src=10.0.1.21:8080 dst=192.168.0.11:45050
+        C D49 Conntrack lookup 2/2: nexthdr=17 flags=1 dir=0 scope=2
+        C D8 CT entry found lifetime=L, revnat=0
+        C D15 CT verdict: Reply, revnat=0
+        C D58 Successfully mapped addr=192.168.0.11 to identity=6
+        C T:to-network(idC,6,0,eth0,reply) ttl 63
+        H2 T:to-network(idC,0,0,eth0,unknown) ttl 63
+    `,
+    );
+    expect(b.plain.text).toBe(withoutDebug(b.debug.text));
+    expect(b.medium.events).toBe(
+      text`
+      events n2
+        C T:to-endpoint(6,idC,C,lxc_c,new) ttl 62 from 192.168.0.11
+        SOCK pre-rev 192.168.0.11:45050
+        C T:to-network(idC,6,0,eth0,reply) ttl 63
+    `,
+    );
+  });
+});
