@@ -4,6 +4,7 @@ import { Lab } from "../../../src/lab.js";
 import { loadScenario } from "../../../src/scenario/load.js";
 import { MatrixPlan, type MatrixPort, probe, VERDICT_NAMES } from "../../../src/walk/matrix.js";
 import { randomCluster } from "../../support/random_cluster.js";
+import { twoNodes } from "../../support/two_nodes.js";
 
 const PORTS: readonly MatrixPort[] = [
   { port: 80, protocol: "tcp" },
@@ -48,6 +49,29 @@ describe("the matrix", () => {
     const values = Object.values(sent);
     expect(values.filter((v) => v === "open").length).toBeGreaterThan(values.length / 20);
     expect(values.filter((v) => v === "closed").length).toBeGreaterThan(values.length / 20);
+  });
+
+  it("calls a service partial for a pod that reaches some of its backends, whichever a flow meets", () => {
+    const more = `---
+apiVersion: v1
+kind: Service
+metadata: {name: x}
+spec: {clusterIP: 10.96.0.1, selector: {tier: x}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: b}
+spec: {podSelector: {matchLabels: {app: b}}, ingress: [{from: [{podSelector: {matchLabels: {app: c}}}]}]}
+`;
+    const text = twoNodes(more, { "kube-proxy-replacement": "true" })
+      .replace("labels: {app: b}", "labels: {app: b, tier: x}")
+      .replace("labels: {app: c}", "labels: {app: c, tier: x}");
+    const got = verdicts(text, false);
+    expect(["a", "b", "c"].map((p) => got[`pod/default/${p} -> service/default/x:80`])).toEqual([
+      "partial",
+      "open",
+      "open",
+    ]);
   });
 
   it("is the same whether one, two or five labs send the probes", () => {
