@@ -10,8 +10,8 @@
 // Error. K fits its 18 ratios of legacy to BPF within 5 % and its absolute figures within 4 %. A single K weight is less
 // certain than their sum: backlog, transmit, fib and neighbour nearly always occur together, so that the split between
 // them is a choice (each +-40 %, their sum +-10 %). Rules, chains and conntrack are separated by the different rule sets
-// (+-20 %). B weights agree with the rows that they were not read from within 12 %, warm caches; cold ones cost up to
-// three times as much. Weights without a measurement say so.
+// (+-20 %). B weights were solved by hand from a few rows with warm caches, agree with the others within about 12 %
+// (worked out once, no test holds it); cold ones cost up to three times as much. Weights without a measurement say so.
 
 export interface Weight {
   /** Nanoseconds for one step. */
