@@ -8,7 +8,13 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { Script } from "node:vm";
 
-type Main = (argv: readonly string[]) => Promise<number>;
+type Main = (argv: readonly string[], version: string) => Promise<number>;
+
+/** The version in package.json, which lies beside dist/ both in the repository and in the published package. */
+function packageVersion(): string {
+  const file = new URL("../../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+}
 
 /** The bundled command line, or undefined where there is no bundle. */
 function bundled(): Main | undefined {
@@ -44,4 +50,4 @@ process.stdout.on("error", (e: NodeJS.ErrnoException) => {
 });
 
 const main = bundled() ?? (await import("./run.js")).main;
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = await main(process.argv.slice(2), packageVersion());

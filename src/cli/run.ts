@@ -27,11 +27,12 @@ const COMMANDS: ReadonlyMap<string, Loader> = new Map<string, Loader>([
 /** Exit status for bad input and bad usage. */
 const EXIT_USAGE = 2;
 
-async function programOf(loaders: Iterable<Loader>): Promise<Command> {
+async function programOf(loaders: Iterable<Loader>, version?: string): Promise<Command> {
   const program = new Command("podpath")
     .description("sends packets from pod to pod without a cluster: Cilium's eBPF datapath, emulated")
     .exitOverride()
     .showSuggestionAfterError(true);
+  if (version !== undefined) program.version(version, "-V, --version", "print the version");
   for (const load of loaders) program.addCommand((await load()).exitOverride());
   return program;
 }
@@ -41,11 +42,16 @@ export function wholeProgram(): Promise<Command> {
   return programOf(COMMANDS.values());
 }
 
-/** Runs one command line (without `node` and the script). Gives the exit status; never throws for bad input. */
-export async function main(argv: readonly string[]): Promise<number> {
+/**
+ * Runs one command line (without `node` and the script). Gives the exit status; never throws for bad input. `version` is
+ * the package's own, which only the entry knows where to find: these modules also run bundled, from another folder.
+ */
+export async function main(argv: readonly string[], version?: string): Promise<number> {
   const wanted = argv.find((a) => !a.startsWith("-"));
   const one = wanted === undefined ? undefined : COMMANDS.get(wanted);
-  const program = await (one === undefined ? wholeProgram() : programOf([one]));
+  const program = await (one === undefined
+    ? programOf(COMMANDS.values(), version)
+    : programOf([one], version));
   try {
     await program.parseAsync([...argv], { from: "user" });
     return typeof process.exitCode === "number" ? process.exitCode : 0;

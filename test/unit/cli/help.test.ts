@@ -1,6 +1,7 @@
 // The examples of every command's --help are taken from its text and run.
 
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -63,6 +64,22 @@ async function run(line: string): Promise<CliRun> {
 }
 
 const NAMES = (await wholeProgram()).commands.map((c) => c.name());
+
+describe("podpath --version", () => {
+  it("prints the version of package.json and nothing else", (ctx) => {
+    const entry = new URL("../../../dist/src/cli/main.js", import.meta.url).pathname;
+    if (!existsSync(entry)) return ctx.skip("the command is not built");
+    const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
+    for (const flag of ["--version", "-V"]) {
+      const r = spawnSync(process.execPath, [entry, flag], { encoding: "utf8" });
+      expect({ out: r.stdout, err: r.stderr, status: r.status }).toEqual({
+        out: `${version}\n`,
+        err: "",
+        status: 0,
+      });
+    }
+  });
+});
 
 describe("podpath COMMAND --help", () => {
   it("lists every command in podpath --help", async () => {
