@@ -8,11 +8,20 @@ import type { Sock } from "./sock.js";
 export class SockName {
   /** Be32. */
   ip = 0;
+  /** Of an IPv6 socket. */
+  readonly ip6 = new Uint8Array(16);
   /** Host order. */
   port = 0;
 
   set(ip: number, port: number): this {
     this.ip = ip;
+    this.port = port;
+    return this;
+  }
+
+  /** Copies the 16 bytes at ip6[off..]. */
+  set6(ip6: Uint8Array, port: number, off = 0): this {
+    for (let i = 0; i < 16; i++) this.ip6[i] = ip6[off + i]!;
     this.port = port;
     return this;
   }
@@ -25,5 +34,9 @@ export interface CgroupHooks {
   recvmsg4(sk: Sock, protocol: number, name: SockName): number;
   getpeername4(sk: Sock, protocol: number, name: SockName): number;
   post_bind4(sk: Sock, protocol: number): number;
+  connect6(sk: Sock, protocol: number, name: SockName): number;
+  sendmsg6(sk: Sock, protocol: number, name: SockName): number;
+  recvmsg6(sk: Sock, protocol: number, name: SockName): number;
+  getpeername6(sk: Sock, protocol: number, name: SockName): number;
   release(sk: Sock, protocol: number): void;
 }

@@ -1,19 +1,22 @@
-// Software segmentation of TCP GSO packets (skb_segment, tcp4_gso_segment, inet_gso_segment).
+// Software segmentation of TCP GSO packets (skb_segment, tcp4_gso_segment, inet_gso_segment, and
+// tcp6_gso_segment, ipv6_gso_segment for packets without extension headers).
 
 import type { Skb } from "../bpf/skb.js";
 import { csum_fold, csum_partial, csum_pseudo, ip_send_check } from "./csum.js";
+import { csum_ipv6_magic } from "./ipv6/icmpv6.js";
 import type { Kernel } from "./kernel.js";
 import { alloc_skb, consume_skb, copy_skb_header } from "./skbuff.js";
 
 /**
- * Cuts an IPv4 TCP packet (link-layer header in front or not) into segments of gsoSize, linked by `next`. Takes the
- * packet. IP ids count on; PSH and FIN stay on the last segment only, CWR on the first.
+ * Cuts a TCP packet (link-layer header in front or not) into segments of gsoSize, linked by `next`. Takes the
+ * packet. IPv4 ids count on; PSH and FIN stay on the last segment only, CWR on the first.
  */
 export function skb_gso_segment(k: Kernel, skb: Skb): Skb | null {
   const n = skb.network;
   const b = skb.bytes;
   const v = skb.view;
-  const hlen = (b[n]! & 15) * 4;
+  const v6 = b[n]! >> 4 === 6;
+  const hlen = v6 ? 40 : (b[n]! & 15) * 4;
   const l4 = n + hlen;
   const thlen = (b[l4 + 12]! >> 4) * 4;
   const head = l4 + thlen - skb.data;
@@ -43,9 +46,12 @@ export function skb_gso_segment(k: Kernel, skb: Skb): Skb | null {
     const sn = s.network;
     const st = sn + hlen;
     const isLast = off + len >= total;
-    s.view.setUint16(sn + 2, hlen + thlen + len, false);
-    s.view.setUint16(sn + 4, (id + i) & 0xffff, false);
-    ip_send_check(s, sn);
+    if (v6) s.view.setUint16(sn + 4, thlen + len, false);
+    else {
+      s.view.setUint16(sn + 2, hlen + thlen + len, false);
+      s.view.setUint16(sn + 4, (id + i) & 0xffff, false);
+      ip_send_check(s, sn);
+    }
     s.view.setInt32(st + 4, (seq + off) | 0, false);
     let fl = flags;
     if (!isLast) fl &= ~9;
@@ -53,7 +59,10 @@ export function skb_gso_segment(k: Kernel, skb: Skb): Skb | null {
     to[st + 13] = fl;
     s.view.setUint16(st + 16, 0, false);
     const tl = thlen + len;
-    s.view.setUint16(st + 16, csum_fold(csum_partial(to, st, tl, csum_pseudo(s, sn, 6, tl))), false);
+    const sum = v6
+      ? csum_ipv6_magic(s, sn, 6, st, tl)
+      : csum_fold(csum_partial(to, st, tl, csum_pseudo(s, sn, 6, tl)));
+    s.view.setUint16(st + 16, sum, false);
     if (last === null) first = s;
     else last.next = s;
     last = s;

@@ -89,6 +89,11 @@ export const enum Mib {
   Ip6InUnknownProtos,
   Icmp6InMsgs,
   Icmp6OutMsgs,
+  Udp6InDatagrams,
+  Udp6NoPorts,
+  Udp6InErrors,
+  Udp6OutDatagrams,
+  Udp6InCsumErrors,
   Count,
 }
 
@@ -181,4 +186,9 @@ export const MIB_NAMES: readonly string[] = [
   "Ip6InUnknownProtos",
   "Icmp6InMsgs",
   "Icmp6OutMsgs",
+  "Udp6InDatagrams",
+  "Udp6NoPorts",
+  "Udp6InErrors",
+  "Udp6OutDatagrams",
+  "Udp6InCsumErrors",
 ];

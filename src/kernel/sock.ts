@@ -3,6 +3,8 @@
 import type { Skb } from "../bpf/skb.js";
 import type { SockName } from "./cgroup.js";
 import type { NetDevice } from "./device.js";
+import type { Raw6Sock } from "./ipv6/raw6.js";
+import type { Udp6Sock } from "./ipv6/udp6.js";
 import type { Netns } from "./netns.js";
 import type { RawSock } from "./raw.js";
 import type { TcpSock } from "./tcp.js";
@@ -27,12 +29,19 @@ export interface SockError {
   readonly info: number;
   /** Who reported it, Be32; 0 = this host. */
   readonly offender: number;
+  /** Likewise on an IPv6 socket, 16 bytes; undefined = this host. */
+  readonly offender6?: Uint8Array;
 }
 
-/** A socket. Addresses are Be32, ports host order. */
+/** in6addr_any: 16 zero bytes, never written to. */
+export const IN6ADDR_ANY: Uint8Array = new Uint8Array(16);
+
+/** A socket. Addresses are Be32, those of IPv6 sockets 16 bytes (never written in place), ports host order. */
 export class Sock {
   saddr = 0;
   daddr = 0;
+  saddr6: Uint8Array = IN6ADDR_ANY;
+  daddr6: Uint8Array = IN6ADDR_ANY;
   sport = 0;
   dport = 0;
   tos = 0;
@@ -104,6 +113,11 @@ export class SocketTable {
   readonly tcpListen = new Map<number, TcpSock[]>();
   /** By (remote port << 16 | local port). */
   readonly tcpEstablished = new Map<number, TcpSock[]>();
+  // The same of IPv6: sockets serve one family (IPV6_V6ONLY).
+  readonly raw6: Raw6Sock[] = [];
+  readonly udp6 = new Map<number, Udp6Sock[]>();
+  readonly tcpListen6 = new Map<number, TcpSock[]>();
+  readonly tcpEstablished6 = new Map<number, TcpSock[]>();
   hasTunnel4 = false;
   hasTunnel64 = false;
 

@@ -11,22 +11,11 @@ import type { Timer } from "../base/clock.js";
 import type { Skb } from "../bpf/skb.js";
 import { Step } from "../bpf/steps.js";
 import { SockName } from "./cgroup.js";
-import { csum_fold, csum_partial, csum_pseudo } from "./csum.js";
-import { ip_build_header, ip_local_out } from "./ip_output.js";
 import type { Netns } from "./netns.js";
-import {
-  dst_mtu,
-  flowOut,
-  ip_route_output_flow,
-  ipv4_update_pmtu,
-  outputErrno,
-  RTN_MULTICAST,
-  type Rtable,
-  rtMtuLocked,
-} from "./route.js";
-import { alloc_local_skb, IPSKB_IGNORE_DF } from "./skbuff.js";
+import { alloc_local_skb } from "./skbuff.js";
 import { Mib } from "./snmp.js";
-import { IP_PMTUDISC_DO, IP_PMTUDISC_PROBE, IP_PMTUDISC_WANT, Sock } from "./sock.js";
+import { IN6ADDR_ANY, Sock } from "./sock.js";
+import { ipv4_specific, type TcpAf, type TcpRoute } from "./tcp_af.js";
 import { wheelExpiryNs } from "./timer_wheel.js";
 
 export const TCP_ESTABLISHED = 1;
@@ -100,12 +89,17 @@ export class TcpSegment {
   sackOk = false;
   saddr = 0;
   daddr = 0;
+  /** Of an IPv6 segment, 16 bytes each. */
+  saddr6: Uint8Array = IN6ADDR_ANY;
+  daddr6: Uint8Array = IN6ADDR_ANY;
   sport = 0;
   dport = 0;
   tos = 0;
   ttl = 0;
   id = 0;
   sacks: number[] = [];
+
+  constructor(readonly af: TcpAf) {}
 }
 
 export class TcpSock extends Sock {
@@ -191,7 +185,11 @@ export class TcpSock extends Sock {
   /** Called when a connection is ready to be accepted. */
   onAccept: (() => void) | null = null;
 
-  constructor(ns: Netns) {
+  /** `af`: ipv6_specific makes it a socket of IPv6 (and only that: IPV6_V6ONLY). */
+  constructor(
+    ns: Netns,
+    readonly af: TcpAf = ipv4_specific,
+  ) {
     super(ns);
     this.synRetries = ns.sysctl.tcp_syn_retries;
     this.#rcvbuf = ns.sysctl.tcp_rmem_default;
@@ -213,8 +211,15 @@ export class TcpSock extends Sock {
     return 0;
   }
 
+  /** `bind` of an IPv6 socket to every address of the host. */
+  bind6(port: number): number {
+    if (port !== 0 && this.ns.sockets.tcpListen6.has(port)) return -EADDRINUSE;
+    this.sport = port;
+    return 0;
+  }
+
   listen(backlog: number): number {
-    const t = this.ns.sockets.tcpListen;
+    const t = this.af.listeners(this.ns.sockets);
     this.#backlogLimit = backlog;
     this.state = TCP_LISTEN;
     const l = t.get(this.sport);
@@ -225,36 +230,38 @@ export class TcpSock extends Sock {
 
   /** tcp_v4_connect: sends the SYN; `connected` or `err` tell the outcome. 0 or a negative errno. */
   connect(addr: number, port: number): number {
-    const ns = this.ns;
     const name = new SockName().set(addr, port);
-    const refused = ns.kernel.cgroup?.connect4(this, 6, name) ?? 0;
+    const refused = this.ns.kernel.cgroup?.connect4(this, 6, name) ?? 0;
     if (refused !== 0) return refused;
-    const { ip: daddr, port: dport } = name;
-    const f = flowOut(ns);
-    f.daddr = daddr;
-    f.saddr = this.saddr;
-    f.tos = this.tos & 0x1c;
-    f.mark = this.mark;
-    f.proto = 6;
-    f.oif = this.boundIf;
-    f.dport = dport;
-    f.sport = this.sport;
-    const rt = ip_route_output_flow(ns, f);
+    this.daddr = name.ip;
+    this.dport = name.port;
+    return this.#connect();
+  }
+
+  /** tcp_v6_connect: `connect` of an IPv6 socket to 16 bytes of address. */
+  connect6(addr: Uint8Array, port: number): number {
+    const name = new SockName().set6(addr, port);
+    const refused = this.ns.kernel.cgroup?.connect6(this, 6, name) ?? 0;
+    if (refused !== 0) return refused;
+    this.daddr6 = name.ip6;
+    this.dport = name.port;
+    return this.#connect();
+  }
+
+  #connect(): number {
+    const ns = this.ns;
+    const { af, dport } = this;
+    const rt = af.connect(this);
     if (rt === null) {
-      if (outputErrno === 101) ns.mib[Mib.IpOutNoRoutes]!++;
-      return -outputErrno;
+      af.noRoute(ns);
+      return -af.errno();
     }
-    this.saddr = f.saddr;
-    this.daddr = daddr;
-    this.dport = dport;
+    const listeners = af.listeners(ns.sockets);
+    const established = af.established(ns.sockets);
     if (this.sport === 0)
-      this.sport = ns.sockets.ephemeralPort(
-        (p) => ns.sockets.tcpListen.has(p) || ns.sockets.tcpEstablished.has((dport << 16) | p),
-      );
+      this.sport = ns.sockets.ephemeralPort((p) => listeners.has(p) || established.has((dport << 16) | p));
     // __inet_check_established: only a connection in TIME_WAIT that used timestamps gives way.
-    const old = ns.sockets.tcpEstablished
-      .get(this.#key())
-      ?.find((x) => x.daddr === daddr && x.saddr === this.saddr);
+    const old = established.get(this.#key())?.find((x) => af.sameAddresses(x, this));
     if (old !== undefined && (old.state !== TCP_TIME_WAIT || !old.tsOk)) return -EADDRNOTAVAIL;
     this.iss = old !== undefined ? (old.sndNxt + 65_537) | 0 : (this.issHint ?? ns.kernel.prng.nextInt32());
     this.#tsOffset = old !== undefined ? old.#tsOffset : ns.kernel.prng.nextInt32();
@@ -271,7 +278,7 @@ export class TcpSock extends Sock {
     this.#rcvWscale = ns.sysctl.tcp_window_scaling !== 0 ? this.#wscale() : -1;
     const advmss = this.#advmss(rt);
     this.#rcvWnd = initialWindow(advmss);
-    this.#pmtuCookie = dst_mtu(ns, rt);
+    this.#pmtuCookie = af.mtu(this, rt);
     this.state = TCP_SYN_SENT;
     this.#hash();
     ns.mib[Mib.TcpActiveOpens]!++;
@@ -442,11 +449,12 @@ export class TcpSock extends Sock {
   close(): void {
     if (this.#orphan) return;
     if (this.state === TCP_LISTEN) {
-      const l = this.ns.sockets.tcpListen.get(this.sport);
+      const t = this.af.listeners(this.ns.sockets);
+      const l = t.get(this.sport);
       if (l !== undefined) {
         const at = l.indexOf(this);
         if (at >= 0) l.splice(at, 1);
-        if (l.length === 0) this.ns.sockets.tcpListen.delete(this.sport);
+        if (l.length === 0) t.delete(this.sport);
       }
       for (const c of this.#acceptq) c.abort();
       this.#acceptq.length = 0;
@@ -514,14 +522,14 @@ export class TcpSock extends Sock {
   }
 
   #hash(): void {
-    const t = this.ns.sockets.tcpEstablished;
+    const t = this.af.established(this.ns.sockets);
     const l = t.get(this.#key());
     if (l === undefined) t.set(this.#key(), [this]);
     else l.push(this);
   }
 
   #unhash(): void {
-    const t = this.ns.sockets.tcpEstablished;
+    const t = this.af.established(this.ns.sockets);
     const l = t.get(this.#key());
     if (l === undefined) return;
     const at = l.indexOf(this);
@@ -573,16 +581,18 @@ export class TcpSock extends Sock {
     return w;
   }
 
-  #advmss(rt: Rtable): number {
-    const m = rt.fi !== null && rt.fi.advmss !== 0 ? rt.fi.advmss : dst_mtu(this.ns, rt) - 40;
+  #advmss(rt: TcpRoute): number {
+    const { af } = this;
+    const told = af.advmss(rt);
+    const m = told !== 0 ? told : af.mtu(this, rt) - 20 - af.netHeaderLen;
     return Math.min(Math.max(m, this.ns.sysctl.min_adv_mss), 65495);
   }
 
   /** tcp_current_mss: the MSS without options, less the timestamp option. */
   #currentMss(): number {
-    const rt = this.#route();
+    const rt = this.af.route(this);
     if (rt !== null) {
-      const mtu = dst_mtu(this.ns, rt);
+      const mtu = this.af.mtu(this, rt);
       if (mtu !== this.#pmtuCookie) this.#syncMss(mtu);
     }
     return this.#mssCache;
@@ -591,22 +601,8 @@ export class TcpSock extends Sock {
   /** tcp_sync_mss. */
   #syncMss(mtu: number): void {
     this.#pmtuCookie = mtu;
-    const m = Math.min(mtu - 40, this.mssClamp);
+    const m = Math.min(mtu - 20 - this.af.netHeaderLen, this.mssClamp);
     this.#mssCache = Math.max(m, 48) - (this.tsOk ? TS_LEN : 0);
-  }
-
-  #route(): Rtable | null {
-    const ns = this.ns;
-    const f = flowOut(ns);
-    f.daddr = this.daddr;
-    f.saddr = this.saddr;
-    f.tos = this.tos & 0x1c;
-    f.mark = this.mark;
-    f.proto = 6;
-    f.oif = this.boundIf;
-    f.sport = this.sport;
-    f.dport = this.dport;
-    return ip_route_output_flow(ns, f);
   }
 
   #windowClamp(): number {
@@ -650,10 +646,11 @@ export class TcpSock extends Sock {
     gsoSize = 0,
   ): number {
     const ns = this.ns;
-    const rt = this.#route();
+    const { af } = this;
+    const rt = af.route(this);
     if (rt === null) {
       ns.mib[Mib.IpOutNoRoutes]!++;
-      return -outputErrno;
+      return -af.errno();
     }
     const syn = (flags & TH_SYN) !== 0;
     const skb = alloc_local_skb(ns);
@@ -739,34 +736,13 @@ export class TcpSock extends Sock {
       }
     }
     for (let i = 0; i < len; i++) b[o + i] = data[from + i]!;
-    const n = h - 20;
-    skb.data = n;
-    skb.network = n;
-    const df =
-      this.pmtudisc === IP_PMTUDISC_DO ||
-      this.pmtudisc === IP_PMTUDISC_PROBE ||
-      (this.pmtudisc === IP_PMTUDISC_WANT && !rtMtuLocked(rt));
-    const ttl = this.ttl >= 0 ? this.ttl : ns.sysctl.ip_default_ttl;
-    // A SYN|ACK comes from a request, not from a socket: no id with DF.
-    let id = 0;
-    if (!synAck) {
-      id = this.ipId;
-      this.ipId = (id + (gsoSize > 0 ? Math.ceil(len / gsoSize) : 1)) & 0xffff;
-    }
     skb.gsoSize = gsoSize;
     // skb_set_hash_from_sk: tunnels on this machine take their source port from it.
     skb.hash = this.#txhash;
-    ip_build_header(skb, n, this.tos, id, df, ttl, 6, this.saddr, this.daddr);
-    v.setUint16(
-      h + 16,
-      csum_fold(csum_partial(b, h, skb.tail - h, csum_pseudo(skb, n, 6, skb.tail - h))),
-      false,
-    );
-    skb.dst = rt;
+    af.header(this, skb, h, rt, synAck, gsoSize > 0 ? Math.ceil(len / gsoSize) : 1);
     skb.sk = this;
     skb.mark = this.mark;
     skb.priority = this.priority;
-    if (this.pmtudisc < IP_PMTUDISC_DO) skb.ipcb |= IPSKB_IGNORE_DF;
     if (this.#confirm) {
       skb.dstConfirm = true;
       this.#confirm = false;
@@ -774,7 +750,7 @@ export class TcpSock extends Sock {
     if ((flags & TH_ACK) !== 0) this.#ackSent();
     ns.mib[Mib.TcpOutSegs]!++;
     if (ns.recorder !== null) ns.recorder.step(Step.ORIGIN, skb, this, 6, 0, 0);
-    return ip_local_out(ns, skb);
+    return af.output(ns, skb);
   }
 
   #putTs(skb: Skb, o: number, flags: number): number {
@@ -1095,11 +1071,14 @@ export class TcpSock extends Sock {
     if ((s.flags & TH_SYN) === 0 || (s.flags & TH_FIN) !== 0) return;
     if (this.#acceptq.length > this.#backlogLimit || this.#synq > 1024) return;
     const ns = this.ns;
-    const c = new TcpSock(ns);
+    const { af } = this;
+    const c = new TcpSock(ns, af);
     c.parent = this;
     c.saddr = s.daddr;
+    c.saddr6 = s.daddr6;
     c.sport = s.dport;
     c.daddr = s.saddr;
+    c.daddr6 = s.saddr6;
     c.dport = s.sport;
     c.pmtudisc = this.pmtudisc;
     c.ttl = this.ttl;
@@ -1107,7 +1086,7 @@ export class TcpSock extends Sock {
     c.priority = this.priority;
     c.boundIf = this.boundIf;
     c.tsoSegs = this.tsoSegs;
-    const rt = c.#route();
+    const rt = af.route(c);
     if (rt === null) return;
     c.irs = s.seq;
     c.rcvNxt = (s.seq + 1) | 0;
@@ -1128,7 +1107,7 @@ export class TcpSock extends Sock {
     c.sndWnd = s.window;
     c.mssClamp = s.mss !== 0 ? s.mss : 536;
     c.#rcvWnd = initialWindow(c.#advmss(rt) - (c.tsOk ? TS_LEN : 0));
-    c.#syncMss(dst_mtu(ns, rt));
+    c.#syncMss(af.mtu(c, rt));
     c.state = TCP_SYN_RECV;
     this.#synq++;
     c.#hash();
@@ -1169,8 +1148,8 @@ export class TcpSock extends Sock {
       this.sndWnd = s.window;
       this.#sndWl1 = s.seq;
       this.mssClamp = s.mss !== 0 ? s.mss : 536;
-      const rt = this.#route();
-      this.#syncMss(rt === null ? 1500 : dst_mtu(ns, rt));
+      const rt = this.af.route(this);
+      this.#syncMss(rt === null ? 1500 : this.af.mtu(this, rt));
       this.state = TCP_ESTABLISHED;
       this.connected = true;
       this.#lrcvNs = ns.kernel.clock.ns;
@@ -1569,9 +1548,9 @@ export class TcpSock extends Sock {
 
   /** tcp_v4_mtu_reduced and tcp_simple_retransmit. */
   #mtuReduced(mtu: number): void {
-    ipv4_update_pmtu(this.ns, this.daddr, this.saddr, this.tos, 6, this.mark, mtu);
-    const rt = this.#route();
-    const now = rt === null ? mtu : dst_mtu(this.ns, rt);
+    this.af.updatePmtu(this, mtu);
+    const rt = this.af.route(this);
+    const now = rt === null ? mtu : this.af.mtu(this, rt);
     if (this.pmtudisc === 0 || this.#pmtuCookie <= now) return;
     this.#syncMss(now);
     const mss = this.#mssCache;
@@ -1628,47 +1607,7 @@ export function tcp_listener(ns: Netns, daddr: number, dport: number, dif: numbe
   return best;
 }
 
-/** tcp_v4_send_reset: for a segment nobody wants. */
+/** tcp_v4_send_reset, tcp_v6_send_reset: for a segment nobody wants. */
 export function tcp_send_reset(ns: Netns, s: TcpSegment): void {
-  if ((s.flags & TH_RST) !== 0) return;
-  const f = flowOut(ns);
-  f.daddr = s.saddr;
-  f.saddr = s.daddr;
-  f.proto = 6;
-  f.tos = s.tos & 0x1c;
-  f.sport = s.dport;
-  f.dport = s.sport;
-  const rt = ip_route_output_flow(ns, f);
-  if (rt === null) return;
-  const skb = alloc_local_skb(ns);
-  const h = skb.data;
-  skb.tail = h + 20;
-  const v = skb.view;
-  const b = skb.bytes;
-  v.setUint16(h, s.dport, false);
-  v.setUint16(h + 2, s.sport, false);
-  if ((s.flags & TH_ACK) !== 0) {
-    v.setInt32(h + 4, s.ack, false);
-    v.setInt32(h + 8, 0, false);
-    b[h + 13] = TH_RST;
-  } else {
-    v.setInt32(h + 4, 0, false);
-    v.setInt32(h + 8, s.end, false);
-    b[h + 13] = TH_RST | TH_ACK;
-  }
-  b[h + 12] = 0x50;
-  v.setUint16(h + 14, 0, false);
-  v.setUint16(h + 16, 0, false);
-  v.setUint16(h + 18, 0, false);
-  const n = h - 20;
-  skb.data = n;
-  skb.network = n;
-  const ttl = rt.rt_type === RTN_MULTICAST ? 1 : ns.sysctl.ip_default_ttl;
-  ip_build_header(skb, n, s.tos & ~3, 0, true, ttl, 6, s.daddr, s.saddr);
-  v.setUint16(h + 16, csum_fold(csum_partial(b, h, 20, csum_pseudo(skb, n, 6, 20))), false);
-  skb.dst = rt;
-  ns.mib[Mib.TcpOutSegs]!++;
-  ns.mib[Mib.TcpOutRsts]!++;
-  if (ns.recorder !== null) ns.recorder.step(Step.ORIGIN, skb, null, 6, 0, 0);
-  ip_local_out(ns, skb);
+  if ((s.flags & TH_RST) === 0) s.af.sendReset(ns, s);
 }

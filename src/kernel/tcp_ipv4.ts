@@ -19,6 +19,7 @@ import {
   tcp_listener,
   tcp_send_reset,
 } from "./tcp.js";
+import { ipv4_specific } from "./tcp_af.js";
 
 /** __inet_lookup_established. */
 function established(ns: Netns, saddr: number, sport: number, daddr: number, dport: number): TcpSock | null {
@@ -65,7 +66,12 @@ export function tcp_v4_rcv(ns: Netns, skb: Skb): void {
     kfree_skb_reason(ns, skb, R.TCP_CSUM);
     return;
   }
-  const s = parse(skb, n, d, doff);
+  const v = skb.view;
+  const s = tcp_parse(new TcpSegment(ipv4_specific), skb, d, doff);
+  s.saddr = v.getInt32(n + 12, true);
+  s.daddr = v.getInt32(n + 16, true);
+  s.tos = skb.bytes[n + 1]!;
+  s.ttl = skb.bytes[n + 8]!;
   const sk = (skb.sk as TcpSock | null) ?? tcp_lookup(ns, s.saddr, s.sport, s.daddr, s.dport, skb.ifindex);
   if (sk === null) {
     tcp_send_reset(ns, s);
@@ -77,15 +83,10 @@ export function tcp_v4_rcv(ns: Netns, skb: Skb): void {
   sk.segment(s);
 }
 
-/** The fields and options of a segment. */
-function parse(skb: Skb, n: number, d: number, doff: number): TcpSegment {
+/** The fields, options and data of a segment whose header is at `d`, `doff` bytes long, into `s`. */
+export function tcp_parse(s: TcpSegment, skb: Skb, d: number, doff: number): TcpSegment {
   const v = skb.view;
   const b = skb.bytes;
-  const s = new TcpSegment();
-  s.saddr = v.getInt32(n + 12, true);
-  s.daddr = v.getInt32(n + 16, true);
-  s.tos = b[n + 1]!;
-  s.ttl = b[n + 8]!;
   s.id = skb.id;
   s.sport = v.getUint16(d, false);
   s.dport = v.getUint16(d + 2, false);

@@ -1,8 +1,9 @@
 // IPv6 routes of a namespace (net/ipv6/ip6_fib.c, route.c), the part that forwarding needs: longest prefix, metric,
 // gateways, error types, local addresses.
 //
-// Differs from the kernel: one table, no rules, no multipath, no path MTU exceptions.
+// Differs from the kernel: one table, no rules, no multipath; path MTU exceptions count for this host's own packets only.
 
+import { NS_PER_SEC } from "../../base/clock.js";
 import type { NetDevice } from "../device.js";
 import { RTN_UNICAST } from "../fib.js";
 import type { Netns } from "../netns.js";
@@ -31,17 +32,32 @@ export interface Route6 {
   readonly src: Uint8Array | null;
 }
 
+/** IPV6_MIN_MTU. */
+const MIN_MTU = 1280;
+/** net.ipv6.route.mtu_expires. */
+const MTU_EXPIRES = 600 * NS_PER_SEC;
+
+/** struct rt6_exception of a destination whose path takes less than its route. */
+interface Exception6 {
+  readonly addr: Uint8Array;
+  mtu: number;
+  untilNs: number;
+}
+
 export class Fib6 {
   /** Longest prefix first, then lowest metric. */
   readonly routes: Route6[] = [];
-
-  /** Echo replies and errors for this host, as whole packets; for clients over IPv6. */
-  onEchoReply: ((packet: Uint8Array) => void) | null = null;
-  onError: ((packet: Uint8Array) => void) | null = null;
+  readonly #exceptions: Exception6[] = [];
+  /** Where packets to the host's own addresses go. */
+  readonly #local: Route6;
   #credit = 50;
   #creditNs = 0;
 
-  constructor(readonly ns: Netns) {}
+  constructor(readonly ns: Netns) {
+    const anywhere = new Uint8Array(16);
+    const rest = { gw: null, metric: 0, type: RTN_UNICAST, mtu: 0, src: null };
+    this.#local = { prefix: anywhere, plen: 128, dev: ns.lo, ...rest };
+  }
 
   /** The limit of ICMPv6 errors: 1000 a second, 50 in a burst. */
   allowIcmp(): boolean {
@@ -101,6 +117,47 @@ export class Fib6 {
       if (prefixMatch(b, off, r.prefix, 0, r.plen)) return r;
     }
     return null;
+  }
+
+  /**
+   * ip6_route_output: the way of a packet of this host to the 16 bytes at b[off..], by lo to its own addresses; null when
+   * there is none.
+   */
+  output(b: Uint8Array, off: number, oif: number): Route6 | null {
+    if (this.localDev(b, off) !== null) return this.#local;
+    const rt = this.lookup(b, off, oif);
+    return rt === null || rt.dev === null || rt.type !== RTN_UNICAST ? null : rt;
+  }
+
+  /** Source address of packets by `rt` to the 16 bytes at b[off..]; null when no device has one. */
+  outputSource(rt: Route6, b: Uint8Array, off: number): Uint8Array | null {
+    if (rt === this.#local) return b.slice(off, off + 16);
+    return rt.src ?? this.source(rt.dev!, b, off);
+  }
+
+  /** ip6_dst_mtu_maybe_forward for this host's own packets: the route's MTU, or what an error said of the path. */
+  pathMtu(rt: Route6, b: Uint8Array, off: number): number {
+    const mtu = rt.mtu !== 0 ? rt.mtu : rt.dev!.mtu;
+    for (let i = 0; i < this.#exceptions.length; i++) {
+      const e = this.#exceptions[i]!;
+      if (e.untilNs > this.ns.kernel.clock.ns && prefixMatch(b, off, e.addr, 0, 128))
+        return Math.min(mtu, e.mtu);
+    }
+    return mtu;
+  }
+
+  /** __ip6_rt_update_pmtu: "packet too big" about a packet to the 16 bytes at b[off..]. */
+  updatePmtu(b: Uint8Array, off: number, mtu: number): void {
+    const m = Math.max(mtu, MIN_MTU);
+    const rt = this.output(b, off, 0);
+    if (rt === null || m >= this.pathMtu(rt, b, off)) return;
+    const untilNs = this.ns.kernel.clock.ns + MTU_EXPIRES;
+    const old = this.#exceptions.find((e) => prefixMatch(b, off, e.addr, 0, 128));
+    if (old === undefined) this.#exceptions.push({ addr: b.slice(off, off + 16), mtu: m, untilNs });
+    else {
+      old.mtu = m;
+      old.untilNs = untilNs;
+    }
   }
 
   /** The device that has the address at b[off..], or null. */

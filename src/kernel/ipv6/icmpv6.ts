@@ -10,6 +10,9 @@ import { alloc_local_skb, consume_skb, kfree_skb_reason } from "../skbuff.js";
 import { Mib } from "../snmp.js";
 import { ip6_local_out } from "./ip6_output.js";
 import { NDISC_NEIGHBOUR_ADVERTISEMENT, NDISC_NEIGHBOUR_SOLICITATION, ndisc_rcv } from "./ndisc.js";
+import { raw6_local_deliver, rawv6_err } from "./raw6.js";
+import { tcp_v6_err } from "./tcp_ipv6.js";
+import { udpv6_err } from "./udp6.js";
 
 export const ICMPV6_DEST_UNREACH = 1;
 export const ICMPV6_PKT_TOOBIG = 2;
@@ -24,15 +27,16 @@ export function csum_pseudo6(skb: Skb, n: number, proto: number, len: number): n
   return csum_partial(skb.bytes, n + 8, 32, proto + len);
 }
 
+/** Checksum of L4 at `off` (`len` bytes) with the pseudo header of the IPv6 header at `n`: 0 when right. */
+export function csum_ipv6_magic(skb: Skb, n: number, proto: number, off: number, len: number): number {
+  return csum_fold(csum_partial(skb.bytes, off, len, csum_pseudo6(skb, n, proto, len)));
+}
+
 /** Writes the checksum of the ICMPv6 message at `d` up to the tail. */
 export function icmpv6_checksum(skb: Skb, n: number, d: number): void {
   const len = skb.tail - d;
   skb.view.setUint16(d + 2, 0, false);
-  skb.view.setUint16(
-    d + 2,
-    csum_fold(csum_partial(skb.bytes, d, len, csum_pseudo6(skb, n, IPPROTO_ICMPV6, len))),
-    false,
-  );
+  skb.view.setUint16(d + 2, csum_ipv6_magic(skb, n, IPPROTO_ICMPV6, d, len), false);
 }
 
 /**
@@ -89,7 +93,7 @@ export function icmpv6_rcv(ns: Netns, skb: Skb, dev: NetDevice, n: number, d: nu
   const len = skb.tail - d;
   const b = skb.bytes;
   ns.mib[Mib.Icmp6InMsgs]!++;
-  if (len < 8 || csum_fold(csum_partial(b, d, len, csum_pseudo6(skb, n, IPPROTO_ICMPV6, len))) !== 0) {
+  if (len < 8 || csum_ipv6_magic(skb, n, IPPROTO_ICMPV6, d, len) !== 0) {
     kfree_skb_reason(ns, skb, R.ICMP_CSUM);
     return;
   }
@@ -126,11 +130,36 @@ export function icmpv6_rcv(ns: Netns, skb: Skb, dev: NetDevice, n: number, d: nu
       ndisc_rcv(ns, skb, dev, n, d);
       return;
     case ICMPV6_ECHO_REPLY:
-      ns.fib6!.onEchoReply?.(skb.bytes.slice(n, skb.tail));
+      raw6_local_deliver(ns, skb, n);
       consume_skb(ns.kernel, skb);
       return;
     default:
-      if (b[d]! < 128) ns.fib6!.onError?.(skb.bytes.slice(n, skb.tail));
+      raw6_local_deliver(ns, skb, n);
+      if (b[d]! < 128) icmpv6_notify(ns, skb, d);
       consume_skb(ns.kernel, skb);
+  }
+}
+
+/** icmpv6_notify: an error reaches whom the quoted packet was from. */
+function icmpv6_notify(ns: Netns, skb: Skb, d: number): void {
+  const q = d + 8;
+  // Quoted: the fixed header and at least the ports. Extension headers are not looked through.
+  if (skb.tail - q < 48) return;
+  const b = skb.bytes;
+  const type = b[d]!;
+  const code = b[d + 1]!;
+  const info = skb.view.getInt32(d + 4, false);
+  switch (b[q + 6]) {
+    case 6:
+      tcp_v6_err(ns, skb, q, type, code, info);
+      break;
+    case 17:
+      udpv6_err(ns, skb, q, type, code, info);
+      break;
+    case IPPROTO_ICMPV6:
+      rawv6_err(ns, skb, q, type, code, info);
+      break;
+    default:
+      break;
   }
 }

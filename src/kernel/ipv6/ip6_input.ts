@@ -1,7 +1,7 @@
 // net/ipv6/ip6_input.c and the forwarding of ip6_output.c: from a received IPv6 packet to the neighbour code.
 //
 // Differs from the kernel: no netfilter hooks for IPv6, no extension headers but a skipped hop-by-hop header, no
-// fragments for this host, no TCP and UDP sockets over IPv6.
+// fragments for this host.
 
 import { PACKET_HOST, PACKET_OTHERHOST, type Skb } from "../../bpf/skb.js";
 import { Step } from "../../bpf/steps.js";
@@ -21,6 +21,8 @@ import {
   icmpv6_rcv,
 } from "./icmpv6.js";
 import { ip6_finish_output } from "./ip6_output.js";
+import { tcp_v6_rcv } from "./tcp_ipv6.js";
+import { udpv6_rcv } from "./udp6.js";
 
 /** ipv6_rcv. `skb.data` is the IPv6 header. */
 export function ipv6_rcv(skb: Skb, dev: NetDevice): void {
@@ -109,10 +111,11 @@ function ip6_input(ns: Netns, skb: Skb, dev: NetDevice): void {
       icmpv6_rcv(ns, skb, dev, n, d);
       return;
     case 17:
-      icmp6_send(ns, skb, ICMPV6_DEST_UNREACH, 4, 0);
-      kfree_skb_reason(ns, skb, R.NO_SOCKET);
+      udpv6_rcv(ns, skb, n, d);
       return;
     case 6:
+      tcp_v6_rcv(ns, skb, n, d);
+      return;
     case 59:
       consume_skb(ns.kernel, skb);
       return;

@@ -12,7 +12,6 @@ import { neigh_output } from "../neighbour.js";
 import type { Netns } from "../netns.js";
 import { kfree_skb_reason, skb_set_dev } from "../skbuff.js";
 import { Mib } from "../snmp.js";
-import { ipv6_rcv } from "./ip6_input.js";
 import { neigh6 } from "./ndisc.js";
 
 /** ip6_finish_output2: to the neighbour of the gateway, or of the destination. */
@@ -21,6 +20,32 @@ export function ip6_finish_output(skb: Skb, dev: NetDevice, gw: Uint8Array | nul
   skb.protocol = ETH_P_IPV6;
   const n = neigh6(dev, gw ?? skb.bytes, gw === null ? skb.network + 24 : 0, true)!;
   return neigh_output(n, skb);
+}
+
+/** Writes the header of the packet at `n` (to skb.tail): traffic class, no flow label, next header, hop limit, addresses. */
+export function ip6_build_header(
+  skb: Skb,
+  n: number,
+  tclass: number,
+  proto: number,
+  hops: number,
+  saddr: Uint8Array,
+  daddr: Uint8Array,
+): void {
+  const b = skb.bytes;
+  b[n] = 0x60 | (tclass >> 4);
+  b[n + 1] = (tclass & 15) << 4;
+  b[n + 2] = 0;
+  b[n + 3] = 0;
+  skb.view.setUint16(n + 4, skb.tail - n - 40, false);
+  b[n + 6] = proto;
+  b[n + 7] = hops;
+  for (let i = 0; i < 16; i++) {
+    b[n + 8 + i] = saddr[i]!;
+    b[n + 24 + i] = daddr[i]!;
+  }
+  skb.data = n;
+  skb.network = n;
 }
 
 /**
@@ -37,24 +62,17 @@ export function ip6_local_out(ns: Netns, skb: Skb, link: NetDevice | null = null
     kfree_skb_reason(ns, skb, R.IPV6DISABLED);
     return -101;
   }
-  if (fib.localDev(skb.bytes, n + 24) !== null) {
-    // Back to this host, as through lo.
-    skb_set_dev(skb, ns.lo);
-    skb.mac = n;
-    ipv6_rcv(skb, ns.lo);
-    return 0;
-  }
   const onLink =
     skb.bytes[n + 24] === 0xff || (skb.bytes[n + 24] === 0xfe && (skb.bytes[n + 25]! & 0xc0) === 0x80);
   if (onLink && link !== null) return ip6_finish_output(skb, link, null);
-  const rt = fib.lookup(skb.bytes, n + 24, 0);
-  if (rt === null || rt.dev === null || rt.type !== RTN_UNICAST) {
+  const rt = fib.output(skb.bytes, n + 24, 0);
+  if (rt === null) {
     ns.mib[Mib.Ip6OutNoRoutes]!++;
     kfree_skb_reason(ns, skb, R.IP_OUTNOROUTES);
     return -101;
   }
-  if (ns.recorder !== null) ns.recorder.step(Step.LOCAL_OUT, skb, rt.dev, 0, 0, 0);
-  return ip6_finish_output(skb, rt.dev, rt.gw);
+  if (ns.recorder !== null) ns.recorder.step(Step.LOCAL_OUT, skb, rt.dev!, 0, 0, 0);
+  return ip6_finish_output(skb, rt.dev!, rt.gw);
 }
 
 /** __bpf_redirect_neigh_v6 (and an IPv4 packet to an IPv6 next hop). `skb.data` is the network header. */

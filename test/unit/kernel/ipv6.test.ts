@@ -2,31 +2,14 @@ import { describe, expect, it } from "vitest";
 import { FibLookup } from "../../../src/bpf/fib_lookup.js";
 import { AF_INET6 } from "../../../src/bpf/helpers.js";
 import { KernelHelpers } from "../../../src/kernel/helpers.js";
-import { addr6_add } from "../../../src/kernel/ipv6/addrconf.js";
 import { icmpv6_checksum } from "../../../src/kernel/ipv6/icmpv6.js";
 import { ip6_local_out } from "../../../src/kernel/ipv6/ip6_output.js";
-import { sysctl_set } from "../../../src/kernel/rtnetlink.js";
+import { Raw6Sock } from "../../../src/kernel/ipv6/raw6.js";
 import { alloc_local_skb } from "../../../src/kernel/skbuff.js";
 import { parseIpv6 } from "../../../src/net/address.js";
 import { toHex } from "../../../src/net/view.js";
-import { KernelNet } from "../../support/kernel_net.js";
-
-/** The pods of ONE_NODE with fd00::1 and fd00::2 and the node's fe80::1 as gateway. */
-function net6(): KernelNet {
-  const net = new KernelNet();
-  sysctl_set(net.ns("n1"), "net/ipv6/conf/all/forwarding", 1);
-  for (const [i, pod] of ["p1", "p2"].entries()) {
-    const gw = parseIpv6(`fe80::${i + 1}`);
-    addr6_add(net.dev("n1", `c${i + 1}`), gw, 64);
-    addr6_add(net.dev(pod, "eth0"), parseIpv6(`fd00::${i + 1}`), 128);
-    net.ns(pod).fib6!.add({ prefix: new Uint8Array(16), plen: 0, dev: net.dev(pod, "eth0"), gw });
-    net
-      .ns("n1")
-      .fib6!.add({ prefix: parseIpv6(`fd00::${i + 1}`), plen: 128, dev: net.dev("n1", `c${i + 1}`) });
-  }
-  addr6_add(net.dev("n1", "eth0"), parseIpv6("fd01::1"), 64);
-  return net;
-}
+import type { KernelNet } from "../../support/kernel_net.js";
+import { net6 } from "../../support/kernel_net6.js";
 
 function echo(
   net: KernelNet,
@@ -41,8 +24,8 @@ function echo(
   const errors: string[] = [];
   const text = (p: Uint8Array): string =>
     `${toHex(p.slice(8, 24))} hops ${p[7]} type ${p[40]}/${p[41]} ${toHex(p.slice(44, 48))}`;
-  ns.fib6!.onEchoReply = (p) => replies.push(text(p));
-  ns.fib6!.onError = (p) => errors.push(text(p));
+  const sock = new Raw6Sock(ns);
+  sock.onPacket = (p) => (p[40] === 129 ? replies : errors).push(text(p));
   const skb = alloc_local_skb(ns);
   const n = skb.data;
   skb.ensure(n + 48 + size);
@@ -60,6 +43,7 @@ function echo(
   icmpv6_checksum(skb, n, n + 40);
   ip6_local_out(ns, skb);
   net.ms(5);
+  sock.close();
   return { replies, errors };
 }
 
