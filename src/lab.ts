@@ -221,15 +221,16 @@ export class Lab {
   /** What the scenario's operator did before: routes changed by hand, bridges of other tools. */
   #setup(model: ClusterModel): void {
     const all = [
-      ...model.nodes.map((n) => ({ on: `node/${n.name}`, of: n })),
-      ...model.hosts.map((h) => ({ on: `host/${h.name}`, of: h })),
+      ...model.nodes.map((n) => ({ on: `node/${n.name}`, of: n, posOf: n.wiringPosOf })),
+      ...model.hosts.map((h) => ({ on: `host/${h.name}`, of: h, posOf: h.posOf })),
     ];
-    for (const { on, of } of all) {
-      for (const command of of.setup ?? []) {
+    for (const { on, of, posOf } of all) {
+      of.setup?.forEach((command, i) => {
         const r = this.traffic.exec({ on, command });
-        if (r.rc !== 0)
-          throw new PodpathError("SCENARIO_INVALID", `setup of ${on}: ${command}: ${r.out.trim()}`, of.pos);
-      }
+        if (r.rc === 0) return;
+        const position = posOf?.(["spec", "setup", i]) ?? of.pos;
+        throw new PodpathError("SCENARIO_INVALID", `setup of ${on}: ${command}: ${r.out.trim()}`, position);
+      });
     }
     this.traffic.executed.length = 0;
   }

@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { isPodpathError, PodpathError } from "../base/errors.js";
 import { Lab } from "../lab.js";
 import { checkScenario } from "../scenario/load.js";
-import type { TrafficStep } from "../scenario/schema.js";
+import { stepMistakes } from "../scenario/traffic.js";
 import { readScenario } from "./scenario_arg.js";
 
 /** Exit status when a scenario is wrong. */
@@ -44,27 +44,10 @@ function mistakes(name: string): string[] {
   if (scenario === undefined) return errors.map((e) => lineOf(e, file));
   try {
     const lab = Lab.fromScenario(scenario);
-    return scenario.traffic.flatMap((step, i) => stepMistakes(lab, step, i + 1, file));
+    return scenario.traffic.flatMap((step) => stepMistakes(lab, step)).map((e) => lineOf(e, file));
   } catch (e) {
     return [lineOf(e, file)];
   }
-}
-
-/** Ends of a step that nobody in the lab is. Namespaces are left out: an earlier command may make them. */
-function stepMistakes(lab: Lab, step: TrafficStep, number: number, file: string): string[] {
-  if (step.kind === "wait") return [];
-  const ends =
-    step.kind === "listen" || step.kind === "exec" ? [step.spec.on] : [step.spec.from, step.spec.to];
-  return ends
-    .filter((e) => !e.startsWith("netns/"))
-    .flatMap((e) => {
-      try {
-        lab.endpoint(e);
-        return [];
-      } catch (err) {
-        return [lineOf(err, `${file}: ${step.kind} in traffic step ${number}`)];
-      }
-    });
 }
 
 /** A mistake as one line; those without a position name the file. Other errors are ours, and are thrown on. */

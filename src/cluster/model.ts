@@ -5,6 +5,9 @@
 import type { SourcePosition } from "../base/errors.js";
 import type { Topology } from "../kernel/topology.js";
 
+/** Position of the field at `path` of a document, or of the nearest parent that exists. */
+export type PositionOf = (path?: readonly (string | number)[]) => SourcePosition;
+
 /** A Kubernetes object as parsed from YAML, and where each of its fields stands in the file. */
 export interface K8sObject {
   readonly apiVersion: string;
@@ -12,8 +15,7 @@ export interface K8sObject {
   readonly metadata: ObjectMeta;
   /** The whole object, for kinds whose control plane reads it itself (policies, services, pools). */
   readonly raw: Readonly<Record<string, unknown>>;
-  /** Position of the field at `path` (or of the nearest parent that exists). */
-  readonly pos: (path?: readonly (string | number)[]) => SourcePosition;
+  readonly pos: PositionOf;
 }
 
 export interface ObjectMeta {
@@ -67,6 +69,9 @@ export interface NodeModel {
   /** Commands run on the node when everything stands. */
   readonly setup?: readonly string[] | undefined;
   readonly pos: SourcePosition | undefined;
+  /** Fields of its Node document and of its NodeWiring. */
+  readonly posOf?: PositionOf | undefined;
+  readonly wiringPosOf?: PositionOf | undefined;
 }
 
 export interface ContainerPort {
@@ -116,6 +121,7 @@ export interface HostModel {
   /** Commands run there when everything stands. */
   readonly setup?: readonly string[] | undefined;
   readonly pos: SourcePosition | undefined;
+  readonly posOf?: PositionOf | undefined;
 }
 
 /** A layer-2 network that NICs are plugged into. */
@@ -127,6 +133,7 @@ export interface NetworkModel {
   readonly gateway: string | undefined;
   /** IP protocols that the network's filter (a cloud firewall) drops between its members. */
   readonly dropProtocols: readonly number[];
+  readonly posOf?: PositionOf | undefined;
 }
 
 /** A hand-made network of namespaces on a machine of its own: devices, addresses, routes, rules, sets. */

@@ -17,6 +17,7 @@ import type {
   NodeModel,
   ObjectMeta,
   PodModel,
+  PositionOf,
   TopologyModel,
 } from "../cluster/model.js";
 import type { Topology } from "../kernel/topology.js";
@@ -156,6 +157,7 @@ type Value<S> = S extends Schema<infer T> ? T : never;
 interface Wired<T> {
   readonly spec: T;
   readonly pos: SourcePosition;
+  readonly posOf: PositionOf;
   used: boolean;
 }
 
@@ -342,6 +344,7 @@ class Loader {
           cidr: o.spec.cidr,
           gateway: o.spec.gateway,
           dropProtocols: o.spec.dropProtocols ?? [],
+          posOf: y.pos,
         });
         break;
       }
@@ -353,13 +356,13 @@ class Loader {
             this.#address(a, `node ${o.metadata.name}`, y, ["spec", "nics", i, "addresses", k]);
           });
         });
-        this.#nodeWiring.set(o.metadata.name, { spec: o.spec, pos: y.pos(), used: false });
+        this.#nodeWiring.set(o.metadata.name, { spec: o.spec, pos: y.pos(), posOf: y.pos, used: false });
         break;
       }
       case "PodWiring": {
         const o = this.#check(podWiringSchema, y);
         this.#unique(`PodWiring ${key(o.metadata)}`, y);
-        this.#podWiring.set(key(o.metadata), { spec: o.spec, pos: y.pos(), used: false });
+        this.#podWiring.set(key(o.metadata), { spec: o.spec, pos: y.pos(), posOf: y.pos, used: false });
         break;
       }
       case "Host":
@@ -381,15 +384,22 @@ class Loader {
         const o = this.#check(trafficSchema, y);
         o.spec.steps.forEach((s, i) => {
           const at = ["spec", "steps", i];
-          if (s.ping !== undefined) this.#steps.push({ kind: "ping", spec: s.ping });
-          else if (s.udp !== undefined) this.#steps.push({ kind: "udp", spec: s.udp });
-          else if (s.tcp !== undefined) this.#steps.push({ kind: "tcp", spec: s.tcp });
-          else if (s.listen !== undefined) this.#steps.push({ kind: "listen", spec: s.listen });
-          else if (s.exec !== undefined) this.#steps.push({ kind: "exec", spec: s.exec });
+          const kind = (["ping", "udp", "tcp", "listen", "exec", "wait"] as const).find(
+            (k) => s[k] !== undefined,
+          )!;
+          const interval = s.ping?.interval ?? s.udp?.interval;
+          if (interval !== undefined && parseDuration(interval) === undefined)
+            throw this.#bad(y, [...at, kind, "interval"], "is not a duration like 5s or 100ms");
+          const pos: PositionOf = (path = []) => y.pos([...at, kind, ...path]);
+          if (s.ping !== undefined) this.#steps.push({ kind: "ping", spec: s.ping, pos });
+          else if (s.udp !== undefined) this.#steps.push({ kind: "udp", spec: s.udp, pos });
+          else if (s.tcp !== undefined) this.#steps.push({ kind: "tcp", spec: s.tcp, pos });
+          else if (s.listen !== undefined) this.#steps.push({ kind: "listen", spec: s.listen, pos });
+          else if (s.exec !== undefined) this.#steps.push({ kind: "exec", spec: s.exec, pos });
           else {
             const ns = parseDuration(s.wait!);
             if (ns === undefined) throw this.#bad(y, [...at, "wait"], "is not a duration like 5s or 1h30m");
-            this.#steps.push({ kind: "wait", ns });
+            this.#steps.push({ kind: "wait", ns, pos });
           }
         });
         break;
@@ -425,6 +435,7 @@ class Loader {
       router: s.router ?? false,
       setup: s.setup,
       pos: y.pos(),
+      posOf: y.pos,
     });
   }
 
@@ -483,6 +494,8 @@ class Loader {
       iptables: w.iptables,
       setup: w.setup,
       pos: y.pos(),
+      posOf: y.pos,
+      wiringPosOf: wiring?.posOf,
     };
   }
 

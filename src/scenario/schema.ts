@@ -2,7 +2,7 @@
 // of a `kubectl get -o yaml` is accepted and ignored).
 
 import * as z from "zod/mini";
-import { DATAPATHS } from "../cluster/model.js";
+import { DATAPATHS, type PositionOf } from "../cluster/model.js";
 
 const name = z.string().check(z.minLength(1));
 const stringMap = z.record(z.string(), z.string());
@@ -353,11 +353,12 @@ export type TcpStep = z.infer<typeof stepSchemas.tcp>;
 export type ListenStep = z.infer<typeof stepSchemas.listen>;
 export type ExecStep = z.infer<typeof stepSchemas.exec>;
 
-/** One thing to do, in order. */
-export type TrafficStep =
+/** One thing to do, in order; `pos` gives the positions of its fields, where it comes from a file. */
+export type TrafficStep = { readonly pos?: PositionOf } & (
   | { readonly kind: "ping"; readonly spec: PingStep }
   | { readonly kind: "udp"; readonly spec: UdpStep }
   | { readonly kind: "tcp"; readonly spec: TcpStep }
   | { readonly kind: "listen"; readonly spec: ListenStep }
   | { readonly kind: "exec"; readonly spec: ExecStep }
-  | { readonly kind: "wait"; readonly ns: number };
+  | { readonly kind: "wait"; readonly ns: number }
+);

@@ -4,7 +4,7 @@
 import { NS_PER_MSEC, NS_PER_SEC } from "../base/clock.js";
 import { parseDuration } from "../base/duration.js";
 import { ETIMEDOUT } from "../base/errno.js";
-import { PodpathError } from "../base/errors.js";
+import { isPodpathError, PodpathError } from "../base/errors.js";
 import type { ControlPlane } from "../cluster/control_plane.js";
 import type { Machines } from "../cluster/machines.js";
 import { type PlaneCommand, runShell } from "../cluster/shell.js";
@@ -192,6 +192,30 @@ function source(e: EndpointRef): Netns {
   return e.ns;
 }
 
+/**
+ * Ends of a step that nobody in the lab is, each with the position of its field if the step has one. Namespaces are left
+ * out: an earlier step's command may make them.
+ */
+export function stepMistakes(lab: TrafficHost, step: TrafficStep): PodpathError[] {
+  if (step.kind === "wait") return [];
+  const ends =
+    step.kind === "listen" || step.kind === "exec"
+      ? [["on", step.spec.on] as const]
+      : [["from", step.spec.from] as const, ["to", step.spec.to] as const];
+  const out: PodpathError[] = [];
+  for (const [field, text] of ends) {
+    if (text.startsWith("netns/")) continue;
+    try {
+      const end = resolveEndpoint(lab, text);
+      if (field !== "to") source(end);
+    } catch (e) {
+      if (!isPodpathError(e)) throw e;
+      out.push(new PodpathError(e.code, `${step.kind}.${field}: ${e.message}`, step.pos?.([field])));
+    }
+  }
+  return out;
+}
+
 /** The traffic of one lab; keeps the servers that it opened. */
 export class Traffic {
   /** Commands that were run, in order. */
@@ -206,29 +230,38 @@ export class Traffic {
     this.#nodePorts = nodePortsOf(lab.cluster);
   }
 
-  /** Runs steps in order. */
+  /** Runs steps in order. Throws USAGE for what cannot be sent, with the step's position if it has one. */
   runAll(steps: readonly TrafficStep[]): void {
     for (const s of steps) {
-      switch (s.kind) {
-        case "ping":
-          this.ping(s.spec);
-          break;
-        case "udp":
-          this.udp(s.spec);
-          break;
-        case "tcp":
-          this.tcp(s.spec);
-          break;
-        case "listen":
-          this.listen(s.spec);
-          break;
-        case "exec":
-          this.exec(s.spec);
-          break;
-        case "wait":
-          this.lab.advance(s.ns);
-          break;
+      try {
+        this.#run(s);
+      } catch (e) {
+        if (!isPodpathError(e) || e.position !== undefined || s.pos === undefined) throw e;
+        throw stepMistakes(this.lab, s)[0] ?? new PodpathError(e.code, e.message, s.pos());
       }
+    }
+  }
+
+  #run(s: TrafficStep): void {
+    switch (s.kind) {
+      case "ping":
+        this.ping(s.spec);
+        break;
+      case "udp":
+        this.udp(s.spec);
+        break;
+      case "tcp":
+        this.tcp(s.spec);
+        break;
+      case "listen":
+        this.listen(s.spec);
+        break;
+      case "exec":
+        this.exec(s.spec);
+        break;
+      case "wait":
+        this.lab.advance(s.ns);
+        break;
     }
   }
 

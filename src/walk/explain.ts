@@ -14,10 +14,12 @@ import type { K8sObject, PodModel } from "../cluster/model.js";
 import { RT_TABLE_LOCAL } from "../kernel/fib.js";
 import type { Lab } from "../lab.js";
 import { formatIpv4, tryParseIpv4 } from "../net/address.js";
+import { stepMistakes } from "../scenario/traffic.js";
 import { decidedBy, hostRoutingOf } from "./compare.js";
 import { explainRule } from "./explain_netfilter.js";
 import { decodeFrame, type FrameLevel } from "./fields.js";
 import { type Flow, firstFlow, flowText, recordFlow } from "./flow.js";
+import { routeSource } from "./route_source.js";
 import { routeText } from "./route_text.js";
 import type { Walk, WalkStep } from "./walk.js";
 
@@ -141,6 +143,8 @@ export function explainScenario(lab: Lab): Explanation {
       lab.traffic.runAll([s]);
       continue;
     }
+    const mistake = stepMistakes(lab, s)[0];
+    if (mistake !== undefined) throw mistake;
     const { from, to } = s.spec;
     const e = explainFlow(
       lab,
@@ -194,7 +198,8 @@ function decisionsOf(lab: Lab, w: Walk): Decision[] {
     ) {
       out.push({ where: s.where, what: `rule ${s.name}`, position: undefined });
     } else if (s.kind === Step.FIB && s.record.b !== 3 && !s.where.startsWith("pod/")) {
-      out.push({ where: s.where, what: `route ${s.name} (${s.detail})`, position: undefined });
+      const position = routeSource(lab, s.where, s.name);
+      out.push({ where: s.where, what: `route ${s.name} (${s.detail})`, position });
     }
   });
   return out;
@@ -491,9 +496,10 @@ function noRoute(lab: Lab, where: string, dst: string, w?: Walk): Answer {
   for (const t of ns?.fib.tables.values() ?? []) {
     if (t.id === RT_TABLE_LOCAL) continue;
     for (const fa of t.routes()) {
+      const what = routeText(fa);
       candidates.push({
-        what: routeText(fa),
-        position: undefined,
+        what,
+        position: routeSource(lab, where, what),
         failed: [`${dst} is not in ${formatPrefix(fa.prefix, fa.plen)}`],
         change: undefined,
       });
@@ -585,11 +591,11 @@ function wrongGateway(lab: Lab, w: Walk): Answer | undefined {
       verdict:
         `the route on ${s.where} is wrong: in "${s.name}" the gateway ${gw[1]} is ${s.where}'s own address, so it is not used, ` +
         `and the outer packet to ${dst} is routed into ${gw[2]} again (a collision): ${w.drop === undefined ? "lost" : w.drop.detail}`,
-      decisions: [{ where: s.where, what: `route ${s.name}`, position: undefined }],
+      decisions: [{ where: s.where, what: `route ${s.name}`, position: routeSource(lab, s.where, s.name) }],
       candidates: [
         {
           what: s.name,
-          position: undefined,
+          position: routeSource(lab, s.where, s.name),
           failed: [
             `via ${gw[1]}: that is an address of ${s.where} itself, not of ${peer?.name ?? "the other node"}`,
           ],
@@ -613,7 +619,7 @@ function noNeighbour(lab: Lab, w: Walk, drop: WalkStep): Answer {
     candidates: [
       {
         what: route?.name ?? `next hop ${ip}`,
-        position: undefined,
+        position: route === undefined ? undefined : routeSource(lab, drop.where, route.name),
         failed: [
           owner === undefined
             ? `nobody in the lab has the address ${ip}`
@@ -650,7 +656,7 @@ function lostOnWire(lab: Lab, w: Walk): Answer {
       candidates: [
         {
           what: `Network ${network.name}, spec.dropProtocols [${network.dropProtocols.join(", ")}]`,
-          position: undefined,
+          position: network.posOf?.(["spec", "dropProtocols", network.dropProtocols.indexOf(proto)]),
           failed: [`protocol ${proto} is filtered`],
           change: `take ${proto} out of dropProtocols`,
         },

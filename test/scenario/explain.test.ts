@@ -1,9 +1,11 @@
 // podpath explain: the deciding rule, the failed condition and the smallest change, for each kind of miss.
 import { describe, expect, it } from "vitest";
+import type { SourcePosition } from "../../src/base/errors.js";
 import { Lab, type LabOptions } from "../../src/lab.js";
 import { EMBEDDED } from "../../src/scenario/embedded/index.js";
 import { type Explanation, explainFlow, explainScenario } from "../../src/walk/explain.js";
 import { parseFlow, prepare } from "../../src/walk/flow.js";
+import { routeSource } from "../../src/walk/route_source.js";
 import { twoNodeLab, twoNodes } from "../support/two_nodes.js";
 
 const POLICY = `---
@@ -195,6 +197,50 @@ describe("explain, IPIP as the seeds' troubleshooting cases have it", () => {
       "protocol-filtered",
       "allow IPIP (protocol 4) between the nodes in the firewall of network lan",
     ]);
+  });
+});
+
+/** The text that a position points at, to the end of its value. */
+const pointedAt = (yaml: string, p: SourcePosition | undefined): string | undefined =>
+  p === undefined ? undefined : /^[^,}\]]*/.exec(yaml.split("\n")[p.line - 1]!.slice(p.column - 1))![0];
+
+describe("explain, where a route and a network's filter stand in the file", () => {
+  it("points a route at the pod subnet of the node that it leads to", () => {
+    const yaml = twoNodes();
+    const e = explain(Lab.fromYaml(yaml, "lab.yaml"), "pod/a -> pod/c");
+    const routes = e.decisions.filter((d) => d.what.startsWith("route "));
+    expect(routes.map((d) => [d.where, d.what.split(" ")[1], pointedAt(yaml, d.position)])).toEqual([
+      ["n1", "10.0.1.0/24", "10.0.1.0/24"],
+      ["n2", "10.0.0.0/24", "10.0.0.0/24"],
+    ]);
+  });
+
+  it("points a route that an operator wrote at the command, in a setup or in the traffic", () => {
+    const name = "calico-wrong-tunnel-route";
+    const yaml = EMBEDDED.get(name)!;
+    const e = explainScenario(Lab.fromYaml(yaml, name));
+    expect(pointedAt(yaml, e.candidates[0]!.position)).toBe(
+      "ip route add 10.122.17.64/26 via 10.122.127.128 dev tunl0",
+    );
+    const command = "ip route replace 10.0.1.0/24 via 192.168.0.77 dev eth0";
+    const typed = twoNodes(exec(command));
+    const by = explain(Lab.fromYaml(typed, "lab.yaml", { datapath: "cilium-legacy" }), "pod/a -> pod/c");
+    expect([by.kind, pointedAt(typed, by.candidates[0]!.position)]).toEqual(["no-neighbour", `"${command}"`]);
+  });
+
+  it("points at the default gateway, and at the protocol in dropProtocols", () => {
+    const name = "calico-cloud-firewall";
+    const yaml = EMBEDDED.get(name)!;
+    const lab = Lab.fromYaml(yaml, name);
+    expect(pointedAt(yaml, explainScenario(lab).candidates[0]!.position)).toBe("4");
+    expect(pointedAt(yaml, routeSource(lab, "10.0.1.203", "default via 10.0.1.1 dev ens32"))).toBe(
+      "10.0.1.1",
+    );
+    // A block that no document fixes comes from the pool; a subnet of nowhere from nothing.
+    expect(pointedAt(yaml, routeSource(lab, "10.0.1.203", "172.20.247.0/26 via 10.0.1.202 dev tunl0"))).toBe(
+      "172.20.0.0/16",
+    );
+    expect(routeSource(lab, "10.0.1.203", "203.0.113.0/24 via 10.0.1.1 dev ens32")).toBeUndefined();
   });
 });
 

@@ -104,6 +104,10 @@ kind: Traffic
 spec: {steps: [{wait: 1s}, {ping: {from: pod/a, to: pod/z}}]}
 `),
     );
+    const trafficLine =
+      readFileSync(traffic, "utf8")
+        .split("\n")
+        .findIndex((l) => l.includes("pod/z")) + 1;
     const good = file("good.yaml", twoNodes());
     const r = await podpath("validate", syntax, join(dir, "none.yaml"), twice, traffic, good);
     expect(r.out).toBe("good.yaml: ok\n");
@@ -115,8 +119,30 @@ spec: {steps: [{wait: 1s}, {ping: {from: pod/a, to: pod/z}}]}
     );
     expect(lines[2]).toMatch(/^twice\.yaml:\d+:1: endpoint id 101 of pod default\/b is taken on node n1$/);
     expect(lines.slice(3)).toEqual([
-      "traffic.yaml: ping in traffic step 2: there is no pod z; there are default/a, default/b, default/c",
+      `traffic.yaml:${trafficLine}:53: ping.to: there is no pod z; there are default/a, default/b, default/c`,
     ]);
+  });
+
+  it("stops a run at a step whose end nobody is, with its line, and at an interval that is no duration", async () => {
+    const steps = (text: string): string =>
+      twoNodes(`---
+apiVersion: podpath.dev/v1
+kind: Traffic
+spec:
+  steps:
+    - ${text}
+`);
+    const nobody = file("nobody.yaml", steps("udp: {from: pod/z, to: pod/a, port: 53}"));
+    const line = steps("").split("\n").length - 1;
+    const message = `nobody.yaml:${line}:19: udp.from: there is no pod z; there are default/a, default/b, default/c\n`;
+    for (const command of ["monitor", "explain"])
+      expect((await podpath(command, nobody)).err.replace(/^(Listening|Press) .*\n/gm, "")).toBe(
+        `podpath: ${message}`,
+      );
+    const interval = file("interval.yaml", steps("ping: {from: pod/b, to: pod/a, interval: soon}"));
+    expect((await podpath("validate", interval)).err).toBe(
+      `interval.yaml:${line}:48: spec.steps[0].ping.interval: is not a duration like 5s or 100ms\n`,
+    );
   });
 
   it("prints nothing for good files with --quiet", async () => {
