@@ -1,12 +1,12 @@
 // Hash maps against a JavaScript Map with BPF's error numbers; every LPM map of Cilium against a linear scan.
 
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { BpfMap } from "../../maps/bpf_map.js";
 import { createCiliumMaps } from "../../maps/cilium_maps.js";
 import { createMap } from "../../maps/create.js";
 import { CurrentCpu, type MapSpec } from "../../maps/spec.js";
 import { VirtualClock } from "../../src/base/clock.js";
+import fc from "../support/fast_check.js";
 import { mapCommands, runCommands } from "../support/map_commands.js";
 import { HashReference, keyOf, LpmReference } from "../support/maps.js";
 

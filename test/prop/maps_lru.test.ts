@@ -1,12 +1,12 @@
 // Every LRU map of Cilium against an independent reference: npm's lru-cache for strict order, an array-based
 // rewrite of the kernel's lists for the kernel's policy.
 
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createCiliumMaps } from "../../maps/cilium_maps.js";
 import { createMap } from "../../maps/create.js";
 import { CurrentCpu, type MapSpec } from "../../maps/spec.js";
 import { VirtualClock } from "../../src/base/clock.js";
+import fc from "../support/fast_check.js";
 import { mapCommands, runCommands } from "../support/map_commands.js";
 import { dumpHex, hexOf, KernelLruReference, keyOf, StrictLruReference, valueFor } from "../support/maps.js";
 

@@ -1,7 +1,7 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { PerfEventArray } from "../../maps/perf_event_array.js";
 import { VirtualClock } from "../../src/base/clock.js";
+import fc from "../support/fast_check.js";
 
 /** A sample whose bytes tell its number and CPU. */
 function header(cpu: number, n: number): Uint8Array {

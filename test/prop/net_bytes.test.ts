@@ -1,7 +1,6 @@
 // Addresses, checksums, headers, dissector and one-line texts against independent references and random bytes.
 
 import { isIPv4, isIPv6 } from "node:net";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import * as a from "../../src/net/address.js";
 import * as b from "../../src/net/build.js";
@@ -14,6 +13,7 @@ import { jhash, jhash2 } from "../../src/net/jhash.js";
 import { flowHashFromKeys, frameHash, udp_flow_src_port } from "../../src/net/skb_hash.js";
 import * as tcp from "../../src/net/tcp.js";
 import { equalBytes, fromHex, toHex } from "../../src/net/view.js";
+import fc from "../support/fast_check.js";
 
 const viewOf = (x: Uint8Array): DataView => new DataView(x.buffer, x.byteOffset, x.byteLength);
 const u8 = fc.integer({ min: 0, max: 255 });

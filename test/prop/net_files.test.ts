@@ -1,7 +1,6 @@
 // Captures and fragments: what goes in comes out, in every byte order and every order of arrival; damaged files give
 // one kind of error.
 
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { isPodpathError } from "../../src/base/errors.js";
 import * as b from "../../src/net/build.js";
@@ -12,6 +11,7 @@ import * as ipv6 from "../../src/net/ipv6.js";
 import { PcapReader, PcapWriter, readPcap, writePcap } from "../../src/net/pcap.js";
 import { type PcapngPacket, PcapngReader, PcapngWriter, readPcapng } from "../../src/net/pcapng.js";
 import { toHex } from "../../src/net/view.js";
+import fc from "../support/fast_check.js";
 
 const viewOf = (x: Uint8Array): DataView => new DataView(x.buffer, x.byteOffset, x.byteLength);
 const u32 = fc.integer({ min: 0, max: 0xffffffff });

@@ -1,7 +1,6 @@
 // Netfilter under random rules, sets, flows and broken frames: what must hold whatever comes.
 
 import { readFileSync } from "node:fs";
-import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Prng } from "../../src/base/prng.js";
 import { craftIpv4 } from "../../src/conformance/kernel_traffic.js";
@@ -13,6 +12,7 @@ import { NfTuple, nf_ct_invert_tuple } from "../../src/kernel/netfilter/nf_connt
 import { conntrackList } from "../../src/kernel/netfilter/nf_conntrack_text.js";
 import { nfSysctlSet } from "../../src/kernel/netfilter/sysctl.js";
 import { xtNet } from "../../src/kernel/netfilter/xtables.js";
+import * as fc from "../support/fast_check.js";
 import { RouterLab } from "../support/netfilter_lab.js";
 
 const N = Number(process.env.PODPATH_FRAMES ?? 6000);

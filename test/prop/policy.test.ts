@@ -1,7 +1,6 @@
 // Policies compiled to map entries and looked up as the datapath does, against the reference evaluator that knows
 // nothing of maps: generated clusters, policies and flows. A failure is shrunk and shown as YAML.
 
-import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { explainVerdict } from "../../src/cluster/cilium/policy/explain.js";
@@ -10,6 +9,7 @@ import { redirectPrecedence } from "../../src/cluster/cilium/policy/map_state.js
 import { parsePolicies } from "../../src/cluster/cilium/policy/parse.js";
 import { PolicyConflict } from "../../src/cluster/cilium/policy/resolve.js";
 import type { FieldPath } from "../../src/cluster/cilium/policy/rules.js";
+import * as fc from "../support/fast_check.js";
 import { referenceVerdict } from "../support/policy_reference.js";
 import { compileScenario, type Scenario, scenario } from "../support/policy_scenarios.js";
 

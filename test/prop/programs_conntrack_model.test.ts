@@ -2,12 +2,12 @@
 // the model keeps connections by name and knows nothing of tuples, words or programs. After every packet the verdicts
 // of all look-ups and both conntrack maps in full must be the model's.
 
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ETH0_IFINDEX, ip, PlainNode } from "../../src/bench/programs_node.js";
 import { Step, StepRecorder } from "../../src/bpf/steps.js";
 import { icmp, ip4, tcp, udp } from "../../src/net/build.js";
 import { ctLine, ctLines, ctName, T0 } from "../support/ct_text.js";
+import fc from "../support/fast_check.js";
 import { A, B, frame, R, SERVICE } from "../support/program_frames.js";
 import { putService4 } from "../support/services.js";
 

@@ -3,12 +3,12 @@
 // PODPATH_FUZZ_N=100000 npx vitest run --config test/vitest.config.ts test/prop/programs_fuzz is the long run: so many
 // frames through each program.
 
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { CompileConfig } from "../../programs/config.js";
 import { DSR_ENCAP_NONE } from "../../programs/config.js";
 import { ETH0_IFINDEX, PlainNode } from "../../src/bench/programs_node.js";
 import type { Program } from "../../src/bpf/program.js";
+import fc from "../support/fast_check.js";
 import {
   A,
   A6,

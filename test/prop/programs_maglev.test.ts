@@ -1,8 +1,8 @@
 // The Maglev table over generated sets of backends: complete, even, independent of order, and stable when one goes.
 
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type MaglevBackend, maglevLookupTable } from "../../programs/lib/maglev.js";
+import fc from "../support/fast_check.js";
 
 const SIZE = 2039;
 

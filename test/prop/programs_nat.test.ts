@@ -1,9 +1,9 @@
 // NAT of whole packets: what goes out and is answered comes back as it was, whatever addresses, ports and collisions.
 
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { __snat_clamp_port_range } from "../../programs/lib/nat.js";
 import { ETH0_IFINDEX, frame4, NODE, PlainNode, POD_A } from "../../src/bench/programs_node.js";
+import fc from "../support/fast_check.js";
 import { checksumsRight, flowOf } from "../support/services.js";
 
 const POD_MARK = (20001 << 16) | 0x0f00;

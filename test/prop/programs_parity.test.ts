@@ -1,7 +1,6 @@
 // IPv4 and IPv6 programs do the same: random sequences of packets through a node of each family, with services, NAT and
 // policy; after every packet verdict, mark, translation, random numbers used and the whole conntrack table agree.
 
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { BpfMap } from "../../maps/bpf_map.js";
 import {
@@ -15,6 +14,7 @@ import {
   WORLD,
 } from "../../src/bench/programs_node.js";
 import { toHex } from "../../src/net/view.js";
+import fc from "../support/fast_check.js";
 import { flow6, frame6, NODE6, Node6, POD6_A, POD6_B, POD6_R, segment, WORLD6 } from "../support/node6.js";
 import { flowOf, putService4 } from "../support/services.js";
 

@@ -1,13 +1,13 @@
 // Services into the load-balancing maps: whatever was there before, the maps end up as if they had been written afresh,
 // every slot leads to a backend, and nothing that a user writes throws.
 
-import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createCiliumMaps } from "../../maps/cilium_maps.js";
 import { VirtualClock } from "../../src/base/clock.js";
 import { lbListText } from "../../src/cluster/cilium/dump/lb_list.js";
 import { ServiceMaps } from "../../src/cluster/cilium/service_maps.js";
 import { type LbNodeContext, nodeFrontends, readServices } from "../../src/cluster/cilium/services.js";
+import * as fc from "../support/fast_check.js";
 import { objectOf, pod } from "../support/k8s.js";
 import { dumpHex } from "../support/maps.js";
 

@@ -1,10 +1,10 @@
 // fast-check model commands for any keyed map: the same operation on the map and on its reference, results
 // compared after each, and the whole contents at the end.
 
-import fc from "fast-check";
 import { expect } from "vitest";
 import type { BpfMap } from "../../maps/bpf_map.js";
 import type { CurrentCpu } from "../../maps/spec.js";
+import fc from "./fast_check.js";
 import { dumpHex, hexOf, type MapReference, valueFor } from "./maps.js";
 
 /** The map under test, replaceable by a restored copy. */

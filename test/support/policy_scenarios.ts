@@ -1,7 +1,6 @@
 // Generated clusters and policies for the policy properties, and what they compile to. The pieces are drawn from small
 // sets, so that selectors, prefixes and port ranges meet often.
 
-import * as fc from "fast-check";
 import { IdentityAllocator, podIdentityLabels } from "../../src/cluster/cilium/identity.js";
 import { resolveIpcache, worldIdentity } from "../../src/cluster/cilium/ipcache.js";
 import { DEFAULT_POLICY_CONFIG, type PolicyConfig } from "../../src/cluster/cilium/policy/config.js";
@@ -15,6 +14,7 @@ import {
   resolvePolicy,
   type Subject,
 } from "../../src/cluster/cilium/policy/resolve.js";
+import * as fc from "./fast_check.js";
 import type { RefFlow, RefPeer, RefPod, RefWorld } from "./policy_reference.js";
 
 const NAMESPACES: Readonly<Record<string, Record<string, string>>> = {

@@ -375,11 +375,16 @@ function endpointsBackends(raw: Fields): LbBackend[] {
   return mergePorts(out);
 }
 
+function isTexts(o: Readonly<Record<string, unknown>>): o is Readonly<Record<string, string>> {
+  return Object.values(o).every((v) => typeof v === "string");
+}
+
 /** What the endpoint controller makes of a selector. */
 function podBackends(o: K8sObject, pods: readonly PodModel[]): LbBackend[] {
   const spec = fields(o.raw.spec);
-  const selector = fields(spec.selector) as Readonly<Record<string, string>>;
-  if (Object.keys(selector).length === 0) return [];
+  const selector = fields(spec.selector);
+  // No API server would have taken a value that is not text; it selects nothing.
+  if (Object.keys(selector).length === 0 || !isTexts(selector)) return [];
   const matching = Selector.parse({ matchLabels: selector }, SOURCE_K8S);
   const publish = spec.publishNotReadyAddresses === true;
   const out: LbBackend[] = [];

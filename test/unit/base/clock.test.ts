@@ -1,6 +1,6 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { NS_PER_MSEC, NS_PER_SEC, NS_PER_USEC, TimerQueue, VirtualClock } from "../../../src/base/clock.js";
+import fc from "../../support/fast_check.js";
 
 describe("VirtualClock", () => {
   it("counts nanoseconds and whole seconds", () => {

@@ -1,9 +1,10 @@
 // kube-proxy: the text of its rules, who reaches what in both modes, and where the modes differ.
-import fc from "fast-check";
+
 import { describe, expect, it } from "vitest";
 import { endpointChain, servicePortChain } from "../../../src/cluster/kube_proxy/iptables.js";
 import { iptablesSave } from "../../../src/kernel/netfilter/iptables.js";
 import type { Lab } from "../../../src/lab.js";
+import fc from "../../support/fast_check.js";
 import { twoNodeLab } from "../../support/two_nodes.js";
 
 type Mode = "iptables" | "ipvs";

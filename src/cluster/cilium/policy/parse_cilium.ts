@@ -584,6 +584,14 @@ class SpecReader {
           "decode",
         );
       }
+      // An int-or-string of Kubernetes is a whole number, and what the map key has room for is 16 bits.
+      if (!Number.isInteger(type) || type < 0 || type > 0xffff) {
+        throw new PolicyInvalid(
+          `ICMP type ${type} is not a number from 0 to 65535`,
+          [...at, "type"],
+          "decode",
+        );
+      }
       return { family, type, path: at };
     });
     if (fields.length > MAX_ICMP_FIELDS) {

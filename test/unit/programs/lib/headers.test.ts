@@ -1,6 +1,5 @@
 // csum, ipv4, ipv6, eth, l3: what programs read from headers, and what they do to them.
 
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   csum_diff2,
@@ -29,6 +28,7 @@ import { ipv4_l3, ipv4_l3_ttl, ipv6_l3_ttl } from "../../../../programs/lib/l3.j
 import { PlainNode } from "../../../../src/bench/programs_node.js";
 import { countingBytes, ext6, frag6, ip4, ip6, tcp, udp } from "../../../../src/net/build.js";
 import { toHex } from "../../../../src/net/view.js";
+import fc from "../../../support/fast_check.js";
 import { enterProgram, metricRows } from "../../../support/program_ctx.js";
 import { A, A6, B, B6, frame } from "../../../support/program_frames.js";
 import { checksumsRight } from "../../../support/services.js";

@@ -498,6 +498,21 @@ describe("CiliumNetworkPolicy", () => {
     `);
   });
 
+  it("is refused for an ICMP type that is no whole number of 16 bits", () => {
+    const type = (t: string) => cnp(`ingressDeny: [{icmps: [{fields: [{type: ${t}}]}]}]`, `p${t}`);
+    expect(compile(type("-1.1e-10") + type("-1") + type("65536") + type("'70000'"))).toMatchInlineSnapshot(`
+      "refused at spec.ingressDeny[0].icmps[0].fields[0].type: ICMP type -1.1e-10 is not a number from 0 to 65535
+      refused at spec.ingressDeny[0].icmps[0].fields[0].type: ICMP type -1 is not a number from 0 to 65535
+      refused at spec.ingressDeny[0].icmps[0].fields[0].type: ICMP type 65536 is not a number from 0 to 65535
+      refused at spec.ingressDeny[0].icmps[0].fields[0].type: ICMP type 70000 is not a number from 0 to 65535
+      enforced: nothing
+      ingress any ANY: allow <- allow-any-ingress
+      ingress reserved:host ANY: allow <- allow-localhost-ingress
+      egress any ANY: allow <- allow-any-egress
+      "
+    `);
+  });
+
   it("contributes nothing when it is refused, while the others apply", () => {
     expect(
       compile(

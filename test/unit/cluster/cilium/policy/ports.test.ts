@@ -1,4 +1,3 @@
-import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   blockCovers,
@@ -8,6 +7,7 @@ import {
   parsePortNumber,
   portBlocks,
 } from "../../../../../src/cluster/cilium/policy/ports.js";
+import * as fc from "../../../../support/fast_check.js";
 
 /** `8000/10` */
 function texts(blocks: readonly PortBlock[]): string[] {

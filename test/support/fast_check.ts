@@ -1,0 +1,9 @@
+// fast-check with the seed of this project: `npm test` makes the same samples every time, so that a failure on one
+// machine is a failure on every machine. PODPATH_SEED gives other samples (a whole number).
+
+import fc from "fast-check";
+
+export * from "fast-check";
+export default fc;
+
+fc.configureGlobal({ seed: Number(process.env.PODPATH_SEED ?? 1) });
