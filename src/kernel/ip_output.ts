@@ -1,5 +1,6 @@
 // net/ipv4/ip_output.c: from a routed packet to the neighbour code; packets made here; fragmentation.
 
+import { ENOBUFS } from "../base/errno.js";
 import type { Skb } from "../bpf/skb.js";
 import { Step } from "../bpf/steps.js";
 import { bswap32 } from "../net/view.js";
@@ -368,7 +369,9 @@ export function ip_push_packet(
   skb.sk = sk;
   skb.mark = sk.mark;
   skb.priority = sk.priority;
-  const r = ip_local_out(ns, skb);
+  let r = ip_local_out(ns, skb);
+  // net_xmit_errno: a device or a program on it dropped the packet at once (NET_XMIT_DROP).
+  if (r > 0) r = -ENOBUFS;
   if (r < 0) ns.mib[Mib.IpOutDiscards]!++;
   return r;
 }

@@ -1,5 +1,6 @@
 // net/ipv4/raw.c (and what of ping.c matters): raw sockets, whole-packet senders, the ping client.
 
+import { ENOBUFS } from "../base/errno.js";
 import type { Skb } from "../bpf/skb.js";
 import { Step } from "../bpf/steps.js";
 import { csum_fold, csum_partial, ip_send_check } from "./csum.js";
@@ -107,7 +108,10 @@ export class RawSock extends Sock {
     return 0;
   }
 
-  /** ip_local_error: a packet that is too big for the path it is known to take. */
+  /**
+   * ip_local_error: a packet that is too big for the path it is known to take. That the device dropped it is told only to
+   * a socket that wants to know of errors.
+   */
   #report(ret: number, mtu: number): number {
     if (ret === -EMSGSIZE && this.recverr)
       this.errqueue.push({
@@ -118,7 +122,7 @@ export class RawSock extends Sock {
         info: mtu,
         offender: 0,
       });
-    return ret;
+    return ret === -ENOBUFS && !this.recverr ? 0 : ret;
   }
 }
 

@@ -1,5 +1,6 @@
 // net/ipv4/udp.c.
 
+import { ENOBUFS } from "../base/errno.js";
 import type { Skb } from "../bpf/skb.js";
 import { Step } from "../bpf/steps.js";
 import { SockName } from "./cgroup.js";
@@ -148,7 +149,8 @@ export class UdpSock extends Sock {
         info: rt.pmtu !== 0 ? rt.pmtu : rt.dev.mtu,
         offender: 0,
       });
-    return r;
+    // That the device dropped it is told only to a socket that wants to know of errors.
+    return r === -ENOBUFS && !this.recverr ? 0 : r;
   }
 
   close(): void {
