@@ -15,6 +15,7 @@ import { Machines } from "./cluster/machines.js";
 import type { ClusterModel, DatapathName, Profile } from "./cluster/model.js";
 import type { NetDevice } from "./kernel/device.js";
 import { DROP_REASON_NAMES } from "./kernel/drop_reason.js";
+import { NetkitDevice } from "./kernel/netkit.js";
 import { loadScenario, type Scenario } from "./scenario/load.js";
 import type { PingStep, TcpStep, UdpStep } from "./scenario/schema.js";
 import {
@@ -151,7 +152,8 @@ export class Lab {
 
   /**
    * Attaches a program of your own to a hook of a device and returns what was there before. `make` gets the node (its
-   * maps are `node.maps` on Cilium's datapaths) and gives the program; null detaches.
+   * maps are `node.maps` on Cilium's datapaths) and gives the program; null detaches. Throws USAGE for a device that does
+   * not exist or has no such hook.
    */
   attach(
     node: string,
@@ -163,8 +165,20 @@ export class Lab {
       const n = lab.node(node);
       const dev = n.machine.ns.devByName(device);
       if (dev === null) throw new PodpathError("USAGE", `node ${n.name} has no device ${device}`);
+      const program = make === null ? null : make(n);
+      if (point === "netkit_primary" || point === "netkit_peer") {
+        if (!(dev instanceof NetkitDevice) || !dev.primary)
+          throw new PodpathError(
+            "USAGE",
+            `${device} of node ${n.name} is not the primary device of a netkit pair`,
+          );
+        const end = point === "netkit_primary" ? dev : dev.peer!;
+        const before = end.programs[0] ?? null;
+        end.programs = program === null ? [] : [program];
+        return before;
+      }
       const before = dev[point];
-      dev[point] = make === null ? null : make(n);
+      dev[point] = program;
       return before;
     });
   }

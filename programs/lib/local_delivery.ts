@@ -56,15 +56,17 @@ function local_delivery(
   if (def.LOCAL_DELIVERY_METRICS && (ctx.obj.kind === IS_BPF_LXC || ctx.obj.kind === IS_BPF_HOST)) {
     update_metrics(ctx, ctx_full_len(ctx), direction, REASON_FORWARDED, LOCAL_DELIVERY_FORWARDED);
   }
-  // With fast redirects the packet never meets the program on the endpoint's device: evaluate policy here.
-  if (def.USE_BPF_PROG_FOR_INGRESS_POLICY && !def.ENABLE_HOST_ROUTING) {
+  // With a fast redirect the packet never meets the program on the endpoint's device: evaluate policy here. So do pods on
+  // netkit always, whose own program could not redirect to a proxy.
+  const fast = def.ENABLE_HOST_ROUTING && should_redirect_peer(ctx, from_host);
+  if (def.USE_BPF_PROG_FOR_INGRESS_POLICY && !fast && !ctx.config.enable_netkit) {
     set_identity_mark(ctx, seclabel, magic);
     if (!def.ENABLE_NODEPORT && from_tunnel) {
       // Redirecting would bypass nf_conntrack and kube-proxy's reverse translation.
       ctx.helpers.skb_change_type(ctx.skb, PACKET_HOST);
       return CTX_ACT_OK;
     }
-    return redirect_ep(ctx, lxcIfindex(map, ep), should_redirect_peer(ctx, from_host), from_tunnel);
+    return redirect_ep(ctx, lxcIfindex(map, ep), false, from_tunnel);
   }
   local_delivery_fill_meta(ctx, seclabel, true, from_host, from_tunnel, cluster_id);
   const ret = tail_call_policy(ctx, lxcId(map, ep));

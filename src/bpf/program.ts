@@ -4,8 +4,11 @@ import type { Skb } from "./skb.js";
 
 export type ProgramType = "sched_cls" | "xdp" | "cgroup_sock_addr" | "cgroup_sock";
 
-/** Where programs hook in; `tc` names follow `tc filter show dev X ingress|egress`. */
-export type AttachPoint = "tc_ingress" | "tc_egress" | "xdp";
+/**
+ * Where programs hook in; `tc` names follow `tc filter show dev X ingress|egress`. A netkit pair has two points of its
+ * own, both reached by the primary device as in the kernel: what the primary sends, and what its peer sends.
+ */
+export type AttachPoint = "tc_ingress" | "tc_egress" | "xdp" | "netkit_primary" | "netkit_peer";
 
 export interface ProgramSpec {
   /** Name of the C function, e.g. `cil_from_container`. */

@@ -21,7 +21,7 @@ export const enum Step {
   DEV_RX = 3,
   /** Went through a per-CPU backlog queue (one softirq hop). ref: device. */
   BACKLOG = 4,
-  /** A program begins. ref: Program. a: attach point (0 tc ingress, 1 tc egress, 2 xdp). */
+  /** A program begins. ref: Program. a: attach point (0 tc ingress, 1 tc egress, 2 xdp, 3 netkit primary, 4 netkit peer). */
   PROG = 5,
   /** A program ended. ref: Program. a: verdict. */
   PROG_END = 6,

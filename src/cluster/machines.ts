@@ -1,12 +1,14 @@
 // The hardware under a cluster, and what a container runtime adds: nodes with their NICs on switches, hosts outside
-// the cluster, a namespace and a veth pair for each pod. Which addresses and routes a pod gets, and what is attached
-// to its veth, is the control plane's business.
+// the cluster, a namespace and a veth or netkit pair for each pod. Which addresses and routes a pod gets, and what is
+// attached to its pair, is the control plane's business.
 
 import type { VirtualClock } from "../base/clock.js";
 import { TimerQueue } from "../base/clock.js";
 import { isPodpathError, PodpathError } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
+import type { NetDevice } from "../kernel/device.js";
 import { Kernel, World } from "../kernel/kernel.js";
+import { NetkitDevice } from "../kernel/netkit.js";
 import type { Netns } from "../kernel/netns.js";
 import { buildTopology, type NetnsHook, type TopoNetns } from "../kernel/topology.js";
 import { VethDevice } from "../kernel/veth.js";
@@ -41,16 +43,19 @@ export class Machine {
   ) {}
 }
 
-/** A pod's namespace and its veth pair. */
+/** Kinds of pairs that lead into a pod; `netkit` is L3. */
+export type PodDevice = "veth" | "netkit" | "netkit-l2";
+
+/** A pod's namespace and its pair of devices. */
 export class Sandbox {
   constructor(
     readonly pod: PodModel,
     readonly machine: Machine,
     readonly ns: Netns,
     /** eth0 in the pod. */
-    readonly eth0: VethDevice,
+    readonly eth0: NetDevice,
     /** The host side. */
-    readonly host: VethDevice,
+    readonly host: NetDevice,
   ) {}
 }
 
@@ -190,36 +195,45 @@ export class Machines {
   }
 
   /**
-   * Makes a pod's namespace with its veth pair, both ends up, without addresses and routes. `born` sees the namespace
-   * before the veth comes.
+   * Makes a pod's namespace with its pair of devices, both ends up, without addresses and routes. `born` sees the
+   * namespace before the pair comes.
    */
   sandbox(
     pod: PodModel,
     machine: Machine,
     hostName: string,
     mtu: number,
-    born?: (ns: Netns) => void,
+    o: { readonly born?: (ns: Netns) => void; readonly device?: PodDevice } = {},
   ): Sandbox {
     const ns = machine.kernel.addNetns(`pod/${pod.namespace}/${pod.name}`, this.#nextNetns++);
     this.namespaces[ns.id] = ns;
-    born?.(ns);
+    o.born?.(ns);
     linkUp(ns.lo);
-    const [host, eth0] = VethDevice.pair(
-      {
-        ns: machine.ns,
-        name: hostName,
-        mac: pod.hostMac === undefined ? this.newMac() : parseMac(pod.hostMac),
-        mtu,
-        ...(pod.hostIfindex === undefined ? {} : { ifindex: pod.hostIfindex }),
-      },
-      {
-        ns,
-        name: "eth0",
-        mac: pod.mac === undefined ? this.newMac() : parseMac(pod.mac),
-        mtu,
-        ...(pod.podIfindex === undefined ? {} : { ifindex: pod.podIfindex }),
-      },
-    );
+    // Drawn for an L3 pair too, which has none: a lab with other pairs then differs in nothing else.
+    const hostEnd = {
+      ns: machine.ns,
+      name: hostName,
+      mac: pod.hostMac === undefined ? this.newMac() : parseMac(pod.hostMac),
+      mtu,
+      ...(pod.hostIfindex === undefined ? {} : { ifindex: pod.hostIfindex }),
+    };
+    const podEnd = {
+      ns,
+      name: "eth0",
+      mac: pod.mac === undefined ? this.newMac() : parseMac(pod.mac),
+      mtu,
+      ...(pod.podIfindex === undefined ? {} : { ifindex: pod.podIfindex }),
+    };
+    // The identity in the mark must reach the primary's program; what a pod marks itself must not leave it. Nothing leaves
+    // a pod before its program is attached.
+    const [host, eth0] =
+      o.device === undefined || o.device === "veth"
+        ? VethDevice.pair(hostEnd, podEnd)
+        : NetkitDevice.pair(
+            o.device === "netkit" ? "l3" : "l2",
+            { ...hostEnd, policy: "forward", scrub: "none" },
+            { ...podEnd, policy: "blackhole", scrub: "default" },
+          );
     linkUp(host);
     linkUp(eth0);
     return new Sandbox(pod, machine, ns, eth0, host);

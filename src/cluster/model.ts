@@ -153,6 +153,7 @@ export interface NamespaceModel {
 export const DATAPATHS = [
   "cilium-host-routing",
   "cilium-legacy",
+  "cilium-netkit",
   "cilium-vxlan",
   "cilium-geneve",
   "calico-ipip",

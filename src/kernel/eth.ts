@@ -26,16 +26,21 @@ export function eth_type_trans(skb: Skb, dev: NetDevice): void {
     skb.network = d;
     return;
   }
+  eth_skb_pkt_type(skb, dev);
+  skb.protocol = skb.view.getUint16(d + 12, false);
+  skb.data = d + 14;
+  skb.network = d + 14;
+}
+
+/** eth_skb_pkt_type: the packet type by the destination MAC of the frame at `skb.mac`. */
+export function eth_skb_pkt_type(skb: Skb, dev: NetDevice): void {
   const v = skb.view;
-  const hi = v.getInt32(d, false);
-  const lo = v.getUint16(d + 4, false);
+  const hi = v.getInt32(skb.mac, false);
+  const lo = v.getUint16(skb.mac + 4, false);
   if (hi === dev.macHi && lo === dev.macLo) skb.pktType = PACKET_HOST;
   else if ((hi & 0x01000000) !== 0)
     skb.pktType = hi === -1 && lo === 0xffff ? PACKET_BROADCAST : PACKET_MULTICAST;
   else skb.pktType = PACKET_OTHERHOST;
-  skb.protocol = v.getUint16(d + 12, false);
-  skb.data = d + 14;
-  skb.network = d + 14;
 }
 
 /** eth_header: 14 bytes in front of `data`. MACs are six bytes at an offset. */

@@ -39,6 +39,7 @@ import {
   showTunnels,
 } from "./iproute_show.js";
 import { NUD_NOARP, NUD_PERMANENT, NUD_REACHABLE, NUD_STALE } from "./neighbour.js";
+import { NetkitDevice } from "./netkit.js";
 import type { Netns } from "./netns.js";
 import {
   addr_add,
@@ -434,6 +435,8 @@ export function ip_link(ns: Netns, args: readonly string[]): CommandResult {
       dev.mtu = parseNum(next());
       ns.rtGenid++;
     } else if (w === "address") {
+      if (dev instanceof NetkitDevice && dev.mode === "l3")
+        return { rc: 2, out: "RTNETLINK answers: Operation not supported\n" };
       dev.setMac(
         Uint8Array.from(
           next()

@@ -41,6 +41,7 @@ import {
   RTPROT_BOOT,
 } from "./fib.js";
 import { IpipDevice } from "./ipip.js";
+import { NetkitDevice } from "./netkit.js";
 import type { Netns } from "./netns.js";
 import { ip_route_output_flow, outputErrno, RTCF_LOCAL } from "./route.js";
 
@@ -122,6 +123,7 @@ function flagsText(d: NetDevice): string {
 function stateText(d: NetDevice): string {
   switch (d.kind) {
     case "veth":
+    case "netkit":
       return !d.up ? "DOWN" : d.carrier ? "UP" : "LOWERLAYERDOWN";
     case "bridge":
     case "wire":
@@ -156,7 +158,7 @@ const TSO = "tso_max_segs 65535 gro_max_size 65536 ";
 function linkDetails(d: NetDevice): string {
   const queues = d.kind === "veth" ? d.ns.kernel.cpus : 1;
   const [min, max] =
-    d.kind === "veth" || d.kind === "bridge" || d.kind === "wire"
+    d.kind === "veth" || d.kind === "netkit" || d.kind === "bridge" || d.kind === "wire"
       ? [68, 65535]
       : d.kind === "dummy"
         ? [0, 0]
@@ -164,7 +166,7 @@ function linkDetails(d: NetDevice): string {
           ? [68, 65535]
           : [0, 0];
   let s = ` promiscuity ${(d.flags & IFF_PROMISC) !== 0 || d.brPort !== null ? 1 : 0}  allmulti ${d.brPort !== null ? 1 : 0} minmtu ${min} maxmtu ${max} `;
-  const tail = `addrgenmode eui64 numtxqueues ${queues} numrxqueues ${queues} gso_max_size 65536 gso_max_segs 65535 tso_max_size ${d.kind === "veth" || d.kind === "loopback" ? 524280 : 65536} ${TSO}`;
+  const tail = `addrgenmode eui64 numtxqueues ${queues} numrxqueues ${queues} gso_max_size 65536 gso_max_segs 65535 tso_max_size ${d.kind === "veth" || d.kind === "netkit" || d.kind === "loopback" ? 524280 : 65536} ${TSO}`;
   if (d.kind === "loopback") return s + tail;
   if (d instanceof IpipDevice) {
     const end = (a: number): string => (a === 0 ? "any" : formatIpv4(a));
@@ -172,6 +174,10 @@ function linkDetails(d: NetDevice): string {
     if (d.tos !== 0) s += d.tos === 1 ? "tos inherit " : `tos 0x${d.tos.toString(16)} `;
     s += `${d.pmtudisc ? "pmtudisc" : "nopmtudisc"} `;
   } else s += `\n    ${d.kind} `;
+  if (d instanceof NetkitDevice) {
+    s += `mode ${d.mode} type ${d.primary ? "primary" : "peer"} policy ${d.policy} peer policy ${d.peer!.policy} `;
+    s += `scrub ${d.scrub} peer scrub ${d.peer!.scrub} `;
+  }
   return s + tail;
 }
 

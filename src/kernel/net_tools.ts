@@ -144,7 +144,7 @@ export function ethtool_S(ns: Netns, name: string): CommandResult {
   const d = ns.devByName(name);
   const peer = d?.peerDev() ?? null;
   if (d === null) return { rc: 71, out: "Cannot get stats strings information: No such device\n" };
-  if (peer === null) return { rc: 94, out: "no stats available\n" };
+  if (peer === null || d.kind !== "veth") return { rc: 94, out: "no stats available\n" };
   const counters = [
     "rx_queue_0_xdp_packets",
     "rx_queue_0_xdp_bytes",

@@ -16,7 +16,7 @@ export interface ComparedStep {
   readonly what: string;
   readonly where: string;
   readonly device: string;
-  /** The device's part in the path: `pod`, `pod veth`, `uplink`, else its name. */
+  /** The device's part in the path: `pod`, `pod host side`, `uplink`, else its name. */
   readonly role: string;
   readonly name: string;
   readonly detail: string;
@@ -153,7 +153,7 @@ export function deviceRole(lab: Lab): (netns: number, ifindex: number) => string
   const roles = new Map<string, string>();
   for (const s of lab.cluster.pods.values()) {
     roles.set(`${s.ns.id}:${s.eth0.ifindex}`, "pod");
-    roles.set(`${s.machine.ns.id}:${s.host.ifindex}`, "pod veth");
+    roles.set(`${s.machine.ns.id}:${s.host.ifindex}`, "pod host side");
   }
   for (const n of lab.machines.nodes.values())
     for (const d of n.nics) roles.set(`${n.ns.id}:${d.ifindex}`, "uplink");

@@ -408,7 +408,7 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
       name,
       p.mtu ?? this.#podMtu(n),
       // While the module is loaded every new namespace has a tunl0, down.
-      this.#ipip ? (ns) => ipip_fallback(ns) : undefined,
+      this.#ipip ? { born: (ns) => ipip_fallback(ns) } : {},
     );
     setSysctl(n.ns, `net/ipv4/conf/${name}/proxy_arp`, 1);
     setSysctl(n.ns, `net/ipv4/neigh/${name}/proxy_delay`, 0);

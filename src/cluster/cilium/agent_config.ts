@@ -4,6 +4,7 @@
 
 import { parseDuration } from "../../base/duration.js";
 import { PodpathError } from "../../base/errors.js";
+import type { PodDevice } from "../machines.js";
 import type { DatapathModel, DatapathName, Profile } from "../model.js";
 
 /** monitor-aggregation levels by name (pkg/option/monitor.go). */
@@ -26,6 +27,7 @@ const PRESETS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "kube-proxy-replacement": "true",
     "enable-bpf-masquerade": "true",
     "enable-host-legacy-routing": "false",
+    "datapath-mode": "veth",
   },
   // One axis apart from the above, so that a comparison of the two shows host routing and nothing else.
   "cilium-legacy": {
@@ -34,6 +36,16 @@ const PRESETS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "kube-proxy-replacement": "true",
     "enable-bpf-masquerade": "true",
     "enable-host-legacy-routing": "true",
+    "datapath-mode": "veth",
+  },
+  // Likewise, but for the pods' devices.
+  "cilium-netkit": {
+    "routing-mode": "native",
+    "auto-direct-node-routes": "true",
+    "kube-proxy-replacement": "true",
+    "enable-bpf-masquerade": "true",
+    "enable-host-legacy-routing": "false",
+    "datapath-mode": "netkit",
   },
   "cilium-vxlan": {
     "routing-mode": "tunnel",
@@ -42,6 +54,7 @@ const PRESETS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "kube-proxy-replacement": "true",
     "enable-bpf-masquerade": "true",
     "enable-host-legacy-routing": "false",
+    "datapath-mode": "veth",
   },
   "cilium-geneve": {
     "routing-mode": "tunnel",
@@ -50,6 +63,7 @@ const PRESETS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "kube-proxy-replacement": "true",
     "enable-bpf-masquerade": "true",
     "enable-host-legacy-routing": "false",
+    "datapath-mode": "veth",
   },
 };
 
@@ -69,6 +83,8 @@ export interface AgentConfig {
   readonly hostRouting: HostRouting;
   /** Why host routing is as it is, one sentence for a person. */
   readonly hostRoutingReason: string;
+  /** Kind of the pods' devices. */
+  readonly datapathMode: PodDevice;
   readonly kubeProxyReplacement: boolean;
   readonly endpointRoutes: boolean;
   readonly masquerade4: boolean;
@@ -150,6 +166,12 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
     endpointRoutes,
     encryption: o.bool("enable-wireguard", false) || o.bool("enable-ipsec", false),
   });
+  const datapathMode = o.oneOf("datapath-mode", ["veth", "netkit", "netkit-l2"] as const, "veth");
+  if (datapathMode !== "veth") {
+    if (datapath.profile === "1.11") throw o.bad("datapath-mode", "veth in release 1.11");
+    if (routing.mode === "legacy")
+      throw o.refused("datapath-mode", `needs BPF host routing, but ${routing.reason}`);
+  }
   const routingMode = o.oneOf("routing-mode", ["native", "tunnel"] as const, "tunnel");
   const range = o.text("node-port-range", "30000,32767").split(",").map(Number);
   if (
@@ -167,6 +189,7 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
     tunnelPort: o.number("tunnel-port", options["tunnel-protocol"] === "geneve" ? 6081 : 8472, 1, 65535),
     hostRouting: routing.mode,
     hostRoutingReason: routing.reason,
+    datapathMode,
     kubeProxyReplacement: kpr,
     endpointRoutes,
     masquerade4,
@@ -272,6 +295,14 @@ class Options {
     return new PodpathError(
       "SCENARIO_INVALID",
       `cilium-config: ${key} is ${JSON.stringify(this.o[key])}, but must be ${wanted}`,
+    );
+  }
+
+  /** A value that does not go with another: `why` is what follows "which". */
+  refused(key: string, why: string): PodpathError {
+    return new PodpathError(
+      "SCENARIO_INVALID",
+      `cilium-config: ${key} is ${JSON.stringify(this.o[key])}, which ${why}`,
     );
   }
 

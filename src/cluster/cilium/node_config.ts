@@ -147,6 +147,7 @@ export function objectVariables(a: AgentConfig, n: NodeFacts, fields: Partial<Ob
   o.device_mtu = n.mtu;
   o.direct_routing_dev_ifindex = n.directRoutingIfindex;
   o.enable_jiffies = a.jiffies;
+  o.enable_netkit = a.datapathMode !== "veth";
   o.kernel_hz = 250;
   o.host_ep_id = n.hostEndpointId;
   o.ephemeral_min = a.nodePortMax + 1;

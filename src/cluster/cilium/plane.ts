@@ -16,6 +16,7 @@ import { GeneveDevice } from "../../kernel/geneve.js";
 import { KernelHelpers } from "../../kernel/helpers.js";
 import { ip_ident_start } from "../../kernel/ip_output.js";
 import type { Unmodelled } from "../../kernel/netfilter/iptables.js";
+import { NetkitDevice } from "../../kernel/netkit.js";
 import { VethDevice } from "../../kernel/veth.js";
 import { VxlanDevice } from "../../kernel/vxlan.js";
 import { formatIpv6, networkOf4, networkOf6, parseIpv4, parseIpv6, parseMac } from "../../net/address.js";
@@ -460,7 +461,8 @@ export class CiliumPlane implements ControlPlane {
       );
     }
     const mtu = pod.mtu ?? node.facts.mtu;
-    const sandbox = this.machines.sandbox(pod, node.machine, pod.hostInterface ?? lxcName(key), mtu);
+    const name = pod.hostInterface ?? lxcName(key);
+    const sandbox = this.machines.sandbox(pod, node.machine, name, mtu, { device: a.datapathMode });
     this.pods.set(key, sandbox);
     const { host, eth0, ns } = sandbox;
     if (pod.firstIpId !== undefined) ip_ident_start(ns, pod.firstIpId);
@@ -525,8 +527,14 @@ export class CiliumPlane implements ControlPlane {
         policy_verdict_log_filter: (e.policy.ingressEnforced ? 1 : 0) | (e.policy.egressEnforced ? 2 : 0),
       }),
     );
-    host.tc_ingress = loaded.from_container;
-    host.tc_egress = this.config.endpointRoutes ? loaded.to_container : null;
+    const toContainer = this.config.endpointRoutes ? loaded.to_container : null;
+    if (host instanceof NetkitDevice) {
+      host.peer!.programs = [loaded.from_container];
+      host.programs = toContainer === null ? [] : [toContainer];
+    } else {
+      host.tc_ingress = loaded.from_container;
+      host.tc_egress = toContainer;
+    }
   }
 
   // --- identities and addresses ---------------------------------------------------------------------------------------
