@@ -283,11 +283,14 @@ export const labSchema = z.strictObject({
 const endpoint = z.string().check(z.minLength(1));
 const duration = z.union([z.string(), z.number()]);
 const count = z.optional(z.number().check(z.int(), z.gte(1), z.lte(1_000_000)));
+/** Which addresses of the two ends are used; without it IPv4 where both have it. */
+const ipFamily = z.optional(z.enum(["IPv4", "IPv6"]));
 
 export const stepSchemas = {
   ping: z.strictObject({
     from: endpoint,
     to: endpoint,
+    ipFamily,
     count,
     interval: z.optional(duration),
     size: z.optional(z.number().check(z.int(), z.gte(0), z.lte(65507))),
@@ -300,6 +303,7 @@ export const stepSchemas = {
   udp: z.strictObject({
     from: endpoint,
     to: endpoint,
+    ipFamily,
     port,
     sourcePort: z.optional(port),
     size: z.optional(z.number().check(z.int(), z.gte(0), z.lte(65507))),
@@ -310,6 +314,7 @@ export const stepSchemas = {
   tcp: z.strictObject({
     from: endpoint,
     to: endpoint,
+    ipFamily,
     port,
     sourcePort: z.optional(port),
     send: z.optional(z.number().check(z.int(), z.gte(0), z.lte(100_000_000))),
@@ -347,6 +352,7 @@ export const trafficSchema = z.strictObject({
   }),
 });
 
+export type IpFamily = "IPv4" | "IPv6";
 export type PingStep = z.infer<typeof stepSchemas.ping>;
 export type UdpStep = z.infer<typeof stepSchemas.udp>;
 export type TcpStep = z.infer<typeof stepSchemas.tcp>;

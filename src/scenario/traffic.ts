@@ -9,12 +9,13 @@ import type { ControlPlane } from "../cluster/control_plane.js";
 import type { Machines } from "../cluster/machines.js";
 import { type PlaneCommand, runShell } from "../cluster/shell.js";
 import { ip_ident_start } from "../kernel/ip_output.js";
+import { ipv6_specific } from "../kernel/ipv6/tcp_ipv6.js";
 import type { Netns } from "../kernel/netns.js";
-import { Ping } from "../kernel/raw.js";
 import { TCP_CLOSE, TCP_CLOSE_WAIT, TCP_TIME_WAIT, TcpSock } from "../kernel/tcp.js";
-import { UdpSock } from "../kernel/udp.js";
-import { formatIpv4, parseIpv4, tryParseIpv4 } from "../net/address.js";
-import type { ExecStep, ListenStep, PingStep, TcpStep, TrafficStep, UdpStep } from "./schema.js";
+import { ipv4_specific } from "../kernel/tcp_af.js";
+import { parseIpv4, parseIpv6, tryParseIpv4, tryParseIpv6 } from "../net/address.js";
+import { type Destination, echoClient, type UdpEnd, udpEnd } from "./clients.js";
+import type { ExecStep, IpFamily, ListenStep, PingStep, TcpStep, TrafficStep, UdpStep } from "./schema.js";
 
 /** What traffic needs of the lab. */
 export interface TrafficHost {
@@ -25,14 +26,12 @@ export interface TrafficHost {
   advance(ns: number): void;
 }
 
-/** An end of traffic. */
-export interface EndpointRef {
+/** An end of traffic: its addresses of each family to send to. */
+export interface EndpointRef extends Destination {
   /** As written: `pod/default/a`, `10.0.0.1`. */
   readonly text: string;
   /** Namespace that owns it; undefined for a service or an address that nobody in the lab has. */
   readonly ns: Netns | undefined;
-  /** Address to send to, Be32. */
-  readonly ip4: number;
 }
 
 /** Outcome of a ping run. Times in nanoseconds of virtual time. */
@@ -119,8 +118,10 @@ export function resolveEndpoint(lab: TrafficHost, text: string): EndpointRef {
       const key = parts.length === 2 ? `default/${parts[1]}` : `${parts[1]}/${parts[2]}`;
       const s = lab.cluster.pods.get(key);
       if (s === undefined) throw missing("pod", lab.cluster.pods.keys());
-      if (s.pod.ip4 === undefined) throw new PodpathError("USAGE", `pod ${key} has no IPv4 address`);
-      return { text, ns: s.ns, ip4: parseIpv4(s.pod.ip4) };
+      const { ip4, ip6 } = s.pod;
+      if (ip4 === undefined && ip6 === undefined)
+        throw new PodpathError("USAGE", `pod ${key} has no address`);
+      return { text, ns: s.ns, ...addresses([ip4, ip6]) };
     }
     case "node": {
       const n = lab.cluster.nodes.find((x) => x.name === parts[1]);
@@ -129,12 +130,12 @@ export function resolveEndpoint(lab: TrafficHost, text: string): EndpointRef {
           "node",
           lab.cluster.nodes.map((x) => x.name),
         );
-      return { text, ns: n.machine.ns, ip4: primary(n.machine.ns) };
+      return { text, ns: n.machine.ns, ...primary(n.machine.ns) };
     }
     case "host": {
       const h = lab.machines.hosts.get(parts[1] ?? "");
       if (h === undefined) throw missing("host", lab.machines.hosts.keys());
-      return { text, ns: h.ns, ip4: primary(h.ns) };
+      return { text, ns: h.ns, ...primary(h.ns) };
     }
     case "service": {
       const [namespace, name] = parts.length === 2 ? ["default", parts[1]] : [parts[1], parts[2]];
@@ -145,11 +146,12 @@ export function resolveEndpoint(lab: TrafficHost, text: string): EndpointRef {
           "service",
           services.map((o) => `${o.metadata.namespace}/${o.metadata.name}`),
         );
-      const ip = (s.raw.spec as { clusterIP?: unknown } | undefined)?.clusterIP;
-      const ip4 = typeof ip === "string" ? tryParseIpv4(ip) : undefined;
-      if (ip4 === undefined)
-        throw new PodpathError("USAGE", `service ${namespace}/${name} has no IPv4 clusterIP`);
-      return { text, ns: undefined, ip4 };
+      const spec = s.raw.spec as { clusterIP?: unknown; clusterIPs?: unknown } | undefined;
+      const more = Array.isArray(spec?.clusterIPs) ? (spec.clusterIPs as unknown[]) : [];
+      const ip = addresses([spec?.clusterIP, ...more]);
+      if (ip.ip4 === 0 && ip.ip6 === undefined)
+        throw new PodpathError("USAGE", `service ${namespace}/${name} has no clusterIP`);
+      return { text, ns: undefined, ...ip };
     }
     case "netns": {
       const m =
@@ -157,9 +159,14 @@ export function resolveEndpoint(lab: TrafficHost, text: string): EndpointRef {
         [...lab.machines.nodes.values()].find((x) => x.name === parts[1]);
       const ns = m?.netns.get(parts[2] ?? "");
       if (ns === undefined) throw missing("namespace", m?.netns.keys() ?? []);
-      return { text, ns, ip4: primary(ns) };
+      return { text, ns, ...primary(ns) };
     }
     default: {
+      const ip6 = tryParseIpv6(text);
+      if (ip6 !== undefined) {
+        const ns = lab.machines.namespaces.find((n) => n?.fib6?.localDev(ip6, 0) != null);
+        return { text, ns, ip4: 0, ip6 };
+      }
       const ip4 = tryParseIpv4(text);
       if (ip4 === undefined) {
         throw new PodpathError(
@@ -176,14 +183,48 @@ export function resolveEndpoint(lab: TrafficHost, text: string): EndpointRef {
             n.devByName("kube-ipvs0")?.addrs.some((a) => a.local === ip4) !== true,
         ),
         ip4,
+        ip6: undefined,
       };
     }
   }
 }
 
-function primary(ns: Netns): number {
-  for (const d of ns.devOrder) if (d !== ns.lo && d.addrs.length > 0) return d.addrs[0]!.local;
-  return 0;
+/** The first address of each family of a list. */
+function addresses(list: readonly unknown[]): Destination {
+  const texts = list.filter((x) => typeof x === "string");
+  const ip4 = texts.find((a) => tryParseIpv4(a) !== undefined);
+  const ip6 = texts.find((a) => tryParseIpv6(a) !== undefined);
+  return {
+    ip4: ip4 === undefined ? 0 : parseIpv4(ip4),
+    ip6: ip6 === undefined ? undefined : parseIpv6(ip6),
+  };
+}
+
+/** A machine's own addresses: the first of its first device that has any, of each family. */
+function primary(ns: Netns): Destination {
+  let ip4 = 0;
+  let ip6: Uint8Array | undefined;
+  for (const d of ns.devOrder) {
+    if (d === ns.lo) continue;
+    if (ip4 === 0) ip4 = d.addrs[0]?.local ?? 0;
+    ip6 ??= d.addrs6.find((a) => a.scope === 0)?.bytes;
+  }
+  return { ip4, ip6 };
+}
+
+/**
+ * Whether a step goes over IPv6: as it says; else over IPv4 where both ends have it. Throws USAGE where an end lacks the
+ * family.
+ */
+function overIpv6(from: EndpointRef, to: EndpointRef, asked: IpFamily | undefined): boolean {
+  // An address as source names a machine, whose other addresses serve too.
+  const source = from.ns === undefined ? from : primary(from.ns);
+  const four = source.ip4 !== 0 && to.ip4 !== 0;
+  const six = source.ip6 !== undefined && to.ip6 !== undefined;
+  if (asked === "IPv4" ? four : asked === "IPv6" ? six : four || six) return asked === "IPv6" || !four;
+  const family = asked ?? (to.ip4 !== 0 ? "IPv4" : "IPv6");
+  const lacks = (family === "IPv4" ? source.ip4 === 0 : source.ip6 === undefined) ? from : to;
+  throw new PodpathError("USAGE", `${lacks.text} has no ${family} address`);
 }
 
 function source(e: EndpointRef): Netns {
@@ -220,7 +261,7 @@ export function stepMistakes(lab: TrafficHost, step: TrafficStep): PodpathError[
 export class Traffic {
   /** Commands that were run, in order. */
   readonly executed: ExecResult[] = [];
-  readonly #udpServers = new Map<string, UdpSock>();
+  readonly #udpServers = new Map<string, UdpEnd>();
   readonly #tcpServers = new Map<string, TcpServer>();
   /** Node ports of the cluster's services: who answers there is behind the node, which opens no server of its own. */
   readonly #nodePorts: ReadonlySet<number>;
@@ -271,51 +312,31 @@ export class Traffic {
     const to = resolveEndpoint(this.lab, o.to);
     const ns = source(from);
     const interval = o.interval === undefined ? NS_PER_SEC : durationOf(o.interval);
-    const ping = new Ping(ns, to.ip4, o.id ?? this.#ident());
+    const ping = echoClient(ns, to, o.id ?? this.#ident(), overIpv6(from, to, o.ipFamily));
     if (o.ttl !== undefined) ping.sock.ttl = o.ttl;
     if (o.dontFragment === true) ping.sock.pmtudisc = 2;
     if (o.ipId !== undefined) ip_ident_start(ns, o.ipId);
     const count = o.count ?? 1;
     const first = o.seq ?? 1;
     for (let i = 0; i < count; i++) {
-      const seq = (first + i) & 0xffff;
-      ping.send(seq, o.size ?? 56);
-      const probe = ping.probes[ping.probes.length - 1]!;
-      const answered = (): boolean => probe.reply !== null || probe.error !== null || probe.sendErrno !== 0;
+      ping.send((first + i) & 0xffff, o.size ?? 56);
+      const sentNs = this.lab.machines.clock.ns;
+      const answered = (): boolean => {
+        const p = ping.probes()[i]!;
+        return p.reply !== null || p.error !== null || p.sendErrno !== 0;
+      };
       const last = i === count - 1;
-      const sentNs = probe.sentNs;
       this.lab.runWhileWaiting(answered, last ? REPLY_TIMEOUT : interval);
       if (!last) this.#until(sentNs + interval);
     }
     ping.close();
+    const probes = ping.probes();
     return {
       sent: count,
-      received: ping.probes.filter((p) => p.reply !== null).length,
-      replies: ping.probes.flatMap((p) =>
-        p.reply === null
-          ? []
-          : [
-              {
-                seq: p.seq,
-                from: formatIpv4(p.reply.from),
-                ttl: p.reply.ttl,
-                bytes: p.reply.len - 20,
-                rttNs: p.reply.rttNs,
-              },
-            ],
-      ),
-      errors: ping.probes.flatMap((p) => {
-        if (p.error !== null) {
-          return [
-            {
-              seq: p.seq,
-              errno: p.error.errno,
-              type: p.error.type,
-              code: p.error.code,
-              from: formatIpv4(p.error.from),
-            },
-          ];
-        }
+      received: probes.filter((p) => p.reply !== null).length,
+      replies: probes.flatMap((p) => (p.reply === null ? [] : [{ seq: p.seq, ...p.reply }])),
+      errors: probes.flatMap((p) => {
+        if (p.error !== null) return [{ seq: p.seq, ...p.error }];
         return p.sendErrno === 0
           ? []
           : [{ seq: p.seq, errno: p.sendErrno, type: 0, code: 0, from: "0.0.0.0" }];
@@ -328,44 +349,42 @@ export class Traffic {
     const from = resolveEndpoint(this.lab, o.from);
     const to = resolveEndpoint(this.lab, o.to);
     const ns = source(from);
-    if (to.ns !== undefined && !this.#nodePorts.has(o.port) && this.#mayServe(to, o.port))
+    const ipv6 = overIpv6(from, to, o.ipFamily);
+    // A port that somebody listens on already, or that is a service's, needs no server.
+    const open = ipv6 ? to.ns?.sockets.udp6 : to.ns?.sockets.udp;
+    if (open?.has(o.port) === false && !this.#nodePorts.has(o.port))
       this.listen({ on: o.to, port: o.port, protocol: "udp" });
-    const server = this.#udpServers.get(serverKey(to, o.port));
+    const server = this.#udpServers.get(serverKey(to, o.port, ipv6));
     const before = server?.received.length ?? 0;
-    const sock = new UdpSock(ns);
+    const end = udpEnd(ns, ipv6);
+    const { sock } = end;
     sock.recverr = true;
     if (o.ttl !== undefined) sock.ttl = o.ttl;
-    let errno = -sock.bind(0, o.sourcePort ?? 0) | 0;
-    if (errno === 0) errno = -sock.connect(to.ip4, o.port) | 0;
+    let errno = -end.bind(o.sourcePort ?? 0) | 0;
+    if (errno === 0) errno = -end.connect(to, o.port) | 0;
     const count = o.count ?? 1;
     const payload = new Uint8Array(o.size ?? 32).fill(0x61);
     const interval = o.interval === undefined ? NS_PER_MSEC : durationOf(o.interval);
     let sent = 0;
     for (let i = 0; i < count && errno === 0; i++) {
-      const answers = sock.received.length;
+      const answers = end.received.length;
       const at = this.lab.machines.clock.ns;
-      errno = -sock.sendto(payload) | 0;
+      errno = -end.send(payload) | 0;
       if (errno !== 0) break;
       sent++;
-      const done = (): boolean =>
-        sock.received.length > answers || sock.err !== 0 || sock.errqueue.length > 0;
+      const done = (): boolean => end.received.length > answers || sock.err !== 0 || sock.errqueue.length > 0;
       const last = i === count - 1;
       this.lab.runWhileWaiting(done, last ? REPLY_TIMEOUT : interval);
       const e = sock.errqueue.shift();
       if (e !== undefined) errno = e.errno;
       if (!last) this.#until(at + interval);
     }
-    sock.close();
+    end.close();
     return {
       sent,
       errno,
-      answers: sock.received.map((d) => ({ from: formatIpv4(d.from), ttl: d.ttl, bytes: d.data.length })),
-      received: (server?.received ?? []).slice(before).map((d) => ({
-        from: formatIpv4(d.from),
-        sourcePort: d.sport,
-        ttl: d.ttl,
-        bytes: d.data.length,
-      })),
+      answers: end.received.map(({ from, ttl, bytes }) => ({ from, ttl, bytes })),
+      received: (server?.received ?? []).slice(before),
     };
   }
 
@@ -378,19 +397,23 @@ export class Traffic {
     const to = resolveEndpoint(this.lab, o.to);
     const ns = source(from);
     const behind = to.ns === undefined || this.#nodePorts.has(o.port);
-    if (to.ns !== undefined && !behind && !to.ns.sockets.tcpListen.has(o.port))
+    const ipv6 = overIpv6(from, to, o.ipFamily);
+    const af = ipv6 ? ipv6_specific : ipv4_specific;
+    if (to.ns !== undefined && !behind && !af.listeners(to.ns.sockets).has(o.port))
       this.listen({ on: o.to, port: o.port, protocol: "tcp" });
     const want = o.send ?? 0;
     const back = o.receive ?? 0;
-    const server = this.#tcpServers.get(serverKey(to, o.port));
+    const server = this.#tcpServers.get(serverKey(to, o.port, ipv6));
     // Behind a service address any of them may be the one that answers.
     for (const s of server === undefined || behind ? this.#tcpServers.values() : [server])
       s.plan = { receive: want, send: back };
-    const sock = new TcpSock(ns);
+    const sock = new TcpSock(ns, af);
     const result = { connected: false, errno: 0, sent: 0, received: 0, closed: false };
     sock.recverr = true;
-    const bound = o.sourcePort === undefined ? 0 : sock.bind(0, o.sourcePort);
-    result.errno = bound === 0 ? -sock.connect(to.ip4, o.port) | 0 : -bound;
+    const { sourcePort } = o;
+    const bound = sourcePort === undefined ? 0 : ipv6 ? sock.bind6(sourcePort) : sock.bind(0, sourcePort);
+    const connect = (): number => (ipv6 ? sock.connect6(to.ip6!, o.port) : sock.connect(to.ip4, o.port));
+    result.errno = bound === 0 ? -connect() | 0 : -bound;
     if (result.errno !== 0) return result;
     this.lab.runWhileWaiting(
       () => sock.connected || sock.err !== 0 || sock.state === TCP_CLOSE,
@@ -425,28 +448,34 @@ export class Traffic {
     return result;
   }
 
-  /** Opens a server that answers what it gets. */
+  /** Opens a server that answers what it gets, over each family that the endpoint has. */
   listen(o: ListenStep): void {
     const on = resolveEndpoint(this.lab, o.on);
     const ns = source(on);
-    if ((o.protocol ?? "tcp") === "udp") {
-      const key = serverKey(on, o.port);
-      if (this.#udpServers.has(key)) return;
-      const sock = new UdpSock(ns);
-      const errno = -sock.bind(0, o.port);
-      if (errno !== 0)
-        throw new PodpathError("USAGE", `${o.on} cannot listen on udp port ${o.port} (errno ${errno})`);
-      sock.onDatagram = (d) => {
-        sock.received.push(d);
-        sock.sendto(d.data, d.from, d.sport);
-      };
-      this.#udpServers.set(key, sock);
-      return;
+    const { ip4, ip6 } = on;
+    for (const ipv6 of [false, true]) {
+      if (ipv6 ? ip6 === undefined || ns.fib6 === null : ip4 === 0) continue;
+      if ((o.protocol ?? "tcp") === "udp") this.#listenUdp(o, on, ns, ipv6);
+      else this.#listenTcp(o, on, ns, ipv6);
     }
-    const key = serverKey(on, o.port);
+  }
+
+  #listenUdp(o: ListenStep, on: EndpointRef, ns: Netns, ipv6: boolean): void {
+    const key = serverKey(on, o.port, ipv6);
+    if (this.#udpServers.has(key)) return;
+    const end = udpEnd(ns, ipv6);
+    const errno = -end.bind(o.port);
+    if (errno !== 0)
+      throw new PodpathError("USAGE", `${o.on} cannot listen on udp port ${o.port} (errno ${errno})`);
+    end.echo();
+    this.#udpServers.set(key, end);
+  }
+
+  #listenTcp(o: ListenStep, on: EndpointRef, ns: Netns, ipv6: boolean): void {
+    const key = serverKey(on, o.port, ipv6);
     if (this.#tcpServers.has(key)) return;
-    const sock = new TcpSock(ns);
-    const errno = -sock.bind(0, o.port);
+    const sock = new TcpSock(ns, ipv6 ? ipv6_specific : ipv4_specific);
+    const errno = -(ipv6 ? sock.bind6(o.port) : sock.bind(0, o.port));
     if (errno !== 0)
       throw new PodpathError("USAGE", `${o.on} cannot listen on tcp port ${o.port} (errno ${errno})`);
     sock.listen(128);
@@ -469,11 +498,6 @@ export class Traffic {
     const result = { on: o.on, command: o.command, ...runShell(machines, machine, ns, o.command, plane) };
     this.executed.push(result);
     return result;
-  }
-
-  /** True if nobody listens there yet and the address is the endpoint's own. */
-  #mayServe(to: EndpointRef, port: number): boolean {
-    return to.ns !== undefined && !to.ns.sockets.udp.has(port);
   }
 
   #until(ns: number): void {
@@ -509,8 +533,8 @@ function serve(c: TcpSock, plan: TcpServer["plan"]): void {
   step();
 }
 
-function serverKey(e: EndpointRef, port: number): string {
-  return `${e.ns?.id ?? -1}:${port}`;
+function serverKey(e: EndpointRef, port: number, ipv6: boolean): string {
+  return `${e.ns?.id ?? -1}:${port}/${ipv6 ? 6 : 4}`;
 }
 
 function nodePortsOf(cluster: ControlPlane): Set<number> {
