@@ -46,10 +46,10 @@ export const WEIGHTS = {
   nat: w(90, 1, "assumed", "rewrite of a known mapping: address, port, two checksums"),
   ipvs: w(300, 1, "assumed", "IPVS connection look-up and rewrite"),
   encapsulate: w(
-    450,
+    262,
     0.6,
     "assumed",
-    "outer header, outer route; the outer packet's hooks count by themselves",
+    "outer header; the outer route and the outer packet's hooks count by themselves",
   ),
   decapsulate: w(300, 0.6, "assumed", "tunnel receive, scrub"),
   bridge: w(120, 1, "assumed", "FDB look-up and forward"),

@@ -49,7 +49,11 @@ export const enum Step {
   NF_CT = 17,
   /** nf_nat changed the packet. ref: entry. a: 0 source, 1 destination. */
   NF_NAT = 18,
-  /** FIB look-up. ref: route or null. a: result (0 or negative errno), b: who asked (0 input, 1 output, 2 bpf_fib_lookup, 3 rp_filter). */
+  /**
+   * FIB look-up. ref: route or null. a: result (0 or negative errno), b: who asked (0 input, 1 output, 2 bpf_fib_lookup,
+   * 3 rp_filter), c: the address asked for (Be32) where it is none of the packet's: the far end of a tunnel, whose header
+   * is not there yet; else 0.
+   */
   FIB = 19,
   /** Neighbour look-up. ref: neighbour. a: state. */
   NEIGH = 20,
@@ -59,7 +63,7 @@ export const enum Step {
   LOCAL_IN = 22,
   /** ip_local_out. */
   LOCAL_OUT = 23,
-  /** Encapsulated; the snapshot is the outer packet. ref: tunnel device. */
+  /** Encapsulated; the snapshot is the outer packet. ref: tunnel device. a: VNI, 0 for IPIP. */
   ENCAP = 24,
   /** Decapsulated; the snapshot is the inner packet. ref: tunnel device. */
   DECAP = 25,

@@ -26,10 +26,11 @@ import {
   inner_tos,
   inner_ttl,
   skb_dst_update_pmtu,
+  tunnel_route_output,
   udp_tunnel_xmit,
 } from "./ip_tunnel_core.js";
 import type { Netns } from "./netns.js";
-import { dst_mtu, flowOut, ip_route_output_flow } from "./route.js";
+import { dst_mtu, flowOut } from "./route.js";
 import { kfree_skb_reason, skb_scrub_packet } from "./skbuff.js";
 import type { UdpTunnel } from "./sock.js";
 
@@ -148,7 +149,7 @@ export class GeneveDevice extends NetDevice {
     f.proto = 17;
     f.sport = sport;
     f.dport = this.dstport;
-    const rt = remote === 0 ? null : ip_route_output_flow(ns, f);
+    const rt = remote === 0 ? null : tunnel_route_output(ns, skb, f);
     if (rt === null || rt.dev === this) {
       if (rt !== null) this.stats[COLLISIONS]!++;
       this.stats[TX_ERRORS]!++;
@@ -170,7 +171,6 @@ export class GeneveDevice extends NetDevice {
     b[d + 3] = 0x58;
     skb.view.setInt32(d + 4, vni << 8, false);
     for (let i = 0; i < optLen; i++) b[d + 8 + i] = key.opt[i]!;
-    if (ns.recorder !== null) ns.recorder.step(Step.ENCAP, skb, this, vni, 0, 0);
     udp_tunnel_xmit(
       this,
       rt,
@@ -184,6 +184,7 @@ export class GeneveDevice extends NetDevice {
       this.dstport,
       csum,
       innerLen,
+      vni,
     );
     return 0;
   }

@@ -1,12 +1,22 @@
 // net/ipv4/ip_tunnel_core.c, include/net/inet_ecn.h: what all tunnels share.
 
 import type { Skb } from "../bpf/skb.js";
-import { csum_fold, csum_partial, csum_replace2 } from "./csum.js";
+import { Step } from "../bpf/steps.js";
+import { csum_fold, csum_partial, csum_replace2, ip_send_check } from "./csum.js";
 import { type NetDevice, TX_BYTES, TX_ERRORS, TX_PACKETS } from "./device.js";
 import { ETH_P_IP, ETH_P_IPV6 } from "./eth.js";
 import { ip_build_header, ip_local_out, ip_select_ident } from "./ip_output.js";
 import type { Netns } from "./netns.js";
-import { dst_mtu, flowOut, ip_rt_update_pmtu, type Rtable, rtMtuLocked } from "./route.js";
+import {
+  dst_mtu,
+  type Flowi4,
+  flowOut,
+  ip_route_output_flow,
+  ip_rt_update_pmtu,
+  outputErrno,
+  type Rtable,
+  rtMtuLocked,
+} from "./route.js";
 import { skb_scrub_packet } from "./skbuff.js";
 
 /** DSCP and ECN of the packet whose network header is at `n`. */
@@ -67,9 +77,17 @@ export function skb_dst_update_pmtu(ns: Netns, skb: Skb, n: number, mtu: number)
   ip_rt_update_pmtu(ns, rt, f, mtu);
 }
 
+/** The route of the outer packet: ip_route_output_flow, which has no skb, on behalf of one. null: there is none. */
+export function tunnel_route_output(ns: Netns, skb: Skb, f: Flowi4): Rtable | null {
+  const daddr = f.daddr;
+  const rt = ip_route_output_flow(ns, f);
+  if (ns.recorder !== null) ns.recorder.step(Step.FIB, skb, rt, rt === null ? -outputErrno : 0, 1, daddr);
+  return rt;
+}
+
 /**
  * iptunnel_xmit: outer IPv4 header in front of `data`, then the way of a packet made here. The packet keeps the
- * tunnel as its device: POSTROUTING sees it as input device.
+ * tunnel as its device: POSTROUTING sees it as input device. `vni` is for the record only.
  */
 export function iptunnel_xmit(
   dev: NetDevice,
@@ -82,6 +100,7 @@ export function iptunnel_xmit(
   ttl: number,
   df: boolean,
   innerLen: number,
+  vni: number,
 ): void {
   const ns = dev.ns;
   skb_scrub_packet(skb, false);
@@ -99,6 +118,12 @@ export function iptunnel_xmit(
     saddr,
     daddr,
   );
+  if (ns.recorder !== null) {
+    // The length and the checksum are ip_local_out's; the record shows the header as it will leave.
+    skb.view.setUint16(skb.data + 2, skb.tail - skb.data, false);
+    ip_send_check(skb, skb.data);
+    ns.recorder.step(Step.ENCAP, skb, dev, vni, 0, 0);
+  }
   if (ip_local_out(ns, skb) >= 0) {
     dev.stats[TX_PACKETS]!++;
     dev.stats[TX_BYTES]! += innerLen;
@@ -119,6 +144,7 @@ export function udp_tunnel_xmit(
   dport: number,
   csum: boolean,
   innerLen: number,
+  vni: number,
 ): void {
   skb.data -= 8;
   const d = skb.data;
@@ -134,5 +160,5 @@ export function udp_tunnel_xmit(
     sum += ((daddr & 0xff) << 8) + ((daddr >>> 8) & 0xff) + (((daddr >>> 16) & 0xff) << 8) + (daddr >>> 24);
     v.setUint16(d + 6, csum_fold(sum) || 0xffff, false);
   }
-  iptunnel_xmit(dev, rt, skb, saddr, daddr, 17, tos, ttl, df, innerLen);
+  iptunnel_xmit(dev, rt, skb, saddr, daddr, 17, tos, ttl, df, innerLen, vni);
 }

@@ -32,9 +32,10 @@ import {
   inner_ttl,
   iptunnel_xmit,
   skb_dst_update_pmtu,
+  tunnel_route_output,
 } from "./ip_tunnel_core.js";
 import type { Netns } from "./netns.js";
-import { dst_mtu, flowOut, ip_route_output_flow, ipv4_update_pmtu, type Rtable } from "./route.js";
+import { dst_mtu, flowOut, ipv4_update_pmtu, type Rtable } from "./route.js";
 import { kfree_skb_reason, skb_scrub_packet, skb_set_dev } from "./skbuff.js";
 
 /** IPTUNNEL_ERR_TIMEO. */
@@ -111,7 +112,7 @@ export class IpipDevice extends NetDevice {
     f.tos = tos & 0x1c;
     f.proto = 4;
     f.oif = this.link?.ifindex ?? 0;
-    const rt = ip_route_output_flow(ns, f);
+    const rt = tunnel_route_output(ns, skb, f);
     if (rt === null) return this.#txError(skb);
     if (rt.dev === this) {
       this.stats[COLLISIONS]!++;
@@ -136,8 +137,7 @@ export class IpipDevice extends NetDevice {
       } else this.#errCount = 0;
     }
     const ttl = this.ttl !== 0 ? this.ttl : inner_ttl(skb, n, ETH_P_IP);
-    if (ns.recorder !== null) ns.recorder.step(Step.ENCAP, skb, this, 0, 0, 0);
-    iptunnel_xmit(this, rt, skb, saddr, daddr, 4, ecn_encapsulate(tos, innerTos), ttl, df, len);
+    iptunnel_xmit(this, rt, skb, saddr, daddr, 4, ecn_encapsulate(tos, innerTos), ttl, df, len, 0);
     return 0;
   }
 

@@ -26,10 +26,11 @@ import {
   inner_tos,
   inner_ttl,
   skb_dst_update_pmtu,
+  tunnel_route_output,
   udp_tunnel_xmit,
 } from "./ip_tunnel_core.js";
 import type { Netns } from "./netns.js";
-import { dst_mtu, flowOut, ip_route_output_flow, RTCF_LOCAL } from "./route.js";
+import { dst_mtu, flowOut, RTCF_LOCAL } from "./route.js";
 import { kfree_skb_reason, skb_copy, skb_scrub_packet } from "./skbuff.js";
 import type { UdpTunnel } from "./sock.js";
 
@@ -242,7 +243,7 @@ export class VxlanDevice extends NetDevice {
     f.sport = sport;
     f.dport = this.dstport;
     f.oif = this.link?.ifindex ?? 0;
-    const rt = remote === 0 ? null : ip_route_output_flow(ns, f);
+    const rt = remote === 0 ? null : tunnel_route_output(ns, skb, f);
     if (rt === null || rt.dev === this || (!md && (rt.rt_flags & RTCF_LOCAL) !== 0)) {
       if (rt !== null && rt.dev === this) this.stats[COLLISIONS]!++;
       this.stats[TX_ERRORS]!++;
@@ -259,7 +260,6 @@ export class VxlanDevice extends NetDevice {
     const v = skb.view;
     v.setInt32(skb.data, VXLAN_HF_VNI, false);
     v.setInt32(skb.data + 4, vni << 8, false);
-    if (ns.recorder !== null) ns.recorder.step(Step.ENCAP, skb, this, vni, 0, 0);
     udp_tunnel_xmit(
       this,
       rt,
@@ -273,6 +273,7 @@ export class VxlanDevice extends NetDevice {
       this.dstport,
       csum,
       innerLen,
+      vni,
     );
   }
 

@@ -20,7 +20,7 @@ import { explainRule } from "./explain_netfilter.js";
 import { decodeFrame, type FrameLevel } from "./fields.js";
 import { type Flow, firstFlow, flowText, recordFlow } from "./flow.js";
 import { routeSource } from "./route_source.js";
-import { routeText } from "./route_text.js";
+import { addressOfRecord, routeText } from "./route_text.js";
 import type { Walk, WalkStep } from "./walk.js";
 
 /** What kind of answer it is. */
@@ -483,6 +483,7 @@ function ownerOf(lab: Lab, address: string): string | undefined {
 }
 
 function dstOf(s: WalkStep): string {
+  if (s.kind === Step.FIB) return addressOfRecord(s.record) ?? "?";
   return decodeFrame(s.record.frame).levels.at(-1)?.ip?.dst ?? "?";
 }
 

@@ -70,12 +70,17 @@ export function routeOfRecord(r: StepRecord): string {
   return r.a === 0 && ref !== null ? "" : "no route";
 }
 
+/** The address that a FIB record asked for, as text. */
+export function addressOfRecord(r: StepRecord): string | undefined {
+  if (r.c !== 0) return formatIpv4(r.c);
+  const ip = decodeFrame(r.frame).levels.at(-1)?.ip;
+  // rp_filter asks for the way back.
+  return r.b === 3 ? ip?.src : ip?.dst;
+}
+
 /** The table entry with that fib_info whose prefix holds the packet's destination, longest prefix first. */
 function aliasOf(ns: Netns, info: FibInfo, r: StepRecord): FibAlias | undefined {
-  const levels = decodeFrame(r.frame).levels;
-  const dst = levels.at(-1)?.ip?.dst;
-  // rp_filter asks for the way back.
-  const addr = r.b === 3 ? levels.at(-1)?.ip?.src : dst;
+  const addr = addressOfRecord(r);
   let best: FibAlias | undefined;
   let any: FibAlias | undefined;
   for (const t of ns.fib.tables.values()) {

@@ -1,6 +1,9 @@
 // Datapath facts, 4(e).5: the encapsulated packet on the wire, byte for byte, and what carries it.
 import { describe, expect, it } from "vitest";
+import { Step } from "../../src/bpf/steps.js";
 import type { DatapathName } from "../../src/cluster/model.js";
+import { decodeFrame } from "../../src/walk/fields.js";
+import { addressOfRecord } from "../../src/walk/route_text.js";
 import { capture } from "../support/capture.js";
 import { datapathLab } from "../support/datapath_lab.js";
 import { MAC } from "../support/two_nodes.js";
@@ -108,5 +111,47 @@ describe.each(CASES)("the outer frame of %s", (datapath, port, tunnel, [low, hig
     const ports = [3072, 3072, 3073].map((id) => onTheWire(datapath, id)[0]!.sourcePort);
     for (const p of ports) expect(p >= low && p <= high).toBe(true);
     expect(ports[0]).toBe(ports[1]);
+  });
+});
+
+/** The steps of the tunnel device on the sending node: the packet's outermost header, and what a look-up asked for. */
+function tunnelSteps(datapath: DatapathName): string[] {
+  const lab = datapathLab({ datapath });
+  const [walk] = lab.record(() => lab.ping({ from: "pod/a", to: "pod/c" }));
+  const at = walk!.steps.findIndex((s) => s.kind === Step.ENCAP);
+  return walk!.steps.slice(at - 1, at + 2).map((s) => {
+    const { ip, carries } = decodeFrame(s.record.frame).levels.at(-1)!;
+    const asked = s.kind === Step.FIB ? ` for ${addressOfRecord(s.record)}: ${s.name} (${s.detail})` : "";
+    return `${s.where} ${s.device} ${s.what}${asked}, ${ip!.src} > ${ip!.dst} ttl ${ip!.ttl}, ${carries ?? "bare"}`;
+  });
+}
+
+describe("the record of an encapsulation", () => {
+  // Regression: the outer route left no record, and the encapsulation showed the inner packet.
+  it.each([
+    ["calico-ipip", "tunl0", "63", "IPIP", "63"],
+    ["calico-vxlan", "vxlan.calico", "63", "VXLAN vni 4096", "64"],
+    ["cilium-vxlan", "cilium_vxlan", "64", "VXLAN vni 3001", "64"],
+    ["cilium-geneve", "cilium_geneve", "64", "Geneve vni 3001", "64"],
+  ] as const)(
+    "of %s is the outer route's look-up, then the outer packet",
+    (datapath, dev, inner, carries, outer) => {
+      expect(tunnelSteps(datapath)).toEqual([
+        `n1 ${dev} FIB lookup for 192.168.0.12: 192.168.0.0/24 dev eth0 proto kernel scope link src 192.168.0.11 (output), 10.0.0.11 > 10.0.1.21 ttl ${inner}, bare`,
+        `n1 ${dev} encapsulate, 192.168.0.11 > 192.168.0.12 ttl ${outer}, ${carries}`,
+        `n1 ${dev} local out, 192.168.0.11 > 192.168.0.12 ttl ${outer}, ${carries}`,
+      ]);
+    },
+  );
+
+  it("says that there is no route to the far end where there is none", () => {
+    const lab = datapathLab({ datapath: "calico-ipip" });
+    lab.exec("node/n1", "ip route del 192.168.0.0/24");
+    lab.exec("node/n1", "ip route del default");
+    const [walk] = lab.record(() => lab.ping({ from: "pod/a", to: "pod/c" }));
+    expect(walk!.steps.slice(-2).map((s) => [s.what, s.device, s.name, s.detail])).toEqual([
+      ["FIB lookup", "tunl0", "no route", "output error -101"],
+      ["drop", "tunl0", "tunl0", "NOT_SPECIFIED"],
+    ]);
   });
 });
