@@ -3,8 +3,10 @@
 //   cil_from_wireguard   tc ingress: decrypted packets; source identity from the ipcache, then delivery
 //   cil_to_wireguard     tc egress: only a trace
 //
-// The device has no Ethernet header; with BPF host routing one is put in front before a packet goes to a pod.
-// Differs from Cilium: node port handling on this device (node encryption with kube-proxy replacement) is not modelled.
+// The device has no Ethernet header; with BPF host routing one is put in front before a packet goes to a pod. What is not
+// for a pod of this node goes to the stack.
+// Differs from Cilium: node port translations on this device (services reached through encrypted node traffic) are not
+// modelled.
 
 import { ipcacheSecIdentity } from "../maps/ipcache.js";
 import { lxcFlags } from "../maps/lxc.js";
@@ -23,7 +25,6 @@ import {
   ETH_HLEN,
   ETH_P_IP,
   ETH_P_IPV6,
-  HOST_ID,
   MARK_MAGIC_HOST_MASK,
   MARK_MAGIC_IDENTITY,
   METRIC_INGRESS,
@@ -70,11 +71,11 @@ function l3_off(ctx: Ctx): number {
 export function cil_from_wireguard(ctx: Ctx): number {
   const proto = ctx.skb.protocol;
   bpf_clear_meta(ctx);
-  // Tunnel mode: the tunnel packet goes on to the tunnel device untouched.
-  if (ctx.def.TUNNEL_MODE) return CTX_ACT_OK;
-  set_decrypt_mark(ctx, 0);
+  if (ctx.def.ENABLE_IDENTITY_MARK) set_decrypt_mark(ctx, 0);
+  // Tunnel mode: the tunnel packet goes on to the tunnel device, whose program delivers.
+  if (ctx.def.TUNNEL_MODE && !(ctx.def.ENABLE_NODEPORT && ctx.def.ENABLE_NODE_ENCRYPTION)) return CTX_ACT_OK;
   const off = l3_off(ctx);
-  let identity = world_id(ctx, proto);
+  let identity = proto === ETH_P_IP || proto === ETH_P_IPV6 ? world_id(ctx, proto) : UNKNOWN_ID;
   let ret = CTX_ACT_OK;
   if (proto === ETH_P_IP) {
     if (!ctx_has(ctx, off + 20)) {
@@ -82,10 +83,7 @@ export function cil_from_wireguard(ctx: Ctx): number {
     } else {
       const saddr = load_be32(ctx, off + 12);
       const info = lookup_ip4_remote_endpoint(ctx, saddr, 0);
-      if (info !== NONE) {
-        const id = ipcacheSecIdentity(ctx.maps.cilium_ipcache_v2, info);
-        if (id !== HOST_ID) identity = id;
-      }
+      if (info !== NONE) identity = ipcacheSecIdentity(ctx.maps.cilium_ipcache_v2, info);
       cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED4 : DBG_IP_ID_MAP_FAILED4, saddr, identity);
     }
   } else if (proto === ETH_P_IPV6) {
@@ -94,10 +92,7 @@ export function cil_from_wireguard(ctx: Ctx): number {
     } else {
       ipv6_load_addr(ctx, off + 8, addr6, 0);
       const info = lookup_ip6_remote_endpoint(ctx, addr6, 0);
-      if (info !== NONE) {
-        const id = ipcacheSecIdentity(ctx.maps.cilium_ipcache_v2, info);
-        if (id !== HOST_ID) identity = id;
-      }
+      if (info !== NONE) identity = ipcacheSecIdentity(ctx.maps.cilium_ipcache_v2, info);
       cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED6 : DBG_IP_ID_MAP_FAILED6, addr6[3], identity);
     }
   }
@@ -109,7 +104,7 @@ export function cil_from_wireguard(ctx: Ctx): number {
       identity,
       UNKNOWN_ID,
       TRACE_EP_ID_UNKNOWN,
-      ctx.skb.ifindex,
+      ctx.skb.ingressIfindex,
       TRACE_REASON_UNKNOWN,
       ctx.config.trace_payload_len,
       proto,

@@ -16,14 +16,29 @@ import {
   MARK_MAGIC_HOST_MASK,
   MARK_MAGIC_IDENTITY,
   MARK_MAGIC_OVERLAY,
+  MARK_MAGIC_PROXY_INGRESS,
+  MARK_MAGIC_SKIP_TPROXY,
+  UNKNOWN_ID,
 } from "./common.js";
-import { type Ctx, ctx_has, ctx_redirect, load_u16, revalidate_data4, revalidate_data6 } from "./ctx.js";
+import {
+  type Ctx,
+  ctx_has,
+  ctx_redirect,
+  load_u8,
+  load_u16,
+  revalidate_data4,
+  revalidate_data6,
+} from "./ctx.js";
 import { lookup_ip4_remote_endpoint, lookup_ip6_remote_endpoint } from "./eps.js";
-import { is_icmp6_ndp } from "./icmp6.js";
+import { ICMP6_NA_MSG_TYPE, is_icmp6_ndp } from "./icmp6.js";
 import { identity_is_cluster, identity_is_remote_node } from "./identity.js";
 import { ipv4_daddr, ipv4_hdrlen, ipv4_protocol, ipv4_saddr } from "./ipv4.js";
 import { IPV6_DADDR_OFF, IPV6_SADDR_OFF, ipv6_hdrlen, ipv6_load_addr, ipv6_nexthdr } from "./ipv6.js";
-import { set_identity_mark } from "./overloadable.js";
+import {
+  set_identity_mark,
+  tc_index_from_egress_proxy,
+  tc_index_from_ingress_proxy,
+} from "./overloadable.js";
 
 const addr6 = new Int32Array(4);
 
@@ -55,37 +70,58 @@ export function wireguard_l4_off(ctx: Ctx, proto: number): number {
  * entry has an encryption key, CTX_ACT_OK for the rest.
  */
 export function wg_maybe_redirect_to_encrypt(ctx: Ctx, proto: number, src_sec_identity: number): number {
-  // Tunnel packets are encrypted whole.
-  if (ctx.def.TUNNEL_MODE && (ctx.skb.mark & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_OVERLAY) {
-    return ctx_redirect(ctx, ctx.config.wg_ifindex, 0);
-  }
-  if (ctx.def.TUNNEL_MODE && !ctx.def.ENABLE_NODE_ENCRYPTION) return CTX_ACT_OK;
+  const def = ctx.def;
+  const magic = ctx.skb.mark & MARK_MAGIC_HOST_MASK;
+  // Tunnel packets are encrypted whole, so that the identity in them is hidden too.
+  if (def.HAVE_ENCAP && magic === MARK_MAGIC_OVERLAY) return ctx_redirect(ctx, ctx.config.wg_ifindex, 0);
   const ipcache = ctx.maps.cilium_ipcache_v2;
   let dst: number;
-  let src: number;
+  let src = NONE;
   if (proto === ETH_P_IP) {
     if (!revalidate_data4(ctx)) return DROP_INVALID;
     dst = lookup_ip4_remote_endpoint(ctx, ipv4_daddr(ctx, ETH_HLEN), 0);
-    src = lookup_ip4_remote_endpoint(ctx, ipv4_saddr(ctx, ETH_HLEN), 0);
+    if (src_sec_identity === UNKNOWN_ID) src = lookup_ip4_remote_endpoint(ctx, ipv4_saddr(ctx, ETH_HLEN), 0);
   } else if (proto === ETH_P_IPV6) {
     if (!revalidate_data6(ctx)) return DROP_INVALID;
-    // Neighbour discovery has to work before the tunnel does.
-    if (ipv6_nexthdr(ctx, ETH_HLEN) === IPPROTO_ICMPV6 && is_icmp6_ndp(ctx)) return CTX_ACT_OK;
+    // Neighbours must be found before the tunnel can be; advertisements through it would not make an entry.
+    if (
+      def.ENABLE_NODE_ENCRYPTION &&
+      ipv6_nexthdr(ctx, ETH_HLEN) === IPPROTO_ICMPV6 &&
+      is_icmp6_ndp(ctx) &&
+      load_u8(ctx, ETH_HLEN + 40) === ICMP6_NA_MSG_TYPE
+    )
+      return CTX_ACT_OK;
     ipv6_load_addr(ctx, ETH_HLEN + IPV6_DADDR_OFF, addr6, 0);
     dst = lookup_ip6_remote_endpoint(ctx, addr6, 0);
-    ipv6_load_addr(ctx, ETH_HLEN + IPV6_SADDR_OFF, addr6, 0);
-    src = lookup_ip6_remote_endpoint(ctx, addr6, 0);
+    if (src_sec_identity === UNKNOWN_ID) {
+      ipv6_load_addr(ctx, ETH_HLEN + IPV6_SADDR_OFF, addr6, 0);
+      src = lookup_ip6_remote_endpoint(ctx, addr6, 0);
+    }
   } else {
     return CTX_ACT_OK;
   }
-  const src_id =
-    src_sec_identity !== 0 ? src_sec_identity : src === NONE ? 0 : ipcacheSecIdentity(ipcache, src);
-  if (!ctx.def.ENABLE_NODE_ENCRYPTION) {
-    // Only pod to pod: nodes' own traffic is left alone.
-    if (src_id === 0 || !identity_is_cluster(ctx, src_id)) return CTX_ACT_OK;
-    if (src_id === HOST_ID || identity_is_remote_node(ctx, src_id)) return CTX_ACT_OK;
+  let src_id = src_sec_identity;
+  if (src_id === UNKNOWN_ID) {
+    if (src === NONE) return CTX_ACT_OK;
+    src_id = ipcacheSecIdentity(ipcache, src);
   }
+  // What the proxy sends on for a pod has the node's address, or is handed to the stack with a mark of its own.
+  const proxied =
+    !def.ENABLE_NODE_ENCRYPTION &&
+    (magic === MARK_MAGIC_PROXY_INGRESS ||
+      magic === MARK_MAGIC_SKIP_TPROXY ||
+      (def.TUNNEL_MODE && (tc_index_from_ingress_proxy(ctx) || tc_index_from_egress_proxy(ctx))));
+  if (!proxied && !encrypt_src_matches_policy(ctx, src_id)) return CTX_ACT_OK;
   if (dst === NONE || ipcacheKey(ipcache, dst) === 0) return CTX_ACT_OK;
   set_identity_mark(ctx, src_id, MARK_MAGIC_IDENTITY);
   return ctx_redirect(ctx, ctx.config.wg_ifindex, 0);
+}
+
+/**
+ * encrypt_src_matches_policy() of bpf/lib/encrypt.h: pods, and with node encryption the node itself. What comes from
+ * outside the cluster, or for it from another node (DSR), is left as it is.
+ */
+export function encrypt_src_matches_policy(ctx: Ctx, src_id: number): boolean {
+  if (!ctx.def.ENABLE_NODE_ENCRYPTION && src_id === HOST_ID) return false;
+  return identity_is_cluster(ctx, src_id) && !identity_is_remote_node(ctx, src_id);
 }

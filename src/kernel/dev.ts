@@ -238,9 +238,10 @@ export function skb_do_redirect(skb: Skb, dev: NetDevice, ingress: boolean): num
     bpf_out_neigh(skb, ns, target, ri);
     return 0;
   }
-  // An L3 device has no room for the Ethernet header that the packet carries (__bpf_redirect_no_mac).
+  // An L3 device has no room for the Ethernet header that the packet carries (__bpf_redirect_no_mac). The other way
+  // round a program must have put one in front.
   if (target.hardHeaderLen === 0 && dev.hardHeaderLen !== 0) skb.data += dev.hardHeaderLen;
-  else if (target.hardHeaderLen !== 0 && dev.hardHeaderLen === 0) {
+  else if (target.hardHeaderLen !== 0 && dev.hardHeaderLen === 0 && skb.data >= skb.network) {
     kfree_skb_reason(ns, skb, R.NOT_SPECIFIED);
     return 0;
   }

@@ -8,8 +8,8 @@
 import type { Skb } from "../../bpf/skb.js";
 import { Step } from "../../bpf/steps.js";
 import * as R from "../drop_reason.js";
-import { ecn_encapsulate, inner_tos, udp_tunnel_xmit } from "../ip_tunnel_core.js";
-import { flowOut, ip_route_output_flow } from "../route.js";
+import { ecn_encapsulate, inner_tos, tunnel_route_output, udp_tunnel_xmit } from "../ip_tunnel_core.js";
+import { flowOut } from "../route.js";
 import { alloc_local_skb, kfree_skb_reason, skb_scrub_packet, skb_set_dev } from "../skbuff.js";
 import type { WireguardDevice } from "./device.js";
 import {
@@ -141,7 +141,6 @@ export class WireguardPeer {
 
   /** encrypt_packet and wg_packet_create_data_done. */
   #sendData(skb: Skb, pair: Keypair<WireguardPeer>): void {
-    const ns = this.device.ns;
     const n = skb.data;
     const len = skb.tail - n;
     const ds = len === 0 ? 0 : ecn_encapsulate(0, inner_tos(skb, n, skb.protocol));
@@ -160,15 +159,17 @@ export class WireguardPeer {
     v.setUint32(d + OFF_DATA_RECEIVER, pair.remoteIndex, true);
     v.setUint32(d + OFF_DATA_COUNTER, lo, true);
     v.setUint32(d + OFF_DATA_COUNTER + 4, hi, true);
-    if (ns.recorder !== null) ns.recorder.step(Step.ENCAP, skb, this.device, pair.remoteIndex, 0, 0);
     this.#traversed();
     this.#authenticatedSent();
-    if (this.#sendSkb(skb, ds, plain + TAG_LEN) && len !== 0) this.#dataSent();
+    if (this.#sendSkb(skb, ds, plain + TAG_LEN, pair.remoteIndex) && len !== 0) this.#dataSent();
     this.#keepKeyFreshSending();
   }
 
-  /** wg_socket_send_skb_to_peer: the message at `data` as UDP. False if there is no way to the peer. */
-  #sendSkb(skb: Skb, ds: number, innerLen: number): boolean {
+  /**
+   * wg_socket_send_skb_to_peer: the message at `data` as UDP; `receiver` is the session's index, for walks. False if there is
+   * no way to the peer.
+   */
+  #sendSkb(skb: Skb, ds: number, innerLen: number, receiver: number): boolean {
     const dev = this.device;
     const ns = dev.ns;
     if (this.source !== 0 && !ns.fib.isLocalAddr(this.source)) this.source = 0;
@@ -179,7 +180,7 @@ export class WireguardPeer {
     f.proto = 17;
     f.sport = dev.listenPort;
     f.dport = this.port;
-    const rt = this.endpoint === 0 ? null : ip_route_output_flow(ns, f);
+    const rt = this.endpoint === 0 ? null : tunnel_route_output(ns, skb, f);
     if (rt === null || rt.dev === dev) {
       kfree_skb_reason(ns, skb, R.NOT_SPECIFIED);
       return false;
@@ -200,6 +201,7 @@ export class WireguardPeer {
       this.port,
       true,
       innerLen,
+      receiver,
     );
     return true;
   }
@@ -212,7 +214,7 @@ export class WireguardPeer {
     skb.put(message.length);
     skb.bytes.set(message, d);
     if (ns.recorder !== null) ns.recorder.step(Step.ORIGIN, skb, this.device, 17, 0, 0);
-    this.#sendSkb(skb, HANDSHAKE_DSCP, message.length);
+    this.#sendSkb(skb, HANDSHAKE_DSCP, message.length, 0);
   }
 
   /** wg_packet_send_keepalive: an empty packet, unless there are real ones waiting. */
