@@ -1,6 +1,7 @@
 // The lists that cilium-dbg asks the agent for: `endpoint list`, `identity list`, `service list`. Values are those of the
 // agent's API models, as far as the tools print them.
 
+import { sha512_256 } from "../../../base/sha512_256.js";
 import type { LabelSet } from "../policy/labels.js";
 import type { EndpointPolicy } from "../policy/resolve.js";
 import { backendKey, frontendKey, type LbBackend, type LbFrontend } from "../services.js";
@@ -100,8 +101,22 @@ export function identityListText(identities: ReadonlyMap<number, LabelSet>): str
   return alignTable(lines, 2);
 }
 
+/** `identity list -o json`: the API's Identity objects. */
 export function identityListJson(identities: ReadonlyMap<number, LabelSet>): unknown[] {
-  return sorted(identities).map(([id, labels]) => ({ id, labels: labels.texts }));
+  return sorted(identities).map(([id, labels]) => ({
+    id,
+    labels: labels.texts,
+    labelsSHA256: labelsSHA256(labels),
+  }));
+}
+
+/**
+ * Labels.SHA256Sum() of pkg/labels. In spite of its name it is SHA-512/256, over the labels as the key-value store has
+ * them, `source:key=value;` each (the `=` also without a value), sorted by key alone.
+ */
+function labelsSHA256(labels: LabelSet): string {
+  const list = [...labels.labels].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  return sha512_256(list.map((l) => `${l.source}:${l.key}=${l.value};`).join(""));
 }
 
 function sorted(identities: ReadonlyMap<number, LabelSet>): [number, LabelSet][] {

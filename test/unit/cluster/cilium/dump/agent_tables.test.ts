@@ -1,5 +1,6 @@
 // Endpoint, identity and service lists, `map list` and `map get` against the recorded tables, to the last space.
 
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { createCiliumMaps } from "../../../../../maps/cilium_maps.js";
 import { VirtualClock } from "../../../../../src/base/clock.js";
@@ -182,11 +183,27 @@ ID         LABELS
 `);
   });
 
-  it("gives ids and labels as JSON", () => {
-    expect(identityListJson(identities)).toEqual([
-      { id: 1, labels: ["reserved:host"] },
-      { id: 3352, labels: ["k8s:app=cni-test", "k8s:io.kubernetes.pod.namespace=default"] },
-      { id: 16777217, labels: ["cidr:10.1.0.0/16", "reserved:world"] },
+  it("gives ids, labels and their sum as JSON", () => {
+    // The sum is over the labels sorted by key, whatever their source, each with its "=".
+    const sum = (list: string): string => createHash("sha512-256").update(list).digest("hex");
+    const more = new Map([...identities, [16777218, LabelSet.parse(["node:app", "k8s:zone=a"])]]);
+    expect(identityListJson(more)).toEqual([
+      { id: 1, labels: ["reserved:host"], labelsSHA256: sum("reserved:host=;") },
+      {
+        id: 3352,
+        labels: ["k8s:app=cni-test", "k8s:io.kubernetes.pod.namespace=default"],
+        labelsSHA256: sum("k8s:app=cni-test;k8s:io.kubernetes.pod.namespace=default;"),
+      },
+      {
+        id: 16777217,
+        labels: ["cidr:10.1.0.0/16", "reserved:world"],
+        labelsSHA256: sum("cidr:10.1.0.0/16=;reserved:world=;"),
+      },
+      {
+        id: 16777218,
+        labels: ["k8s:zone=a", "node:app"],
+        labelsSHA256: sum("node:app=;k8s:zone=a;"),
+      },
     ]);
   });
 });
