@@ -354,6 +354,18 @@ describe("trace-sock events", () => {
     ]);
   });
 
+  // __sock4_xlate_fwd refuses before it traces: the application hears EHOSTUNREACH, the monitor hears nothing.
+  it("tell nothing of a service without backends, whose connect and sendmsg are refused first", () => {
+    load({ reader: true, config: { TRACE_SOCK_NOTIFY: true } });
+    service({ backends: [] });
+    for (const run of [progs.connect4, progs.sendmsg4]) {
+      sk = socket(ip("10.96.0.20"), 80, run === progs.connect4 ? TCP : UDP);
+      if (run === progs.sendmsg4) service({ backends: [], proto: UDP });
+      expect([run.run(sk), sk.retval]).toEqual([SYS_REJECT, EHOSTUNREACH]);
+    }
+    expect(events()).toEqual([]);
+  });
+
   it("are not sent unless the node is built with them", () => {
     load({ reader: true });
     progs.connect4.run(sk);
