@@ -37,7 +37,7 @@ export function sha1(text: string): Uint8Array {
 
 /** SHA-256 of UTF-8 text: 32 bytes. */
 export function sha256(text: string): Uint8Array {
-  const w = new Int32Array(64);
+  const w = W256;
   const h = Int32Array.from(H256);
   const m = padded(text);
   for (let at = 0; at < m.byteLength; at += 64) {
@@ -51,20 +51,36 @@ export function sha256(text: string): Uint8Array {
         w[i - 7]! +
         (rotl(y, 15) ^ rotl(y, 13) ^ (y >>> 10));
     }
-    const s = Int32Array.from(h);
+    // Eight locals, not an array: a node with thousands of services hashes a name for each chain.
+    let s0 = h[0]!;
+    let s1 = h[1]!;
+    let s2 = h[2]!;
+    let s3 = h[3]!;
+    let s4 = h[4]!;
+    let s5 = h[5]!;
+    let s6 = h[6]!;
+    let s7 = h[7]!;
     for (let i = 0; i < 64; i++) {
-      const a = s[0]!;
-      const e = s[4]!;
       const t1 =
-        (s[7]! + (rotl(e, 26) ^ rotl(e, 21) ^ rotl(e, 7)) + ((e & s[5]!) ^ (~e & s[6]!)) + K256[i]! + w[i]!) |
-        0;
-      const t2 =
-        ((rotl(a, 30) ^ rotl(a, 19) ^ rotl(a, 10)) + ((a & s[1]!) ^ (a & s[2]!) ^ (s[1]! & s[2]!))) | 0;
-      s.copyWithin(1, 0, 7);
-      s[4] = s[4]! + t1;
-      s[0] = t1 + t2;
+        (s7 + (rotl(s4, 26) ^ rotl(s4, 21) ^ rotl(s4, 7)) + ((s4 & s5) ^ (~s4 & s6)) + K256[i]! + w[i]!) | 0;
+      const t2 = ((rotl(s0, 30) ^ rotl(s0, 19) ^ rotl(s0, 10)) + ((s0 & s1) ^ (s0 & s2) ^ (s1 & s2))) | 0;
+      s7 = s6;
+      s6 = s5;
+      s5 = s4;
+      s4 = (s3 + t1) | 0;
+      s3 = s2;
+      s2 = s1;
+      s1 = s0;
+      s0 = (t1 + t2) | 0;
     }
-    for (let i = 0; i < 8; i++) h[i]! += s[i]!;
+    h[0]! += s0;
+    h[1]! += s1;
+    h[2]! += s2;
+    h[3]! += s3;
+    h[4]! += s4;
+    h[5]! += s5;
+    h[6]! += s6;
+    h[7]! += s7;
   }
   return bigEndian(h);
 }
@@ -103,22 +119,43 @@ function encode(bytes: Uint8Array, bits: number, alphabet: string): string {
 
 const rotl = (x: number, n: number): number => (x << n) | (x >>> (32 - n));
 
-/** The message with its 1 bit, zeros and length in bits. */
+const encoder = new TextEncoder();
+/** Where short ASCII messages are padded. */
+const scratch = new Uint8Array(4 * 64);
+
+/** The message with its 1 bit, zeros and length in bits; valid until the next call. */
 function padded(text: string): DataView {
-  const bytes = new TextEncoder().encode(text);
-  const view = new DataView(new ArrayBuffer((bytes.length + 72) & ~63));
-  new Uint8Array(view.buffer).set(bytes);
-  view.setUint8(bytes.length, 0x80);
-  view.setUint32(view.byteLength - 4, bytes.length * 8, false);
+  let n = 0;
+  while (n < text.length && n < scratch.length - 9 && text.charCodeAt(n) < 0x80) n++;
+  if (n < text.length) {
+    const bytes = encoder.encode(text);
+    const all = new Uint8Array((bytes.length + 72) & ~63);
+    all.set(bytes);
+    return finished(all, bytes.length);
+  }
+  const all = scratch.subarray(0, (n + 72) & ~63);
+  all.fill(0, n);
+  for (let i = 0; i < n; i++) all[i] = text.charCodeAt(i);
+  return finished(all, n);
+}
+
+function finished(all: Uint8Array, length: number): DataView {
+  all[length] = 0x80;
+  const view = new DataView(all.buffer, all.byteOffset, all.byteLength);
+  view.setUint32(view.byteLength - 4, length * 8, false);
   return view;
 }
 
 function bigEndian(words: Int32Array): Uint8Array {
-  const view = new DataView(new ArrayBuffer(words.length * 4));
-  words.forEach((x, i) => {
-    view.setInt32(4 * i, x, false);
-  });
-  return new Uint8Array(view.buffer);
+  const out = new Uint8Array(words.length * 4);
+  for (let i = 0; i < words.length; i++) {
+    const x = words[i]!;
+    out[4 * i] = x >>> 24;
+    out[4 * i + 1] = x >>> 16;
+    out[4 * i + 2] = x >>> 8;
+    out[4 * i + 3] = x;
+  }
+  return out;
 }
 
 /** Fractional bits of the roots of the first primes: cube roots for K, square roots for H. */
@@ -134,5 +171,7 @@ function primeRoots(n: number, root: (p: number) => number): Int32Array {
   }
   return out;
 }
+/** The message schedule of sha256, which is not reentered. */
+const W256 = new Int32Array(64);
 const K256 = primeRoots(64, Math.cbrt);
 const H256 = primeRoots(8, Math.sqrt);

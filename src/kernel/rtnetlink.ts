@@ -88,8 +88,6 @@ export function addr_add(
   o: AddrOptions = {},
 ): RtError | null {
   const ns = dev.ns;
-  if (dev.addrs.some((a) => a.local === local && a.prefixLen === prefixLen))
-    return { errno: 17, msg: "Address already assigned" };
   const address = o.peer ?? local;
   const scope = o.scope ?? RT_SCOPE_UNIVERSE;
   const probe: InAddr = {
@@ -103,10 +101,14 @@ export function addr_add(
     metric: o.metric ?? 0,
   };
   let at = 0;
-  for (let i = 0; i < dev.addrs.length; i++) {
-    const a = dev.addrs[i]!;
+  const { addrs } = dev;
+  // One pass: kube-ipvs0 has an address for each of thousands of services.
+  for (let i = 0; i < addrs.length; i++) {
+    const a = addrs[i]!;
     if (!a.secondary && scope <= a.scope) at = i + 1;
-    if (a.prefixLen === prefixLen && inet_ifa_match(address, a)) probe.secondary = true;
+    if (a.prefixLen !== prefixLen) continue;
+    if (a.local === local) return { errno: 17, msg: "Address already assigned" };
+    if (inet_ifa_match(address, a)) probe.secondary = true;
   }
   if (probe.secondary) dev.addrs.push(probe);
   else dev.addrs.splice(at, 0, probe);

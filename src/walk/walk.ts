@@ -2,7 +2,8 @@
 // Tests ask it questions (`walk.has(...)`), renderings print it, comparisons align two of them.
 
 import { Step, type StepRecord } from "../bpf/steps.js";
-import { XtChain, XtRule } from "../kernel/netfilter/xtables.js";
+import { XtRule } from "../kernel/netfilter/xt_rule.js";
+import { XtChain } from "../kernel/netfilter/xtables.js";
 import { neighText, routeOfRecord } from "./route_text.js";
 
 /** Netfilter hooks in the order of their numbers. */

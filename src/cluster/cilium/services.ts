@@ -26,9 +26,7 @@ import {
   SVC_FLAG_TWO_SCOPES,
 } from "../../../maps/lb.js";
 import type { K8sObject, PodModel } from "../model.js";
-import { LabelSet, SOURCE_K8S } from "./policy/labels.js";
 import { formatAddr, PrefixError, parseAddr } from "./policy/prefix.js";
-import { Selector } from "./policy/selector.js";
 
 export type LbProtocol = "TCP" | "UDP" | "SCTP";
 export type LbScope = "external" | "internal";
@@ -383,17 +381,14 @@ function isTexts(o: Readonly<Record<string, unknown>>): o is Readonly<Record<str
 function podBackends(o: K8sObject, pods: readonly PodModel[]): LbBackend[] {
   const spec = fields(o.raw.spec);
   const selector = fields(spec.selector);
+  const wanted = Object.entries(selector);
   // No API server would have taken a value that is not text; it selects nothing.
-  if (Object.keys(selector).length === 0 || !isTexts(selector)) return [];
-  const matching = Selector.parse({ matchLabels: selector }, SOURCE_K8S);
+  if (wanted.length === 0 || !isTexts(selector)) return [];
   const publish = spec.publishNotReadyAddresses === true;
   const out: LbBackend[] = [];
   for (const pod of pods) {
     if (pod.namespace !== o.metadata.namespace) continue;
-    const labels = new LabelSet(
-      Object.entries(pod.labels).map(([key, value]) => ({ source: SOURCE_K8S, key, value })),
-    );
-    if (!matching.matches(labels)) continue;
+    if (!wanted.every(([key, value]) => pod.labels[key] === value)) continue;
     for (const p of servicePorts(spec)) {
       const target =
         typeof p.targetPort === "number"

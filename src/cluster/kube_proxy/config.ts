@@ -1,6 +1,8 @@
 // kube-proxy's configuration: options of the scenario, or the KubeProxyConfiguration in the ConfigMap `kube-proxy`.
 
 import { parse } from "yaml";
+import { PodpathError } from "../../base/errors.js";
+import { SCHEDULERS } from "../../kernel/ipvs/ip_vs_sched.js";
 import { fields, int, list, text } from "../linux_plane.js";
 import type { ClusterModel } from "../model.js";
 
@@ -21,7 +23,10 @@ export interface KubeProxyConfig {
   readonly ipvsFilter: boolean;
 }
 
-/** Reads it. `podCidr`: where pods live if the configuration does not say. */
+/**
+ * Reads it. `podCidr`: where pods live if the configuration does not say. Throws SCENARIO_INVALID for an IPVS scheduler
+ * that the model does not have.
+ */
 export function kubeProxyConfig(model: ClusterModel, podCidr: string | undefined): KubeProxyConfig {
   const d = model.datapath;
   const map = model.objects.find((o) => o.kind === "ConfigMap" && o.metadata.name === "kube-proxy");
@@ -34,12 +39,19 @@ export function kubeProxyConfig(model: ClusterModel, podCidr: string | undefined
   const iptables = fields(c.iptables);
   const said = d.kubeProxy ?? text(c.mode);
   const bit = int(iptables.masqueradeBit) ?? 14;
+  const scheduler = text(ipvs.scheduler) ?? d.options["ipvs-scheduler"] ?? "rr";
+  if (!SCHEDULERS.includes(scheduler))
+    throw new PodpathError(
+      "SCENARIO_INVALID",
+      `kube-proxy: IPVS scheduler ${scheduler} is not one of ${SCHEDULERS.join(", ")}`,
+      map?.pos(["data"]),
+    );
   return {
     mode: said === "ipvs" || said === "none" ? said : "iptables",
     clusterCidr: text(c.clusterCIDR) ?? podCidr,
     masqueradeAll: iptables.masqueradeAll === true || d.options["masquerade-all"] === "true",
     masqueradeMark: `0x${(2 ** bit).toString(16)}`,
-    scheduler: text(ipvs.scheduler) ?? d.options["ipvs-scheduler"] ?? "rr",
+    scheduler,
     localhostNodePorts: iptables.localhostNodePorts !== false,
     nodePortAddresses: list(c.nodePortAddresses).map(String),
     strictArp: ipvs.strictARP === true,

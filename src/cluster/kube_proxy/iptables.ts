@@ -25,7 +25,8 @@ export function endpointChain(name: string, protocol: string, endpoint: string):
   return `KUBE-SEP-${hash(name + protocol + endpoint)}`;
 }
 
-const hash = (s: string): string => base32Of(sha256(s)).slice(0, 16);
+/** 16 characters of base32 are ten bytes. */
+const hash = (s: string): string => base32Of(sha256(s).subarray(0, 10));
 
 /** The rules of a node for iptables-restore --noflush. */
 export function iptablesRules(ports: readonly ServicePort[], config: KubeProxyConfig): string {
@@ -102,8 +103,8 @@ function servicePort(p: ServicePort, config: KubeProxyConfig, nat: Rules, flt: R
   const to = (ip: string, port: number, s: string): string =>
     `-d ${ip}/32 -p ${protocol} ${comment(s)} -m ${protocol} --dport ${port}`;
   const svc = servicePortChain("SVC", name, protocol);
-  const svl = servicePortChain("SVL", name, protocol);
-  const ext = servicePortChain("EXT", name, protocol);
+  // The same hash in all chains of a port.
+  const [svl, ext, fw] = [svc.replace("SVC", "SVL"), svc.replace("SVC", "EXT"), svc.replace("SVC", "FW")];
   const external = p.nodePort !== 0 || p.externalIps.length > 0 || p.loadBalancerIps.length > 0;
   const internalEndpoints = p.internalLocal ? p.localEndpoints : p.clusterEndpoints;
   const externalEndpoints = p.externalLocal ? p.localEndpoints : p.clusterEndpoints;
@@ -129,7 +130,6 @@ function servicePort(p: ServicePort, config: KubeProxyConfig, nat: Rules, flt: R
     if (usesExt) nat.add(`KUBE-SERVICES ${to(ip, p.port, " external IP")} -j ${ext}`);
     if (!open) flt.add(`KUBE-EXTERNAL-SERVICES ${to(ip, p.port, refuse)} -j ${how}`);
   }
-  const fw = servicePortChain("FW", name, protocol);
   for (const ip of p.loadBalancerIps) {
     const chain = p.sourceRanges.length > 0 ? fw : ext;
     if (usesExt) nat.add(`KUBE-SERVICES ${to(ip, p.port, " loadbalancer IP")} -j ${chain}`);
@@ -183,17 +183,21 @@ function servicePort(p: ServicePort, config: KubeProxyConfig, nat: Rules, flt: R
         `${chain} ! -s ${config.clusterCidr} ${to(p.clusterIp, p.port, " cluster IP")} -j KUBE-MARK-MASQ`,
       );
   };
-  const used = new Map<string, ProxyEndpoint>();
+  const used = new Map<string, Choice>();
   const choose = (chain: string, endpoints: readonly ProxyEndpoint[]): void => {
     nat.chain(chain);
     masquerade(chain);
-    balance(p, chain, endpoints, nat);
-    for (const e of endpoints) used.set(`${e.address}:${e.port}`, e);
+    const choices = endpoints.map((e): Choice => {
+      const text = `${e.address}:${e.port}`;
+      const known = used.get(text) ?? { e, text, sep: endpointChain(name, protocol, text) };
+      used.set(text, known);
+      return known;
+    });
+    balance(p, chain, choices, nat);
   };
   if (usesCluster && p.clusterEndpoints.length > 0) choose(svc, p.clusterEndpoints);
   if (usesLocal) choose(svl, p.localEndpoints);
-  for (const [text, e] of used) {
-    const sep = endpointChain(name, protocol, text);
+  for (const { e, text, sep } of used.values()) {
     nat.chain(sep);
     // A pod that reaches itself through the service must get its answer through the node.
     nat.add(`${sep} -s ${e.address}/32 ${comment("")} -j KUBE-MARK-MASQ`);
@@ -203,19 +207,24 @@ function servicePort(p: ServicePort, config: KubeProxyConfig, nat: Rules, flt: R
   }
 }
 
+/** An endpoint, as `ip:port`, with its chain. */
+interface Choice {
+  readonly e: ProxyEndpoint;
+  readonly text: string;
+  readonly sep: string;
+}
+
 /** Rules that pick an endpoint: the one of last time if clients stick, else each with its share of what is left. */
-function balance(p: ServicePort, chain: string, endpoints: readonly ProxyEndpoint[], nat: Rules): void {
-  const text = (e: ProxyEndpoint): string => `${e.address}:${e.port}`;
-  const sep = (e: ProxyEndpoint): string => endpointChain(p.name, p.protocol, text(e));
+function balance(p: ServicePort, chain: string, choices: readonly Choice[], nat: Rules): void {
   if (p.affinitySec !== undefined) {
-    for (const e of endpoints)
+    for (const { text, sep } of choices)
       nat.add(
-        `${chain} -m comment --comment "${p.name} -> ${text(e)}" -m recent --rcheck --seconds ${p.affinitySec} --reap --name ${sep(e)} --mask 255.255.255.255 --rsource -j ${sep(e)}`,
+        `${chain} -m comment --comment "${p.name} -> ${text}" -m recent --rcheck --seconds ${p.affinitySec} --reap --name ${sep} --mask 255.255.255.255 --rsource -j ${sep}`,
       );
   }
-  endpoints.forEach((e, i) => {
-    const left = endpoints.length - i;
+  choices.forEach(({ text, sep }, i) => {
+    const left = choices.length - i;
     const statistic = left === 1 ? "" : ` -m statistic --mode random --probability ${(1 / left).toFixed(11)}`;
-    nat.add(`${chain} -m comment --comment "${p.name} -> ${text(e)}"${statistic} -j ${sep(e)}`);
+    nat.add(`${chain} -m comment --comment "${p.name} -> ${text}"${statistic} -j ${sep}`);
   });
 }

@@ -2,8 +2,10 @@
 // sets only say what is masqueraded and what is let in.
 
 import { DummyDevice } from "../../kernel/dummy.js";
-import { ipvsadm } from "../../kernel/ipvs/ipvsadm.js";
-import { formatIpv4, parseMac } from "../../net/address.js";
+import { IpVs, ipvsState } from "../../kernel/ipvs/ip_vs.js";
+import { IpVsService } from "../../kernel/ipvs/ip_vs_sched.js";
+import { nfState } from "../../kernel/netfilter/hooks.js";
+import { formatIpv4, parseIpv4, parseMac } from "../../net/address.js";
 import { inPrefix } from "../linux_plane.js";
 import { addAddress, makeIpset, setSysctl } from "../netcfg.js";
 import type { KubeProxyConfig } from "./config.js";
@@ -11,6 +13,8 @@ import type { ProxyNode } from "./kube_proxy.js";
 import type { ProxyEndpoint, ServicePort } from "./service_map.js";
 
 export const KUBE_IPVS = "kube-ipvs0";
+
+const PROTOCOLS = { tcp: 6, udp: 17, sctp: 132 } as const;
 
 interface Sets {
   readonly [name: string]: { readonly type: string; readonly members: Set<string> };
@@ -54,15 +58,16 @@ export function installIpvs(n: ProxyNode, ports: readonly ServicePort[], config:
     sets[name].members.add(member);
   };
   const bound = new Set<string>();
+  const vs = ipvsState(nfState(ns));
   const virtual = (p: ServicePort, ip: string, port: number, endpoints: readonly ProxyEndpoint[]): void => {
-    const service = [
-      p.protocol === "udp" ? "-u" : p.protocol === "sctp" ? "--sctp-service" : "-t",
-      `${ip}:${port}`,
-    ];
-    const persistent = p.affinitySec === undefined ? [] : ["-p", String(p.affinitySec)];
-    ipvsadm(ns, ["-A", ...service, "-s", config.scheduler, ...persistent]);
-    for (const e of endpoints)
-      ipvsadm(ns, ["-a", ...service, "-r", `${e.address}:${e.port}`, "-m", "-w", "1"]);
+    const addr = parseIpv4(ip);
+    const proto = PROTOCOLS[p.protocol];
+    // Two services with one address: the first one has it.
+    if (vs.services.has(IpVs.key(proto, addr, port, 0))) return;
+    const svc = new IpVsService(proto, addr, port, 0, config.scheduler);
+    svc.persistent = p.affinitySec ?? 0;
+    vs.addService(svc);
+    for (const e of endpoints) vs.addDest(svc, parseIpv4(e.address), e.port, 1, "masq");
   };
   const bind = (ip: string): void => {
     if (bound.has(ip)) return;

@@ -33,12 +33,20 @@ export interface ServicePort {
   readonly localEndpoints: readonly ProxyEndpoint[];
 }
 
+/** Services by model: every node's kube-proxy reads the same ones. */
+const CLUSTERS = new WeakMap<ClusterModel, LbCluster>();
+
 /** What one node's kube-proxy programs, in the order of the scenario. IPv4 only. */
 export function servicePorts(model: ClusterModel, nodeName: string): ServicePort[] {
-  const cluster = readServices(model.objects, model.pods);
+  let cluster = CLUSTERS.get(model);
+  if (cluster === undefined) {
+    cluster = readServices(model.objects, model.pods);
+    CLUSTERS.set(model, cluster);
+  }
   const zone = model.nodes.find((n) => n.name === nodeName)?.labels["topology.kubernetes.io/zone"] ?? "";
   const out: ServicePort[] = [];
-  for (const o of model.objects) if (o.kind === "Service") out.push(...portsOf(o, cluster, nodeName, zone));
+  for (const o of model.objects)
+    if (o.kind === "Service") for (const p of portsOf(o, cluster, nodeName, zone)) out.push(p);
   return out;
 }
 

@@ -6,37 +6,15 @@
 import { PodpathError } from "../../base/errors.js";
 import type { Netns } from "../netns.js";
 import { NF_ACCEPT, NF_DROP } from "./hooks.js";
-import { formatProtocol, parseProtocol } from "./text.js";
+import { RuleError } from "./text.js";
+import { parseRule, splitWords } from "./xt_parse.js";
+import { Act, JUMP_DEPTH, type XtRule } from "./xt_rule.js";
 import {
-  formatAddrMask,
-  implicitModule,
-  type MatchBuilder,
-  matchBuilder,
-  parseAddrMask,
-  RuleError,
-  Words,
-} from "./xt_match.js";
-import { type TargetBuilder, targetBuilder } from "./xt_target.js";
-import {
-  Act,
   builtinChains,
-  F_FRAG,
-  F_IN,
-  F_INV_DST,
-  F_INV_FRAG,
-  F_INV_IN,
-  F_INV_OUT,
-  F_INV_PROTO,
-  F_INV_SRC,
-  F_OUT,
-  IfacePattern,
-  JUMP_DEPTH,
   TABLE_NAMES,
   type TableName,
-  type XtChain,
-  XtChain as XtChainClass,
+  XtChain,
   type XtNet,
-  XtRule,
   type XtTable,
   xtNet,
 } from "./xtables.js";
@@ -66,285 +44,6 @@ export interface RestoreReport {
   /** Rules now in force from this text. */
   readonly rules: number;
   readonly unmodelled: readonly Unmodelled[];
-}
-
-/** Splits a rule line into words as a shell does: double quotes with backslash, single quotes. */
-function splitWords(line: string): string[] {
-  const out: string[] = [];
-  let i = 0;
-  while (i < line.length) {
-    while (line[i] === " " || line[i] === "\t") i++;
-    if (i >= line.length) break;
-    let w = "";
-    while (i < line.length && line[i] !== " " && line[i] !== "\t") {
-      const c = line[i]!;
-      if (c === '"') {
-        i++;
-        while (i < line.length && line[i] !== '"') {
-          if (line[i] === "\\" && i + 1 < line.length) i++;
-          w += line[i++];
-        }
-        if (i >= line.length) throw new RuleError("a quoted argument has no end");
-        i++;
-      } else if (c === "'") {
-        i++;
-        while (i < line.length && line[i] !== "'") w += line[i++];
-        if (i >= line.length) throw new RuleError("a quoted argument has no end");
-        i++;
-      } else {
-        if (c === "\\" && i + 1 < line.length) i++;
-        w += line[i++];
-      }
-    }
-    out.push(w);
-  }
-  return out;
-}
-
-/** Parses the part of a rule after `-A CHAIN`. */
-function parseRule(xt: XtNet, table: XtTable, words: readonly string[], line: number): XtRule {
-  const rule = new XtRule();
-  rule.line = line;
-  const w = new Words(words);
-  const builders: { name: string; b: MatchBuilder }[] = [];
-  let target: { name: string; b: TargetBuilder } | null = null;
-  let inv = false;
-  let src = "";
-  let dst = "";
-  const noInv = (o: string): void => {
-    if (inv) throw new RuleError(`unexpected "!" before ${o}`);
-  };
-  while (!w.done) {
-    let o = w.next();
-    if (o === "!") {
-      if (inv) throw new RuleError('"!" twice');
-      inv = true;
-      continue;
-    }
-    // --option=value
-    const eq = /^(--[a-z0-9-]+)=(.*)$/.exec(o);
-    if (eq !== null) {
-      o = eq[1]!;
-      (w.words as string[]).splice(w.at, 0, eq[2]!);
-    }
-    switch (o) {
-      case "-s":
-      case "--source":
-      case "--src": {
-        src = w.next();
-        const r = parseAddrMask(src);
-        rule.src = r.addr;
-        rule.srcMask = r.mask;
-        if (inv) rule.flags |= F_INV_SRC;
-        break;
-      }
-      case "-d":
-      case "--destination":
-      case "--dst": {
-        dst = w.next();
-        const r = parseAddrMask(dst);
-        rule.dst = r.addr;
-        rule.dstMask = r.mask;
-        if (inv) rule.flags |= F_INV_DST;
-        break;
-      }
-      case "-i":
-      case "--in-interface":
-        rule.inPattern = new IfacePattern(ifaceName(w.next()));
-        rule.flags |= F_IN | (inv ? F_INV_IN : 0);
-        break;
-      case "-o":
-      case "--out-interface":
-        rule.outPattern = new IfacePattern(ifaceName(w.next()));
-        rule.flags |= F_OUT | (inv ? F_INV_OUT : 0);
-        break;
-      case "-p":
-      case "--protocol":
-      case "--proto": {
-        const p = w.next();
-        const n = parseProtocol(p);
-        if (n === undefined) throw new RuleError(`unknown protocol "${p}" specified`);
-        rule.proto = n;
-        if (inv) {
-          if (n === 0) throw new RuleError("rule would never match protocol");
-          rule.flags |= F_INV_PROTO;
-        }
-        break;
-      }
-      case "-f":
-      case "--fragment":
-        rule.flags |= F_FRAG | (inv ? F_INV_FRAG : 0);
-        break;
-      case "-m":
-      case "--match": {
-        noInv(o);
-        const n = w.next();
-        builders.push({ name: n, b: matchBuilder(n, xt) });
-        break;
-      }
-      case "-j":
-      case "--jump":
-      case "-g":
-      case "--goto": {
-        noInv(o);
-        const n = w.next();
-        if (rule.act !== Act.NONE || target !== null) throw new RuleError("only one target is allowed");
-        if (o === "-g" || o === "--goto") {
-          const c = table.chain(n);
-          if (c === undefined || c.hook >= 0) throw new RuleError(`there is no chain "${n}" to go to`);
-          rule.act = Act.GOTO;
-          rule.chain = c;
-          break;
-        }
-        const std = { ACCEPT: Act.ACCEPT, DROP: Act.DROP, RETURN: Act.RETURN }[n];
-        if (std !== undefined) {
-          rule.act = std;
-          break;
-        }
-        if (n === "QUEUE" || n === "NFQUEUE") throw new RuleError(`target ${n} is not modelled`, true);
-        const c = table.chain(n);
-        if (c !== undefined) {
-          if (c.hook >= 0) throw new RuleError(`"${n}" is a built-in chain and cannot be jumped to`);
-          rule.act = Act.JUMP;
-          rule.chain = c;
-          break;
-        }
-        const t = targetBuilder(n, xt);
-        if (t === null) {
-          // A name in capitals is an extension's; anything else a chain that nobody declared.
-          if (/^[A-Z0-9]+$/.test(n) && n.length < 15 && KNOWN_TARGETS.has(n))
-            throw new RuleError(`target ${n} is not modelled`, true);
-          throw new RuleError(`there is no target or chain "${n}"`);
-        }
-        if (t.tables.length > 0 && !t.tables.includes(table.name))
-          throw new RuleError(`target ${n} may be used in table ${t.tables.join(", ")} only`);
-        rule.act = Act.TARGET;
-        target = { name: n, b: t.builder };
-        break;
-      }
-      case "-c":
-      case "--set-counters":
-        rule.pkts = Number(w.next());
-        rule.bytes = Number(w.next());
-        break;
-      case "-4":
-      case "--ipv4":
-        break;
-      case "-6":
-      case "--ipv6":
-        throw new RuleError("an IPv6 rule in IPv4 tables");
-      case "-w":
-      case "--wait":
-        break;
-      default: {
-        let taken = target?.b.option(o, inv, w);
-        for (let i = builders.length - 1; i >= 0 && !taken; i--) taken = builders[i]!.b.option(o, inv, w);
-        if (!taken) {
-          // An option of the protocol's own match loads it.
-          const mod = (rule.flags & F_INV_PROTO) === 0 ? implicitModule(rule.proto) : null;
-          if (mod !== null && !builders.some((x) => x.name === mod)) {
-            const b = matchBuilder(mod, xt);
-            if (b.option(o, inv, w)) {
-              builders.push({ name: mod, b });
-              taken = true;
-            }
-          }
-        }
-        if (!taken) throw new RuleError(`unknown option "${o}"`);
-      }
-    }
-    inv = false;
-  }
-  if (inv) throw new RuleError('nothing follows "!"');
-  for (const { name, b } of builders) {
-    checkProto(name, rule);
-    rule.matches.push(b.build(xt));
-  }
-  if (target !== null) rule.target = target.b.build(xt);
-  rule.text = ruleText(rule);
-  return rule;
-}
-
-/** Targets of iptables that exist and are not modelled. */
-const KNOWN_TARGETS = new Set([
-  "AUDIT",
-  "CLASSIFY",
-  "CLUSTERIP",
-  "CONNSECMARK",
-  "DSCP",
-  "ECN",
-  "HMARK",
-  "IDLETIMER",
-  "LED",
-  "NETMAP",
-  "RATEEST",
-  "SECMARK",
-  "SYNPROXY",
-  "TCPOPTSTRIP",
-  "TEE",
-  "TOS",
-  "TTL",
-  "ULOG",
-  "FLOWOFFLOAD",
-]);
-
-function ifaceName(s: string): string {
-  if (s.length === 0 || s.length > 15)
-    throw new RuleError(`interface name "${s}" must be 1 to 15 characters long`);
-  return s;
-}
-
-function checkProto(module: string, rule: XtRule): void {
-  const want: Readonly<Record<string, readonly number[]>> = {
-    tcp: [6],
-    udp: [17],
-    icmp: [1],
-    sctp: [132],
-    udplite: [136],
-    dccp: [33],
-    multiport: [6, 17, 33, 132, 136],
-  };
-  const p = want[module];
-  if (p === undefined) return;
-  if (!p.includes(rule.proto) || (rule.flags & F_INV_PROTO) !== 0)
-    throw new RuleError(`match ${module} needs -p ${p.map(formatProtocol).join(" or -p ")}`);
-}
-
-/** The rule as iptables-save prints it after `-A CHAIN`. */
-function ruleText(r: XtRule): string {
-  const s: string[] = [];
-  if (r.srcMask !== 0 || (r.flags & F_INV_SRC) !== 0)
-    s.push(`${(r.flags & F_INV_SRC) !== 0 ? "! " : ""}-s ${formatAddrMask(r.src, r.srcMask, true)}`);
-  if (r.dstMask !== 0 || (r.flags & F_INV_DST) !== 0)
-    s.push(`${(r.flags & F_INV_DST) !== 0 ? "! " : ""}-d ${formatAddrMask(r.dst, r.dstMask, true)}`);
-  if (r.inPattern !== null) s.push(`${(r.flags & F_INV_IN) !== 0 ? "! " : ""}-i ${r.inPattern.text}`);
-  if (r.outPattern !== null) s.push(`${(r.flags & F_INV_OUT) !== 0 ? "! " : ""}-o ${r.outPattern.text}`);
-  if (r.proto !== 0) s.push(`${(r.flags & F_INV_PROTO) !== 0 ? "! " : ""}-p ${formatProtocol(r.proto)}`);
-  if ((r.flags & F_FRAG) !== 0) s.push(`${(r.flags & F_INV_FRAG) !== 0 ? "! " : ""}-f`);
-  for (const m of r.matches) s.push(m.save());
-  switch (r.act) {
-    case Act.ACCEPT:
-      s.push("-j ACCEPT");
-      break;
-    case Act.DROP:
-      s.push("-j DROP");
-      break;
-    case Act.RETURN:
-      s.push("-j RETURN");
-      break;
-    case Act.JUMP:
-      s.push(`-j ${r.chain!.name}`);
-      break;
-    case Act.GOTO:
-      s.push(`-g ${r.chain!.name}`);
-      break;
-    case Act.TARGET: {
-      const o = r.target!.save();
-      s.push(`-j ${r.target!.name}${o === "" ? "" : ` ${o}`}`);
-      break;
-    }
-  }
-  return s.join(" ");
 }
 
 function releaseRule(r: XtRule): void {
@@ -387,7 +86,6 @@ class TableEdit {
   list(c: XtChain): XtRule[] {
     let l = this.lists.get(c);
     if (l === undefined) {
-      c.syncCounters();
       l = [...c.rules];
       this.lists.set(c, l);
     }
@@ -413,8 +111,7 @@ export function iptablesRestore(ns: Netns, text: string, opt: RestoreOptions = {
   let lineNo = 0;
   try {
     for (lineNo = 1; lineNo <= lines.length; lineNo++) {
-      const raw = lines[lineNo - 1]!.replace(/\r$/, "");
-      const line = raw.trim();
+      const line = lines[lineNo - 1]!.trim();
       if (line === "" || line.startsWith("#")) continue;
       if (line.startsWith("*")) {
         if (table !== null) throw new RuleError(`table ${table.name} has no COMMIT`);
@@ -460,7 +157,7 @@ export function iptablesRestore(ns: Netns, text: string, opt: RestoreOptions = {
         addChain(table, name, edit, newChains, opt.noflush === true);
         continue;
       }
-      const cm = /^\[(\d+):(\d+)\]\s+(.*)$/.exec(line);
+      const cm = line.startsWith("[") ? /^\[(\d+):(\d+)\]\s+(.*)$/.exec(line) : null;
       const words = splitWords(cm === null ? line : cm[3]!);
       const cmd = words[0]!;
       const cname = words[1];
@@ -485,7 +182,7 @@ export function iptablesRestore(ns: Netns, text: string, opt: RestoreOptions = {
         continue;
       }
       if (cmd === "-X" || cmd === "--delete-chain") {
-        deleteChain(table, chain, edit);
+        deleteChains(table, [chain], edit);
         continue;
       }
       if (cmd === "-Z" || cmd === "--zero") {
@@ -560,7 +257,7 @@ function addChain(
     }
     return;
   }
-  const c = new XtChainClass(table, name, -1);
+  const c = new XtChain(table, name, -1);
   table.chains.set(name, c);
   made.push(c);
   edit.lists.set(c, []);
@@ -579,7 +276,11 @@ function wholeTable(table: XtTable, cmd: string, edit: TableEdit): boolean {
       return true;
     case "-X":
     case "--delete-chain":
-      for (const c of [...table.chains.values()]) if (c.hook < 0) deleteChain(table, c, edit);
+      deleteChains(
+        table,
+        [...table.chains.values()].filter((c) => c.hook < 0),
+        edit,
+      );
       return true;
     case "-Z":
     case "--zero":
@@ -590,15 +291,18 @@ function wholeTable(table: XtTable, cmd: string, edit: TableEdit): boolean {
   }
 }
 
-function deleteChain(table: XtTable, chain: XtChain, edit: TableEdit): void {
-  if (chain.hook >= 0) throw new RuleError(`chain ${chain.name} is built in`);
-  if (edit.list(chain).length > 0) throw new RuleError(`chain ${chain.name} is not empty`);
-  let refs = 0;
+/** -X of chains, which must be empty and not jumped to. */
+function deleteChains(table: XtTable, chains: readonly XtChain[], edit: TableEdit): void {
+  const jumpedTo = new Set<XtChain>();
   for (const c of table.chains.values())
-    for (const r of edit.lists.get(c) ?? c.rules) if (r.chain === chain) refs++;
-  if (refs > 0) throw new RuleError(`chain ${chain.name} is in use`);
-  table.chains.delete(chain.name);
-  edit.lists.delete(chain);
+    for (const r of edit.lists.get(c) ?? c.rules) if (r.chain !== null) jumpedTo.add(r.chain);
+  for (const chain of chains) {
+    if (chain.hook >= 0) throw new RuleError(`chain ${chain.name} is built in`);
+    if (edit.list(chain).length > 0) throw new RuleError(`chain ${chain.name} is not empty`);
+    if (jumpedTo.has(chain)) throw new RuleError(`chain ${chain.name} is in use`);
+    table.chains.delete(chain.name);
+    edit.lists.delete(chain);
+  }
 }
 
 function deleteRule(
@@ -616,7 +320,8 @@ function deleteRule(
     const probe = parseRule(xt, table, words.slice(2), line);
     for (const m of probe.matches) m.release();
     probe.target?.release();
-    at = list.findIndex((r) => r.text === probe.text);
+    const { text } = probe;
+    at = list.findIndex((r) => r.text === text);
   }
   if (at < 0 || at >= list.length)
     throw new RuleError(`there is no such rule in ${chain.name} (does a matching rule exist in that chain?)`);
@@ -635,7 +340,8 @@ function commit(
   const before = new Map<XtChain, XtRule[]>();
   for (const [c, l] of edit.lists) {
     before.set(c, c.rules);
-    c.commit(l);
+    // A list that grew rule by rule has room for more; most chains of a node hold two rules.
+    c.commit(l.slice());
   }
   let bad: string | null = null;
   try {
@@ -705,10 +411,11 @@ export function iptablesSave(ns: Netns, opt: SaveOptions = {}): string {
       else s += `:${c.name} - [0:0]\n`;
     }
     for (const c of chains) {
-      c.rules.forEach((r, i) => {
-        if (opt.counters === true) s += `[${c.cnt[2 * i]}:${c.cnt[2 * i + 1]}] `;
-        s += `-A ${c.name}${r.text === "" ? "" : ` ${r.text}`}\n`;
-      });
+      for (const r of c.rules) {
+        const { text } = r;
+        if (opt.counters === true) s += `[${r.pkts}:${r.bytes}] `;
+        s += `-A ${c.name}${text === "" ? "" : ` ${text}`}\n`;
+      }
     }
     s += "COMMIT\n";
     if (opt.date !== undefined) s += `# Completed on ${opt.date}\n`;

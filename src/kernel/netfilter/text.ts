@@ -1,8 +1,20 @@
 // Addresses and protocol names as iptables, ipset and conntrack read and print them.
 
+import { PodpathError } from "../../base/errors.js";
 import { formatIpv4, tryParseIpv4 } from "../../net/address.js";
 
 export { formatIpv4 };
+
+/** Something in a rule that cannot be read or is not modelled. */
+export class RuleError extends PodpathError {
+  constructor(
+    message: string,
+    /** True: valid for iptables, but not modelled here. */
+    readonly unmodelled = false,
+  ) {
+    super("RULES_INVALID", message);
+  }
+}
 
 /** Dotted quad to Be32; undefined when it is none. */
 export function parseIpv4(s: string): number | undefined {
@@ -19,6 +31,31 @@ export function prefixMask(plen: number): number {
 export function maskPrefix(mask: number): number {
   for (let i = 0; i <= 32; i++) if (prefixMask(i) === mask) return i;
   return -1;
+}
+
+/** ADDR, ADDR/LEN or ADDR/MASK. */
+export function parseAddrMask(s: string): { addr: number; mask: number } {
+  const [a, m] = s.split("/");
+  const addr = parseIpv4(a!);
+  if (addr === undefined) throw new RuleError(`"${s}" is not an IPv4 address or network`);
+  let mask = -1;
+  if (m !== undefined) {
+    if (/^\d+$/.test(m)) {
+      if (Number(m) > 32) throw new RuleError(`"${s}" is not an IPv4 address or network`);
+      mask = prefixMask(Number(m));
+    } else {
+      const mm = parseIpv4(m);
+      if (mm === undefined) throw new RuleError(`"${s}" is not an IPv4 address or network`);
+      mask = mm;
+    }
+  }
+  return { addr: addr & mask, mask };
+}
+
+export function formatAddrMask(addr: number, mask: number, always: boolean): string {
+  const p = maskPrefix(mask);
+  if (p < 0) return `${formatIpv4(addr)}/${formatIpv4(mask)}`;
+  return p === 32 && !always ? formatIpv4(addr) : `${formatIpv4(addr)}/${p}`;
 }
 
 // The protocols that iptables prints by name come from /etc/protocols (netbase 6.4), a few of them built in.

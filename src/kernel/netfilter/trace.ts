@@ -9,15 +9,8 @@
 import { ARPHRD_ETHER, ARPHRD_LOOPBACK } from "../device.js";
 import { NF_ACCEPT, NF_DROP, NF_QUEUE, NF_STOLEN } from "./hooks.js";
 import { formatIpv4 } from "./text.js";
-import {
-  Act,
-  XT_CONTINUE,
-  XT_RETURN,
-  type XtChain,
-  type XtContext,
-  type XtNet,
-  type XtRule,
-} from "./xtables.js";
+import { Act, XT_CONTINUE, XT_RETURN, type XtContext, type XtRule } from "./xt_rule.js";
+import type { XtChain, XtNet } from "./xtables.js";
 
 export const TRACE_RULE = 1;
 export const TRACE_RETURN = 2;

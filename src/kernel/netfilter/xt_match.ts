@@ -1,7 +1,6 @@
 // Matches of iptables rules: what they look at, how their options are read, how iptables-save 1.8.9 prints them.
 // Each class names the kernel file it follows. A match allocates nothing per packet.
 
-import { PodpathError } from "../../base/errors.js";
 import type { NetDevice } from "../device.js";
 import { IFF_LOOPBACK } from "../device.js";
 import { FIB_LOOKUP_IGNORE_LINKSTATE, FibResult, Flowi4, RTN_LOCAL, RTN_UNICAST } from "../fib.js";
@@ -19,19 +18,18 @@ import {
   IPS_SRC_NAT,
   type NfConn,
 } from "./nf_conntrack.js";
-import { formatIpv4, maskPrefix, parseIpv4, parsePort, parseProtocol, prefixMask } from "./text.js";
-import { IfacePattern, type XtContext, XtMatch, type XtNet } from "./xtables.js";
-
-/** Something in a rule that cannot be read or is not modelled. */
-export class RuleError extends PodpathError {
-  constructor(
-    message: string,
-    /** True: valid for iptables, but not modelled here. */
-    readonly unmodelled = false,
-  ) {
-    super("RULES_INVALID", message);
-  }
-}
+import {
+  formatAddrMask,
+  formatIpv4,
+  parseAddrMask,
+  parseIpv4,
+  parsePort,
+  parseProtocol,
+  prefixMask,
+  RuleError,
+} from "./text.js";
+import { IfacePattern, type XtContext, XtMatch } from "./xt_rule.js";
+import type { XtNet } from "./xtables.js";
 
 /** Reads a rule's words one after the other. */
 export class Words {
@@ -520,31 +518,6 @@ interface PortCond {
   lo: number;
   hi: number;
   inv: boolean;
-}
-
-/** ADDR, ADDR/LEN or ADDR/MASK. */
-export function parseAddrMask(s: string): { addr: number; mask: number } {
-  const [a, m] = s.split("/");
-  const addr = parseIpv4(a!);
-  if (addr === undefined) throw new RuleError(`"${s}" is not an IPv4 address or network`);
-  let mask = -1;
-  if (m !== undefined) {
-    if (/^\d+$/.test(m)) {
-      if (Number(m) > 32) throw new RuleError(`"${s}" is not an IPv4 address or network`);
-      mask = prefixMask(Number(m));
-    } else {
-      const mm = parseIpv4(m);
-      if (mm === undefined) throw new RuleError(`"${s}" is not an IPv4 address or network`);
-      mask = mm;
-    }
-  }
-  return { addr: addr & mask, mask };
-}
-
-export function formatAddrMask(addr: number, mask: number, always: boolean): string {
-  const p = maskPrefix(mask);
-  if (p < 0) return `${formatIpv4(addr)}/${formatIpv4(mask)}`;
-  return p === 32 && !always ? formatIpv4(addr) : `${formatIpv4(addr)}/${p}`;
 }
 
 /** xt_conntrack.c. */

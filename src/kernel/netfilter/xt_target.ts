@@ -23,7 +23,7 @@ import {
   nf_nat_setup_info,
 } from "./nf_nat.js";
 import { nf_send_reset, nf_send_unreach } from "./reject.js";
-import { formatIpv4, parseIpv4, parsePort } from "./text.js";
+import { formatIpv4, parseIpv4, parsePort, RuleError } from "./text.js";
 import {
   hex,
   isTransparent,
@@ -31,11 +31,11 @@ import {
   parseMarkMask,
   parseSetDirs,
   parseU32,
-  RuleError,
   saveString,
   type Words,
 } from "./xt_match.js";
-import { XT_CONTINUE, type XtContext, type XtNet, XtTarget } from "./xtables.js";
+import { XT_CONTINUE, type XtContext, XtTarget } from "./xt_rule.js";
+import type { XtNet } from "./xtables.js";
 
 /** Builds a target from its options. */
 export interface TargetBuilder {

@@ -4,7 +4,7 @@
 // A chain keeps what every rule checks (addresses, protocol, devices) in one flat array, so that a long chain of
 // service rules costs two or three comparisons a rule; matches and targets are objects behind it.
 //
-//   word   0 flags  1 src  2 src mask  3 dst  4 dst mask  5 protocol  6 in-device pattern  7 out-device pattern
+//   word   0 flags  1 src  2 src mask  3 dst  4 dst mask  5 protocol  6, 7 unused
 //
 // A packet in the tables allocates nothing; its scratch context comes from a small stack, because a target may
 // send a packet of its own (REJECT) that crosses tables while the first one is still inside.
@@ -43,11 +43,23 @@ import { conntrackDisable, conntrackEnable, type NfConntrack, NfCtSysctl } from 
 import { type NatChains, natRerouteNeeded, nf_nat_fn } from "./nf_nat.js";
 import { TRACE_POLICY, TRACE_RETURN, TRACE_RULE } from "./trace.js";
 import type { RecentTable } from "./xt_match.js";
-
-/** A target's answer: go on with the next rule. */
-export const XT_CONTINUE = -1;
-/** RETURN: to the rule after the jump. */
-export const XT_RETURN = -5;
+import {
+  Act,
+  F_FRAG,
+  F_IN,
+  F_INV_DST,
+  F_INV_FRAG,
+  F_INV_IN,
+  F_INV_OUT,
+  F_INV_PROTO,
+  F_INV_SRC,
+  F_OUT,
+  JUMP_DEPTH,
+  XT_CONTINUE,
+  XT_RETURN,
+  XtContext,
+  type XtRule,
+} from "./xt_rule.js";
 
 export const TABLE_NAMES = ["raw", "mangle", "nat", "filter", "security"] as const;
 export type TableName = (typeof TABLE_NAMES)[number];
@@ -87,164 +99,24 @@ export function builtinChains(table: TableName): string[] {
   return BUILTIN[table].map(([h]) => HOOK_NAMES[h]!);
 }
 
-/** NFT_JUMP_STACK_SIZE. */
-export const JUMP_DEPTH = 16;
-
-// Flags of word 0.
-export const F_INV_SRC = 1;
-export const F_INV_DST = 2;
-export const F_INV_PROTO = 4;
-export const F_IN = 8;
-export const F_INV_IN = 16;
-export const F_OUT = 32;
-export const F_INV_OUT = 64;
-export const F_FRAG = 128;
-export const F_INV_FRAG = 256;
-/** Never matches: an inverted condition that excludes everything. */
+/** Words of a rule's flat header. */
 const STRIDE = 8;
-
-/** struct xt_action_param: a packet in a chain. */
-export class XtContext {
-  skb!: Skb;
-  hook = 0;
-  inDev: NetDevice | null = null;
-  outDev: NetDevice | null = null;
-  /** Offset of the IP header. */
-  iph = 0;
-  /** Offset of L4. */
-  thoff = 0;
-  /** Fragment offset, in units of 8 bytes. */
-  fragoff = 0;
-  proto = 0;
-  saddr = 0;
-  daddr = 0;
-  /** A match that found the packet broken asks for it to be dropped. */
-  hotdrop = false;
-  readonly stackChain: (XtChain | null)[] = new Array<XtChain | null>(JUMP_DEPTH).fill(null);
-  readonly stackRule = new Int32Array(JUMP_DEPTH);
-  /** Rules looked at in this traversal, counted while a walk is recorded. */
-  evaluated = 0;
-  /** For set matches. */
-  inName = "";
-  outName = "";
-}
-
-/** A match of a rule (struct xt_match with its data). */
-export abstract class XtMatch {
-  /** True if the rule goes on. Must not allocate. */
-  abstract match(cx: XtContext): boolean;
-  /** The match as iptables-save prints it, from `-m`. */
-  abstract save(): string;
-  /** It needs connection tracking. */
-  get wantsConntrack(): boolean {
-    return false;
-  }
-  /** It needs defragmentation. */
-  get wantsDefrag(): boolean {
-    return false;
-  }
-  /** A rule that holds it goes away. */
-  release(): void {}
-}
-
-/** A target that is neither a verdict nor a chain (struct xt_target with its data). */
-export abstract class XtTarget {
-  abstract readonly name: string;
-  /** NF_*, XT_CONTINUE or XT_RETURN. */
-  abstract run(cx: XtContext): number;
-  /** Options as iptables-save prints them after `-j NAME`, without leading space. */
-  abstract save(): string;
-  get wantsConntrack(): boolean {
-    return false;
-  }
-  get wantsDefrag(): boolean {
-    return false;
-  }
-  release(): void {}
-}
-
-/** What a rule does when it matches. */
-export const enum Act {
-  /** No target: count only. */
-  NONE = 0,
-  ACCEPT = 1,
-  DROP = 2,
-  RETURN = 3,
-  JUMP = 4,
-  GOTO = 5,
-  TARGET = 6,
-  QUEUE = 7,
-}
-
-/** A device name with an optional final `+`. */
-export class IfacePattern {
-  readonly prefix: string;
-  readonly wild: boolean;
-  readonly #names: string[] = [];
-  readonly #result: boolean[] = [];
-
-  constructor(readonly text: string) {
-    this.wild = text.endsWith("+");
-    this.prefix = this.wild ? text.slice(0, -1) : text;
-  }
-
-  /** No device is called "". The answer is kept per ifindex while the name stays the same. */
-  matches(dev: NetDevice | null): boolean {
-    if (dev === null) return this.wild && this.prefix === "";
-    const i = dev.ifindex;
-    if (this.#names[i] === dev.name) return this.#result[i]!;
-    while (this.#names.length <= i) {
-      this.#names.push("");
-      this.#result.push(false);
-    }
-    this.#names[i] = dev.name;
-    this.#result[i] = this.wild ? dev.name.startsWith(this.prefix) : dev.name === this.prefix;
-    return this.#result[i]!;
-  }
-}
-
-/** A rule as data. */
-export class XtRule {
-  flags = 0;
-  /** Be32, masked. */
-  src = 0;
-  srcMask = 0;
-  dst = 0;
-  dstMask = 0;
-  proto = 0;
-  inPattern: IfacePattern | null = null;
-  outPattern: IfacePattern | null = null;
-  readonly matches: XtMatch[] = [];
-  act: Act = Act.NONE;
-  chain: XtChain | null = null;
-  target: XtTarget | null = null;
-  /** The rule after `-A CHAIN`, as iptables-save prints it. */
-  text = "";
-  pkts = 0;
-  bytes = 0;
-  /** Line of the rule in the text it came from; 0 = made by a program. */
-  line = 0;
-  /** Handle, as nf_tables numbers rules. */
-  handle = 0;
-  /** The chain that holds it. */
-  owner: XtChain | null = null;
-  /** What it holds on to while it is in force, WANTS_*. */
-  wants = 0;
-}
 
 const WANTS_DEFRAG = 1;
 const WANTS_CONNTRACK = 2;
+
+// Shared by the chains that hold nothing: a node with many services has two chains for each of their endpoints.
+const NO_HEADERS = new Int32Array(0);
+const NO_COUNTERS = new Float64Array(0);
 
 /** A chain; a base chain has a hook and a policy. */
 export class XtChain {
   rules: XtRule[] = [];
   /** Flat headers of `rules`. */
-  hdr = new Int32Array(0);
-  /** Counters of `rules`: packets, bytes. */
-  cnt = new Float64Array(0);
+  hdr = NO_HEADERS;
   policy = NF_ACCEPT;
-  /** Packets and bytes that met the policy. */
-  readonly policyCnt = new Float64Array(2);
+  /** Packets and bytes that met the policy; none in a user's chain. */
+  readonly policyCnt: Float64Array;
   /** Rules that jump here. */
   references = 0;
 
@@ -253,32 +125,33 @@ export class XtChain {
     readonly name: string,
     /** Hook number; -1 = a user's chain. */
     readonly hook: number,
-  ) {}
-
-  /** Writes counters back to the rules and builds the flat arrays anew. */
-  commit(rules: XtRule[]): void {
-    this.syncCounters();
-    this.rules = rules;
-    const n = rules.length;
-    this.hdr = new Int32Array(n * STRIDE);
-    this.cnt = new Float64Array(n * 2);
-    rules.forEach((r, i) => {
-      r.owner = this;
-      this.hdr.set([r.flags, r.src, r.srcMask, r.dst, r.dstMask, r.proto, 0, 0], i * STRIDE);
-      this.cnt[2 * i] = r.pkts;
-      this.cnt[2 * i + 1] = r.bytes;
-    });
+  ) {
+    this.policyCnt = hook < 0 ? NO_COUNTERS : new Float64Array(2);
   }
 
-  syncCounters(): void {
-    this.rules.forEach((r, i) => {
-      r.pkts = this.cnt[2 * i]!;
-      r.bytes = this.cnt[2 * i + 1]!;
-    });
+  /** Takes these rules from now on. */
+  commit(rules: XtRule[]): void {
+    this.rules = rules;
+    const n = rules.length;
+    const hdr = n === 0 ? NO_HEADERS : new Int32Array(n * STRIDE);
+    for (let i = 0, p = 0; i < n; i++, p += STRIDE) {
+      const r = rules[i]!;
+      r.owner = this;
+      hdr[p] = r.flags;
+      hdr[p + 1] = r.src;
+      hdr[p + 2] = r.srcMask;
+      hdr[p + 3] = r.dst;
+      hdr[p + 4] = r.dstMask;
+      hdr[p + 5] = r.proto;
+    }
+    this.hdr = hdr;
   }
 
   zero(): void {
-    this.cnt.fill(0);
+    for (const r of this.rules) {
+      r.pkts = 0;
+      r.bytes = 0;
+    }
     this.policyCnt.fill(0);
   }
 }
@@ -454,8 +327,8 @@ export class XtNet {
         break;
       }
       const rule = chain.rules[hit]!;
-      chain.cnt[2 * hit]!++;
-      chain.cnt[2 * hit + 1]! += len;
+      rule.pkts++;
+      rule.bytes += len;
       let verdict: number;
       switch (rule.act) {
         case Act.NONE:

@@ -11,6 +11,9 @@ describe("sha.ts", () => {
     "x".repeat(55),
     "x".repeat(56),
     "x".repeat(200),
+    ...[246, 247, 248, 300].map((n) => "x".repeat(n)),
+    `${"x".repeat(60)}ü`,
+    "abc",
   ];
 
   it("gives the digests that OpenSSL gives, for messages around the block size too", () => {

@@ -17,7 +17,7 @@ COMMIT
 function stateOf(l: RouterLab): string {
   const c = l.node.nf!.xt!.table("mangle").chain("FORWARD")!;
   const names = ["NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"];
-  const hit = names.filter((_, i) => c.cnt[2 * i]! > 0);
+  const hit = names.filter((_, i) => c.rules[i]!.pkts > 0);
   c.zero();
   return hit.join("+");
 }

@@ -12,7 +12,7 @@ function counting(rule: string, more = ""): { l: RouterLab; hits: () => number }
   return {
     l,
     hits: () => {
-      const n = c.cnt[0]!;
+      const n = c.rules[0]!.pkts;
       c.zero();
       return n;
     },
@@ -76,7 +76,7 @@ COMMIT
 `);
     const c = l.node.nf!.xt!.table("filter").chain("FORWARD")!;
     const known = (): boolean => {
-      const n = c.cnt[0]!;
+      const n = c.rules[0]!.pkts;
       c.zero();
       return n > 0;
     };
@@ -120,7 +120,7 @@ COMMIT
     const c = l.node.nf!.xt!.table("mangle").chain("PREROUTING")!;
     const hit = (dst: string): number[] => {
       l.udp(l.a, C, 9, dst, 5);
-      const r = [0, 1, 2, 3, 4].filter((i) => c.cnt[2 * i]! > 0);
+      const r = [0, 1, 2, 3, 4].filter((i) => c.rules[i]!.pkts > 0);
       c.zero();
       return r;
     };
@@ -154,7 +154,7 @@ COMMIT
     const c = l.node.nf!.xt!.table("filter").chain("FORWARD")!;
     const hit = (dport: number, flags: string): number[] => {
       l.tcp(l.a, C, 9, S, dport, flags, 1, 1);
-      const r = [0, 1, 2, 3, 4].filter((i) => c.cnt[2 * i]! > 0);
+      const r = [0, 1, 2, 3, 4].filter((i) => c.rules[i]!.pkts > 0);
       c.zero();
       return r;
     };
@@ -234,7 +234,7 @@ COMMIT
     const c = l.node.nf!.xt!.table("filter").chain("FORWARD")!;
     const hit = (src: string, dport: number): number[] => {
       l.udp(l.a, src, 9, S, dport);
-      const r = c.rules.map((_, i) => i).filter((i) => c.cnt[2 * i]! > 0);
+      const r = c.rules.map((_, i) => i).filter((i) => c.rules[i]!.pkts > 0);
       c.zero();
       return r;
     };

@@ -41,7 +41,10 @@ describe("nf_nat", () => {
     l.udp(l.a, C, 4000, "10.96.0.10", 53);
     l.udp(l.b, S, 5353, C, 4000);
     const t = l.node.nf!.xt!.table("nat");
-    expect([...t.chain("PREROUTING")!.cnt]).toEqual([0, 0, 1, 32]);
+    expect(t.chain("PREROUTING")!.rules.map((r) => [r.pkts, r.bytes])).toEqual([
+      [0, 0],
+      [1, 32],
+    ]);
     expect([...t.chain("POSTROUTING")!.policyCnt]).toEqual([1, 32]);
   });
 
