@@ -336,6 +336,14 @@ export function ip_route(ns: Netns, args: readonly string[]): CommandResult {
   return result(ns.fib.addRoute(spec, modes[cmd]!));
 }
 
+/** net.ipv4.route.flush: cached routes go, and with them the path MTUs and redirects that were learned. */
+function rt_cache_flush(ns: Netns): CommandResult {
+  for (const t of ns.fib.tables.values())
+    for (const fa of t.routes()) for (const nh of fa.info.nhs) nh.exceptions = null;
+  ns.rtGenid++;
+  return OK;
+}
+
 function ip_route_flush(ns: Netns, a: readonly string[]): CommandResult {
   let table = RT_TABLE_MAIN;
   let dev: NetDevice | null = null;
@@ -346,7 +354,7 @@ function ip_route_flush(ns: Netns, a: readonly string[]): CommandResult {
       dev = ns.devByName(a[++i] ?? "");
       if (dev === null) return noDev(a[i] ?? "");
     } else if (a[i] === "proto") proto = num(a[++i] ?? "", PROTOS);
-    else if (a[i] === "cache") return OK;
+    else if (a[i] === "cache") return rt_cache_flush(ns);
     else return usage(`ip route flush: "${a[i]}" is not modelled`);
   }
   const t = ns.fib.tables.get(table);

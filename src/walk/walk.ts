@@ -125,7 +125,8 @@ export class Walk {
   /** TTL or hop limit in the last snapshot that holds an IP header; undefined if none does. */
   get ttl(): number | undefined {
     for (let i = this.steps.length - 1; i >= 0; i--) {
-      const t = ttlOf(this.steps[i]!.record.frame);
+      const { frame, len } = this.steps[i]!.record;
+      const t = ttlOf(frame, len);
       if (t !== undefined) return t;
     }
     return undefined;
@@ -140,7 +141,7 @@ export class Walk {
         where = s.where;
         out += `${where}\n`;
       }
-      const ttl = ttlOf(s.record.frame);
+      const ttl = ttlOf(s.record.frame, s.record.len);
       const cols = [s.device.padEnd(16), s.what.padEnd(22), s.name, s.detail]
         .filter((c) => c !== "")
         .join(" ");
@@ -171,7 +172,7 @@ const TC_VERDICTS: Readonly<Record<number, string>> = {
   4: "TC_ACT_STOLEN",
   7: "TC_ACT_REDIRECT",
 };
-const ATTACH = ["tc ingress", "tc egress", "xdp"] as const;
+const ATTACH = ["tc ingress", "tc egress", "xdp", "netkit primary", "netkit peer"] as const;
 const FIB_ASKERS = ["input", "output", "bpf_fib_lookup", "rp_filter"] as const;
 
 const NF_VERDICTS: Readonly<Record<number, string>> = { 1: "ACCEPT", 2: "STOLEN", 3: "QUEUE", 4: "REPEAT" };
@@ -279,10 +280,20 @@ function refName(ref: object | null): string {
   return text.startsWith("[object") ? "" : text;
 }
 
-/** TTL or hop limit of the IP header in a snapshot, behind an Ethernet header or at its start. */
-export function ttlOf(frame: Uint8Array): number | undefined {
+/**
+ * TTL or hop limit of the IP header in a snapshot, behind an Ethernet header or at its start. With `len`, the length of
+ * the whole packet, an IP header at the start must say that length: where a socket takes a packet its headers are gone,
+ * and ports or payload may look like one.
+ */
+export function ttlOf(frame: Uint8Array, len?: number): number | undefined {
   const at = ipOffset(frame);
   if (at < 0) return undefined;
+  if (at === 0 && len !== undefined) {
+    const six = frame[0]! >> 4 === 6;
+    const says = six ? (frame[4]! << 8) | frame[5]! : (frame[2]! << 8) | frame[3]!;
+    // 0: not filled in yet.
+    if (says !== 0 && says + (six ? 40 : 0) !== len) return undefined;
+  }
   return frame[at]! >> 4 === 4 ? frame[at + 8] : frame[at + 7];
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Step, StepRecorder } from "../../../src/bpf/steps.js";
 import { craftIpv4 } from "../../../src/conformance/kernel_traffic.js";
 import { DROP_REASON_NAMES } from "../../../src/kernel/drop_reason.js";
+import { ip_route } from "../../../src/kernel/iproute.js";
 import { iptablesRestore } from "../../../src/kernel/netfilter/iptables.js";
 import { RawSock } from "../../../src/kernel/raw.js";
 import { sysctl_set } from "../../../src/kernel/rtnetlink.js";
@@ -107,6 +108,15 @@ describe("forwarding between two pods of a node", () => {
         .filter((l) => l.startsWith("<") && l.includes(" ip "))
         .map((l) => l.split(" ").slice(4, 7).join(" ")),
     ).toEqual(["len=1396 id=x fo=2000", "len=652 id=x fo=ac"]);
+  });
+
+  it("forgets the path MTUs that it learned when the route cache is flushed", () => {
+    const net = new KernelNet();
+    const origin = () => net.ping("p1", "10.0.0.2", { size: 1400, pmtu: 2 }).error?.origin;
+    // 2: the router says so; 1: the route knows.
+    expect([origin(), origin()]).toEqual([2, 1]);
+    expect(ip_route(net.ns("p1"), ["flush", "cache"])).toEqual({ rc: 0, out: "" });
+    expect([origin(), origin()]).toEqual([2, 1]);
   });
 
   it("answers unreachable and prohibit routes with 3/1 and 3/13, a blackhole with silence", () => {
