@@ -32,6 +32,7 @@ const w = (ns: number, error: number, origin: Weight["origin"], note: string): W
 /** Weights by step. */
 export const WEIGHTS = {
   backlog: w(240, 0.4, "K", "enqueue to the per-CPU backlog, softirq, receive"),
+  // netkit_xmit was not measured and counts as veth_xmit, so that the model cannot rank the two.
   transmit: w(188, 0.4, "K", "dev_queue_xmit and veth_xmit"),
   fib: w(188, 0.4, "K", "route look-up with its dst"),
   bpfFib: w(72, 0.3, "B", "bpf_fib_lookup, without a dst"),

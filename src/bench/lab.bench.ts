@@ -118,6 +118,8 @@ export const labSuite: BenchSuite = {
     path("cilium-host-routing", "c", "cross node, BPF host routing"),
     path("cilium-host-routing", "b", "same node, BPF host routing, monitor on", true),
     path("cilium-host-routing", "c", "cross node, BPF host routing, monitor on", true),
+    path("cilium-netkit", "b", "same node, netkit"),
+    path("cilium-netkit", "c", "cross node, netkit"),
     path("cilium-legacy", "b", "same node, legacy host routing"),
     path("cilium-legacy", "c", "cross node, legacy host routing"),
     path("cilium-vxlan", "c", "cross node, VXLAN"),

@@ -153,6 +153,9 @@ function asText(results: readonly BenchResult[], checks: readonly CostCheck[]): 
     return `${Math.round(r.model.pathNs).toLocaleString("en-US")}${x}`;
   });
   out += "weights with origin and error: src/bench/cost_weights.ts; end hosts are not in these figures\n";
+  if (names.includes("cilium-netkit"))
+    out +=
+      "netkit was not measured: its transmissions weigh as much as veth's, so (b) does not rank the two\n";
   if (checks.length > 0) {
     out +=
       "\nmodel against measurement: CPU time with legacy host routing / with BPF host routing, end hosts included\n";

@@ -198,9 +198,14 @@ const COMMANDS: readonly StateCommand[] = [
     words: "status",
     text: (c) => {
       const routing = c.plane.config.hostRouting === "bpf" ? "BPF" : "Legacy";
-      return `Host Routing:            ${routing}\nHost Routing reason:     ${c.plane.config.hostRoutingReason}\n`;
+      const { hostRoutingReason, datapathMode } = c.plane.config;
+      return `Host Routing:            ${routing}\nHost Routing reason:     ${hostRoutingReason}\nDevice Mode:             ${datapathMode}\n`;
     },
-    json: (c) => ({ hostRouting: c.plane.config.hostRouting, reason: c.plane.config.hostRoutingReason }),
+    json: (c) => ({
+      hostRouting: c.plane.config.hostRouting,
+      reason: c.plane.config.hostRoutingReason,
+      deviceMode: c.plane.config.datapathMode,
+    }),
   },
 ];
 

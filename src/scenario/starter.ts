@@ -22,6 +22,7 @@ kind: ConfigMap
 metadata: {name: cilium-config, namespace: kube-system}
 data:
   ipv4-native-routing-cidr: 10.0.0.0/16
+  # datapath-mode: netkit   # pods on netkit devices instead of veth (netkit-l2: with MAC addresses)
 ---
 # The wire between the nodes.
 apiVersion: podpath.dev/v1

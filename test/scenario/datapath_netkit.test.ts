@@ -10,6 +10,7 @@ import { TcpSock } from "../../src/kernel/tcp.js";
 import { Lab, type LabOptions } from "../../src/lab.js";
 import { formatMac, parseIpv4 } from "../../src/net/address.js";
 import { STARTER } from "../../src/scenario/starter.js";
+import { compareFlow } from "../../src/walk/compare.js";
 import { macText } from "../../src/walk/walk.js";
 import { DEBUG, datapathLab, inBuilds, NAMES, withoutDebug } from "../support/datapath_lab.js";
 import { text, traceOf } from "../support/event_trace.js";
@@ -610,6 +611,44 @@ describe("(o, l) L7 proxy", () => {
     );
     expect(t(NETKIT, ROUTES).text).toBe(plain.text);
     expect(t(VETH).events).toBe(plain.events);
+  });
+});
+
+describe("comparison with veth", () => {
+  it("moves the backlog pass from the source to the destination and redirect_peer to a transmission", () => {
+    const flow = { from: "pod/a", to: "pod/b", port: 8080, protocol: "tcp" } as const;
+    const { datapaths, directions } = compareFlow([datapathLab(VETH), datapathLab(NETKIT)], flow);
+    expect(datapaths.map((d) => [d.name, d.hostRouting?.mode])).toEqual([
+      ["cilium-host-routing", "bpf"],
+      ["cilium-netkit", "bpf"],
+    ]);
+    const none = {
+      netfilterHooks: [],
+      chains: [],
+      fibLookups: [],
+      programs: [],
+      transmissions: [],
+      encapsulations: [],
+    };
+    expect(directions.map((d) => d.versus[0])).toEqual(
+      (
+        [
+          ["lxc_a", "lxc_b", "b"],
+          ["lxc_b", "lxc_a", "a"],
+        ] as const
+      ).map(([source, target, pod]) => ({
+        base: 0,
+        other: 1,
+        skips: {
+          ...none,
+          backlogPasses: [`pod/default/${pod} eth0`],
+          transmissions: [`n1 ${target}`],
+          redirects: ["n1 egress"],
+        },
+        adds: { ...none, backlogPasses: [`n1 ${source}`], redirects: ["n1 peer"] },
+        counts: { redirectsPeer: [1, 0], transmissions: [1, 2], receptions: [2, 1] },
+      })),
+    );
   });
 });
 

@@ -53,6 +53,7 @@ const CASES: readonly [string, LabOptions, { same: number; cross: number; wire: 
     { datapath: "cilium-legacy", options: { "enable-endpoint-routes": "true" } },
     { same: 63, cross: 62, wire: 63 },
   ],
+  ["netkit", { datapath: "cilium-netkit" }, { same: 63, cross: 62, wire: 63 }],
   ["VXLAN", { datapath: "cilium-vxlan" }, { same: 63, cross: 63, wire: 64 }],
   ["Geneve", { datapath: "cilium-geneve" }, { same: 63, cross: 63, wire: 64 }],
 ];

@@ -40,6 +40,46 @@ describe("host routing", () => {
   });
 });
 
+describe("datapath-mode", () => {
+  it("is veth unless cilium-config or the datapath's name says otherwise", () => {
+    expect(config({}).datapathMode).toBe("veth");
+    expect(config({ "datapath-mode": "netkit-l2" }).datapathMode).toBe("netkit-l2");
+    expect(config({}, { name: "cilium-netkit" }).datapathMode).toBe("netkit");
+    expect(config({ "datapath-mode": "netkit-l2" }, { name: "cilium-netkit" }).datapathMode).toBe(
+      "netkit-l2",
+    );
+  });
+
+  it("of a chosen datapath wins over the scenario's, and the caller's over both", () => {
+    const netkit = { "datapath-mode": "netkit" };
+    expect(config(netkit, { name: "cilium-legacy" }, true).datapathMode).toBe("veth");
+    expect(config({}, { name: "cilium-vxlan", overrides: netkit }, true).datapathMode).toBe("netkit");
+  });
+
+  it.each([
+    [
+      { "enable-host-legacy-routing": "true" },
+      'cilium-config: datapath-mode is "netkit", which needs BPF host routing, but enable-host-legacy-routing is true',
+    ],
+    [
+      { "kube-proxy-replacement": "false" },
+      'cilium-config: datapath-mode is "netkit", which needs BPF host routing, but kube-proxy-replacement is off, and BPF host routing needs it',
+    ],
+    [
+      { "datapath-mode": "ipvlan" },
+      'cilium-config: datapath-mode is "ipvlan", but must be one of veth, netkit, netkit-l2',
+    ],
+  ])("is refused with %j", (options, message) => {
+    expect(() => config(options, { name: "cilium-netkit" })).toThrow(message);
+  });
+
+  it("is refused in 1.11, which has veth only", () => {
+    expect(() => config({}, { name: "cilium-netkit", profile: "1.11" })).toThrow(
+      'cilium-config: datapath-mode is "netkit", but must be veth in release 1.11',
+    );
+  });
+});
+
 describe("agentConfig", () => {
   it("lets a chosen datapath win over the scenario and the caller's options win over both", () => {
     const scenario = { "routing-mode": "native", "kube-proxy-replacement": "true" };
