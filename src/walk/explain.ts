@@ -38,6 +38,7 @@ export type ExplainedKind =
   | "program-drop"
   | "kernel-drop"
   | "no-listener"
+  | "answer-source"
   | "not-sent"
   | "lost";
 
@@ -111,7 +112,7 @@ export function explainFlow(lab: Lab, flow: Flow): Explanation {
   }
   const decisions = [...requestDecisions, ...decisionsOf(lab, reply)];
   if (!reply.delivered) {
-    const a = explainLoss(lab, flow, reply);
+    const a = otherSource(lab, flow, reply) ?? explainLoss(lab, flow, reply);
     return {
       ...head,
       packet: "reply",
@@ -633,6 +634,30 @@ function noNeighbour(lab: Lab, w: Walk, drop: WalkStep): Answer {
       owner === undefined
         ? routeTo(lab, drop.where, dstOf(drop)).replace("route add", "route replace")
         : `reach ${ip} through the device whose network ${owner} is on`,
+  };
+}
+
+/**
+ * A datagram that came back from another address than the one asked: a server on 0.0.0.0 answers from the address that
+ * the route back prefers (ip_route_output_key), unless it sends with IP_PKTINFO; a connected client never sees it.
+ */
+function otherSource(lab: Lab, flow: Flow, reply: Walk): Answer | undefined {
+  const drop = reply.drop;
+  const asked = formatIpv4(lab.endpoint(flow.to).ip4);
+  if (flow.protocol !== "udp" || drop?.detail !== "NO_SOCKET" || serviceOf(lab, lab.endpoint(flow.to).ip4))
+    return;
+  // By the drop the socket layer has taken the IP header off.
+  const sent = reply.steps.find((s) => s.kind === Step.LOCAL_OUT);
+  const source = sent === undefined ? undefined : decodeFrame(sent.record.frame).levels[0]?.ip?.src;
+  const server = reply.steps[0]!.where;
+  if (source === undefined || source === asked || ownerOf(lab, asked) !== server) return;
+  return {
+    kind: "answer-source",
+    verdict:
+      `the answer comes from ${source}, and ${flow.from} asked ${asked}: the server on ${server} listens on every address, ` +
+      `and its kernel chose the source by the route back to ${flow.from}`,
+    candidates: [],
+    change: `let the server listen on ${asked} itself, or answer with IP_PKTINFO; or send to ${source}`,
   };
 }
 

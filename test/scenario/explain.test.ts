@@ -132,6 +132,20 @@ describe("explain, services and routes", () => {
   });
 });
 
+describe("explain, a datagram answered from another address", () => {
+  it("names the address of the bridge, which the server's kernel chose, and what the server would have to do", () => {
+    const e = explain(twoNodeLab({ datapath: "flannel-host-gw" }), "pod/a -> node/n1:53/udp");
+    expect([e.kind, e.packet, e.where, e.verdict, e.change]).toEqual([
+      "answer-source",
+      "reply",
+      "pod/default/a eth0",
+      "the answer comes from 10.0.0.1, and pod/a asked 192.168.0.11: the server on n1 listens on every address, and its " +
+        "kernel chose the source by the route back to pod/a",
+      "let the server listen on 192.168.0.11 itself, or answer with IP_PKTINFO; or send to 10.0.0.1",
+    ]);
+  });
+});
+
 describe("explain, host routing", () => {
   it.each([
     [{ datapath: "cilium-legacy" }, "enable-host-legacy-routing is true"],

@@ -2,7 +2,9 @@
 // hops left.
 import { describe, expect, it } from "vitest";
 import type { LinuxNode } from "../../src/cluster/linux_plane.js";
+import { UdpSock } from "../../src/kernel/udp.js";
 import type { Lab } from "../../src/lab.js";
+import { parseIpv4 } from "../../src/net/address.js";
 import { capture } from "../support/capture.js";
 import { OUTSIDE, POD_C, twoNodeLab } from "../support/two_nodes.js";
 
@@ -193,5 +195,29 @@ describe.each(TABLE)("$datapath", (row) => {
   it("has no rule that the kernel model does not know", () => {
     for (const mode of ["iptables", "ipvs"] as const)
       for (const n of lab(mode).cluster.nodes) expect((n as LinuxNode).unmodelled).toEqual([]);
+  });
+});
+
+describe("a UDP server on a flannel node, asked by a pod of that node at the node's own address", () => {
+  // As Linux 6.18 does it with the same addresses: without IP_PKTINFO the source of an answer is that of the route back.
+  it.each([
+    ["0.0.0.0", "10.0.0.1.53 > 10.0.0.11.40000"],
+    ["192.168.0.11", "192.168.0.11.53 > 10.0.0.11.40000"],
+  ])("answers, bound to %s, as %s", (bound, answer) => {
+    const lab = twoNodeLab({ datapath: "flannel-host-gw" });
+    const server = new UdpSock(lab.node("n1").machine.ns);
+    expect(server.bind(parseIpv4(bound), 53)).toBe(0);
+    server.onDatagram = (d) => {
+      server.sendto(d.data, d.from, d.sport);
+    };
+    const client = new UdpSock(lab.endpoint("pod/a").ns!);
+    client.bind(0, 40000);
+    const seen = capture(lab, "pod/a", "eth0");
+    client.sendto(Uint8Array.of(1), parseIpv4("192.168.0.11"), 53);
+    lab.advance("10ms");
+    const answers = seen.lines().filter((l) => l.includes(" > 10.0.0.11.40000"));
+    expect(answers.map((l) => /IPv4.*?: (\S+ > \S+?):/.exec(l)?.[1] ?? l)).toEqual([answer]);
+    // An unconnected client takes an answer from anywhere.
+    expect(client.received.length).toBe(1);
   });
 });
