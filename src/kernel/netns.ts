@@ -40,6 +40,11 @@ export class Netns {
   readonly drops = new Float64Array(64);
   /** Rules, conntrack, NAT, IPVS: owned by netfilter/; null until something needs it. */
   nf: NfState | null = null;
+  /**
+   * What this host's own IPv6 packets have as mark when they leave the OUTPUT hook, by what they had before: there is no
+   * netfilter for IPv6, so of an ip6tables OUTPUT chain only its effect on the mark can be had. Null: nothing.
+   */
+  outputMark6: ((mark: number) => number) | null = null;
   /** Where walks are recorded, or null. */
   recorder: StepRecorder | null = null;
   /** Per-destination state of ICMP limits (inetpeer), by Be32. */

@@ -1,80 +1,42 @@
-// Datapath facts, scenarios (a), (c), (k) and (m) over IPv6: pod to pod, hop limit, neighbour solicitation.
+// Datapath facts over IPv6: pod to pod, services, masquerading, policy, hop limit, neighbour solicitation. What follows
+// from the IPv4 traces is compared with them in datapath_ipv6_parity.test.ts; here are the traces themselves.
 import { describe, expect, it } from "vitest";
-import { icmpv6_checksum } from "../../src/kernel/ipv6/icmpv6.js";
-import { ip6_local_out } from "../../src/kernel/ipv6/ip6_output.js";
-import { alloc_local_skb } from "../../src/kernel/skbuff.js";
-import { Lab } from "../../src/lab.js";
-import { parseIpv6 } from "../../src/net/address.js";
-import { DEBUG, NAMES, podIdentities, withoutDebug } from "../support/datapath_lab.js";
+import type { Lab, LabOptions } from "../../src/lab.js";
+import { DEBUG, NAMES, withoutDebug } from "../support/datapath_lab.js";
+import { dualLab, inBuilds6, NODE6_1, OUTSIDE6 } from "../support/dual_lab.js";
 import { text, traceOf } from "../support/event_trace.js";
-import { twoNodes } from "../support/two_nodes.js";
 
-const POD6: Readonly<Record<string, string>> = { a: "fd00:10::11", b: "fd00:10::12", c: "fd00:11::21" };
+const HOST_ROUTING: LabOptions = { datapath: "cilium-host-routing" };
+const ipFamily = "IPv6" as const;
 
-/** The two-node cluster with both families. */
-function dualLab(options: Readonly<Record<string, string>>): Lab {
-  const yaml = twoNodes("", { "ipv6-native-routing-cidr": "fd00:10::/31" })
-    .replace("name: n1}\nspec: {gateway", "name: n1}\nspec: {hostEndpointId: 901, gateway")
-    .replace("name: n2}\nspec: {gateway", "name: n2}\nspec: {hostEndpointId: 902, gateway")
-    .replace(/podCIDR: (10\.0\.(\d)\.0\/24)/g, 'podCIDR: $1, podCIDRs: [$1, "fd00:1$2::/64"]')
-    .replace(/addresses: \[\{type: InternalIP, address: 192\.168\.0\.(\d+)\}\]/g, (m, n) =>
-      m.replace("]", `, {type: InternalIP, address: "fd00:1::${n}"}]`),
-    )
-    .replace(/addresses: \[192\.168\.0\.(1\d)\/24\]/g, 'addresses: [192.168.0.$1/24, "fd00:1::$1/64"]')
-    .replace(
-      /status: \{podIP: 10\.0\.(\d)\.(\d+)\}/g,
-      'status: {podIP: 10.0.$1.$2, podIPs: [{ip: 10.0.$1.$2}, {ip: "fd00:1$1::$2"}]}',
-    );
-  return Lab.fromYaml(yaml + podIdentities(), "dual.yaml", {
-    datapath: "cilium-host-routing",
-    options: { "enable-ipv6": "true", ...options },
-  });
+const ping =
+  (to: string, ttl = 64) =>
+  (lab: Lab) =>
+    void lab.ping({ from: "pod/a", to, id: 3072, ttl, ipFamily });
+const udp =
+  (from: string, to: string, port = 9000) =>
+  (lab: Lab) =>
+    void lab.udp({ from, to, port, sourcePort: 40000, size: 8, ipFamily });
+
+function service(backend: string, protocol = "UDP"): string {
+  return `---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: ${backend}}, clusterIP: "fd00:96::10", type: NodePort, ports: [{port: 80, targetPort: 8080, protocol: ${protocol}, nodePort: 30080}]}
+`;
 }
-
-/** One echo request over IPv6. */
-function echo6(lab: Lab, from: string, to: string, hops = 64, id = 3072): void {
-  const ns = lab.endpoint(`pod/${from}`).ns!;
-  const skb = alloc_local_skb(ns);
-  const n = skb.data;
-  skb.ensure(n + 56);
-  skb.tail = n + 56;
-  skb.network = n;
-  skb.bytes.fill(0, n, skb.tail);
-  skb.bytes[n] = 0x60;
-  skb.view.setUint16(n + 4, 16, false);
-  skb.bytes[n + 6] = 58;
-  skb.bytes[n + 7] = hops;
-  skb.bytes.set(parseIpv6(POD6[from]!), n + 8);
-  skb.bytes.set(parseIpv6(POD6[to]!), n + 24);
-  skb.bytes[n + 40] = 128;
-  skb.view.setUint32(n + 44, (id << 16) | 1, false);
-  icmpv6_checksum(skb, n, n + 40);
-  ip6_local_out(ns, skb);
-  lab.advance("100ms");
-}
-
-function trace(
-  options: Readonly<Record<string, string>>,
-  from: string,
-  to: string,
-  warm: boolean,
-  hops = 64,
-): string {
-  const lab = dualLab(options);
-  if (warm)
-    for (const [x, y] of [
-      [from, to],
-      [to, from],
-    ] as const)
-      echo6(lab, x, y, 64, 7);
-  if (warm) lab.advance("1s");
-  return traceOf(lab, NAMES, () => echo6(lab, from, to, hops)).text;
-}
+const toService =
+  (backend: string, from = "pod/a", to = "fd00:96::10", port = 80) =>
+  (lab: Lab) => {
+    lab.traffic.listen({ on: `pod/${backend}`, port: 8080, protocol: "udp" });
+    udp(from, to, port)(lab);
+  };
 
 describe("IPv6", () => {
   it("goes from pod to pod on one node, hop limit 63", () => {
-    const debug = trace(DEBUG, "a", "b", true);
-    expect(debug).toBe(
+    const b = inBuilds6(HOST_ROUTING, "", ping("pod/b"));
+    expect(b.debug.text).toBe(
       text`
       packet
         pod/a: local_out >eth0[64]
@@ -83,7 +45,7 @@ describe("IPv6", () => {
       packet
         pod/b: local_out >eth0[64]
         n1: backlog <lxc_b[64] cil_from_container policy(A) redirect_peer(lxc_a)
-        pod/a: <eth0[63] local_in
+        pod/a: <eth0[63] local_in socket drop(NO_SOCKET)
       events n1
         A T:from-endpoint(idA,0,0,0,unknown) ttl 64
         A D51 Conntrack lookup 1/2: src=[::0:11]:3072 dst=[::0:12]:0
@@ -111,12 +73,12 @@ describe("IPv6", () => {
         A T:to-endpoint(idB,idA,A,lxc_a,reply) ttl 63 from fd00:10::12
     `,
     );
-    expect(trace({}, "a", "b", true)).toBe(withoutDebug(debug));
+    expect(b.plain.text).toBe(withoutDebug(b.debug.text));
   });
 
   it("goes from node to node, hop limit 62", () => {
-    const debug = trace(DEBUG, "a", "c", true);
-    expect(debug).toBe(
+    const b = inBuilds6(HOST_ROUTING, "", ping("pod/c"));
+    expect(b.debug.text).toBe(
       text`
       packet
         pod/a: local_out >eth0[64]
@@ -127,7 +89,7 @@ describe("IPv6", () => {
         pod/c: local_out >eth0[64]
         n2: backlog <lxc_c[64] cil_from_container redirect_neigh(eth0) >eth0[63] cil_to_netdev
         n1: backlog <eth0[63] cil_from_netdev policy(A) redirect_peer(lxc_a)
-        pod/a: <eth0[62] local_in
+        pod/a: <eth0[62] local_in socket drop(NO_SOCKET)
       events n1
         A T:from-endpoint(idA,0,0,0,unknown) ttl 64
         A D51 Conntrack lookup 1/2: src=[::0:11]:3072 dst=[::0:21]:0
@@ -164,11 +126,160 @@ describe("IPv6", () => {
         H2 T:to-network(idC,0,0,eth0,unknown) ttl 63
     `,
     );
-    expect(trace({}, "a", "c", true)).toBe(withoutDebug(debug));
+    expect(b.plain.text).toBe(withoutDebug(b.debug.text));
+    expect(b.medium.events).toBe(
+      text`
+      events n1
+        A T:to-network(idA,idC,0,eth0,new) ttl 63
+        A T:to-endpoint(idC,idA,A,lxc_a,reply) ttl 62 from fd00:11::21
+      events n2
+        C T:to-endpoint(idA,idC,C,lxc_c,new) ttl 62 from fd00:10::11
+        C T:to-network(idC,idA,0,eth0,reply) ttl 63
+    `,
+    );
+  });
+
+  it("goes from node to node in an IPv4 tunnel, hop limit 63", () => {
+    const b = inBuilds6({ datapath: "cilium-vxlan" }, "", udp("pod/a", "pod/c"));
+    expect(b.debug.text).toBe(
+      text`
+      packet
+        pod/a: local_out >eth0[64]
+        n1: backlog <lxc_a[64] cil_from_container redirect(cilium_vxlan) >cilium_vxlan[64] cil_to_overlay encap local_out OUTPUT POSTROUTING >eth0[64] cil_to_netdev
+        n2: backlog <eth0[64] cil_from_netdev PREROUTING local_in INPUT decap backlog <cilium_vxlan[64] cil_from_overlay policy(C) redirect_peer(lxc_c)
+        pod/c: <eth0[63] local_in socket
+      packet
+        pod/c: local_out >eth0[64]
+        n2: backlog <lxc_c[64] cil_from_container redirect(cilium_vxlan) >cilium_vxlan[64] cil_to_overlay encap local_out OUTPUT POSTROUTING >eth0[64] cil_to_netdev
+        n1: backlog <eth0[64] cil_from_netdev PREROUTING local_in INPUT decap backlog <cilium_vxlan[64] cil_from_overlay policy(A) redirect_peer(lxc_a)
+        pod/a: <eth0[63] local_in socket
+      events n1
+        A T:from-endpoint(idA,0,0,0,unknown) ttl 64
+        A D51 Conntrack lookup 1/2: src=[::0:11]:40000 dst=[::0:21]:9000
+        A D52 Conntrack lookup 2/2: nexthdr=17 flags=1 dir=0 scope=2
+        A D15 CT verdict: New, revnat=0
+        A D59 Successfully mapped addr.p4=[::0:21] to identity=3003
+        A D53 Conntrack create: proxy-port=0 revnat=0 src-identity=3001
+        A D3 Encapsulating to node 201369792 (0xc00a8c0) from seclabel 3001
+        A T:to-overlay(idA,idC,0,cilium_vxlan,new) ttl 64
+        0 T:to-overlay(idA,0,0,cilium_vxlan,unknown) ttl 64
+        H1 T:to-network(1,0,0,eth0,unknown) ttl 64 vxlan
+        H1 D58 Successfully mapped addr=192.168.0.12 to identity=6
+        H1 T:from-network(6,0,0,eth0,unknown) ttl 64 vxlan
+        0 D16 Tunnel decap: id=3003 flowlabel=0
+        0 T:from-overlay(idC,0,0,cilium_vxlan,unknown) ttl 64
+        0 D2 Attempting local delivery for container id 101 from seclabel 3003
+        A D51 Conntrack lookup 1/2: src=[::0:21]:9000 dst=[::0:11]:40000
+        A D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=1 scope=2
+        A D8 CT entry found lifetime=L, revnat=0
+        A D15 CT verdict: Reply, revnat=0
+        A T:to-endpoint(idC,idA,A,lxc_a,reply) ttl 63 from fd00:11::21
+        SOCK pre-rev fd00:11::21:9000
+      events n2
+        H2 D58 Successfully mapped addr=192.168.0.11 to identity=6
+        H2 T:from-network(6,0,0,eth0,unknown) ttl 64 vxlan
+        0 D16 Tunnel decap: id=3001 flowlabel=0
+        0 T:from-overlay(idA,0,0,cilium_vxlan,unknown) ttl 64
+        0 D2 Attempting local delivery for container id 103 from seclabel 3001
+        C D51 Conntrack lookup 1/2: src=[::0:11]:40000 dst=[::0:21]:9000
+        C D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=1 scope=2
+        C D15 CT verdict: New, revnat=0
+        C D53 Conntrack create: proxy-port=0 revnat=0 src-identity=3001
+        C T:to-endpoint(idA,idC,C,lxc_c,new) ttl 63 from fd00:10::11
+        SOCK pre-rev fd00:10::11:40000
+        C T:from-endpoint(idC,0,0,0,unknown) ttl 64
+        C D51 Conntrack lookup 1/2: src=[::0:21]:9000 dst=[::0:11]:40000
+        C D52 Conntrack lookup 2/2: nexthdr=17 flags=1 dir=0 scope=2
+        C D8 CT entry found lifetime=L, revnat=0
+        C D15 CT verdict: Reply, revnat=0
+        C D59 Successfully mapped addr.p4=[::0:11] to identity=3001
+        C D3 Encapsulating to node 184592576 (0xb00a8c0) from seclabel 3003
+        C T:to-overlay(idC,idA,0,cilium_vxlan,reply) ttl 64
+        0 T:to-overlay(idC,0,0,cilium_vxlan,unknown) ttl 64
+        H2 T:to-network(1,0,0,eth0,unknown) ttl 64 vxlan
+    `,
+    );
+    expect(b.plain.text).toBe(withoutDebug(b.debug.text));
+    expect(b.medium.events).toBe(
+      text`
+      events n1
+        A T:to-overlay(idA,idC,0,cilium_vxlan,new) ttl 64
+        A T:to-endpoint(idC,idA,A,lxc_a,reply) ttl 63 from fd00:11::21
+        SOCK pre-rev fd00:11::21:9000
+      events n2
+        C T:to-endpoint(idA,idC,C,lxc_c,new) ttl 63 from fd00:10::11
+        SOCK pre-rev fd00:10::11:40000
+        C T:to-overlay(idC,idA,0,cilium_vxlan,reply) ttl 64
+    `,
+    );
+  });
+
+  it("goes from node to node through both kernels with legacy host routing, hop limit 61", () => {
+    const b = inBuilds6({ datapath: "cilium-legacy" }, "", udp("pod/a", "pod/c"));
+    expect(b.debug.text).toBe(
+      text`
+      packet
+        pod/a: local_out >eth0[64]
+        n1: backlog <lxc_a[64] cil_from_container ip_forward >eth0[63] cil_to_netdev
+        n2: backlog <eth0[63] cil_from_netdev ip_forward >cilium_host[62] cil_from_host policy(C) redirect(lxc_c) >lxc_c[61]
+        pod/c: backlog <eth0[61] local_in socket
+      packet
+        pod/c: local_out >eth0[64]
+        n2: backlog <lxc_c[64] cil_from_container ip_forward >eth0[63] cil_to_netdev
+        n1: backlog <eth0[63] cil_from_netdev ip_forward >cilium_host[62] cil_from_host policy(A) redirect(lxc_a) >lxc_a[61]
+        pod/a: backlog <eth0[61] local_in socket
+      events n1
+        A T:from-endpoint(idA,0,0,0,unknown) ttl 64
+        A D51 Conntrack lookup 1/2: src=[::0:11]:40000 dst=[::0:21]:9000
+        A D52 Conntrack lookup 2/2: nexthdr=17 flags=1 dir=0 scope=2
+        A D15 CT verdict: New, revnat=0
+        A D59 Successfully mapped addr.p4=[::0:21] to identity=3003
+        A D53 Conntrack create: proxy-port=0 revnat=0 src-identity=3001
+        A T:to-stack(idA,idC,0,0,new) ttl 64
+        A C4(0) ttl 64
+        H1 T:to-network(idA,0,0,eth0,unknown) ttl 63
+        H1 D59 Successfully mapped addr.p4=[::0:21] to identity=3003
+        H1 T:from-network(idC,0,0,eth0,unknown) ttl 63
+        H1 D61 Inheriting identity=10 from stack
+        H1 D59 Successfully mapped addr.p4=[::0:21] to identity=3003
+        H1 T:from-host(idC,0,0,eth0,unknown) ttl 62
+        H1 D2 Attempting local delivery for container id 101 from seclabel 3003
+        A D51 Conntrack lookup 1/2: src=[::0:21]:9000 dst=[::0:11]:40000
+        A D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=1 scope=2
+        A D8 CT entry found lifetime=L, revnat=0
+        A D15 CT verdict: Reply, revnat=0
+        A T:to-endpoint(idC,idA,A,lxc_a,reply) ttl 61 from fd00:11::21
+        SOCK pre-rev fd00:11::21:9000
+      events n2
+        H2 D59 Successfully mapped addr.p4=[::0:11] to identity=3001
+        H2 T:from-network(idA,0,0,eth0,unknown) ttl 63
+        H2 D61 Inheriting identity=10 from stack
+        H2 D59 Successfully mapped addr.p4=[::0:11] to identity=3001
+        H2 T:from-host(idA,0,0,eth0,unknown) ttl 62
+        H2 D2 Attempting local delivery for container id 103 from seclabel 3001
+        C D51 Conntrack lookup 1/2: src=[::0:11]:40000 dst=[::0:21]:9000
+        C D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=1 scope=2
+        C D15 CT verdict: New, revnat=0
+        C D53 Conntrack create: proxy-port=0 revnat=0 src-identity=3001
+        C T:to-endpoint(idA,idC,C,lxc_c,new) ttl 61 from fd00:10::11
+        SOCK pre-rev fd00:10::11:40000
+        C T:from-endpoint(idC,0,0,0,unknown) ttl 64
+        C D51 Conntrack lookup 1/2: src=[::0:21]:9000 dst=[::0:11]:40000
+        C D52 Conntrack lookup 2/2: nexthdr=17 flags=1 dir=0 scope=2
+        C D8 CT entry found lifetime=L, revnat=0
+        C D15 CT verdict: Reply, revnat=0
+        C D59 Successfully mapped addr.p4=[::0:11] to identity=3001
+        C T:to-stack(idC,idA,0,0,reply) ttl 64
+        C C4(0) ttl 64
+        H2 T:to-network(idC,0,0,eth0,unknown) ttl 63
+    `,
+    );
+    expect(b.plain.text).toBe(withoutDebug(b.debug.text));
   });
 
   it("(m) has its neighbour solicitations for the router answered by the program", () => {
-    expect(trace(DEBUG, "a", "b", false)).toBe(
+    const lab = dualLab({ ...HOST_ROUTING, options: DEBUG }, "", false);
+    expect(traceOf(lab, NAMES, () => ping("pod/b")(lab)).text).toBe(
       text`
       packet
         pod/a: local_out >eth0[64]
@@ -181,7 +292,7 @@ describe("IPv6", () => {
       packet
         pod/b: local_out >eth0[64]
         n1: backlog <lxc_b[64] cil_from_container policy(A) redirect_peer(lxc_a)
-        pod/a: <eth0[63] local_in
+        pod/a: <eth0[63] local_in socket drop(NO_SOCKET)
       packet
         pod/b: >eth0[255]
         n1: backlog <lxc_b[255] cil_from_container redirect(lxc_b) >lxc_b[255]
@@ -223,13 +334,64 @@ describe("IPv6", () => {
     );
   });
 
+  it("(m) passes the nodes' own neighbour solicitations to their kernels", () => {
+    const lab = dualLab({ ...HOST_ROUTING, options: DEBUG }, "", false);
+    expect(traceOf(lab, NAMES, () => udp("node/n1", "node/n2")(lab)).text).toBe(
+      text`
+      packet
+        n1: local_out >eth0[64] cil_to_netdev
+        n2: backlog <eth0[64] cil_from_netdev local_in socket
+      packet
+        n1: >eth0[255] cil_to_netdev
+        n2: backlog <eth0[255] cil_from_netdev local_in
+        outside: backlog <eth0[255] drop(NOT_SPECIFIED)
+        gateway-lan: backlog <eth0[255] drop(IPV6DISABLED)
+      packet
+        n2: >eth0[255] cil_to_netdev
+        n1: backlog <eth0[255] cil_from_netdev local_in
+      packet
+        n2: local_out >eth0[64] cil_to_netdev
+        n1: backlog <eth0[64] cil_from_netdev local_in socket
+      events n1
+        H1 T:to-network(1,0,0,eth0,unknown) ttl 255 from fd00:1::11
+        H1 D59 Successfully mapped addr.p4=[::0:12] to identity=6
+        H1 T:from-network(6,0,0,eth0,unknown) ttl 255
+        H1 D51 Conntrack lookup 1/2: src=[::0:12]:9000 dst=[::0:11]:40000
+        H1 D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=0 scope=0
+        H1 D15 CT verdict: New, revnat=0
+        H1 D53 Conntrack create: proxy-port=0 revnat=0 src-identity=0
+        H1 T:to-network(1,0,0,eth0,new) ttl 64 from fd00:1::11
+        H1 D59 Successfully mapped addr.p4=[::0:12] to identity=6
+        H1 T:from-network(6,0,0,eth0,unknown) ttl 64
+        H1 D51 Conntrack lookup 1/2: src=[::0:12]:9000 dst=[::0:11]:40000
+        H1 D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=1 scope=1
+        H1 D8 CT entry found lifetime=L, revnat=0
+        H1 D15 CT verdict: Reply, revnat=0
+        H1 D51 Conntrack lookup 1/2: src=[::0:12]:9000 dst=[::0:11]:40000
+        H1 D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=1 scope=1
+        H1 D15 CT verdict: New, revnat=0
+        SOCK pre-rev fd00:1::12:9000
+      events n2
+        H2 D59 Successfully mapped addr.p4=[::0:11] to identity=6
+        H2 T:from-network(6,0,0,eth0,unknown) ttl 255
+        H2 D13 ICMPv6 neighbour soliciation for address 0:12000000
+        H2 T:to-network(1,0,0,eth0,unknown) ttl 255 from fd00:1::12
+        H2 D59 Successfully mapped addr.p4=[::0:11] to identity=6
+        H2 T:from-network(6,0,0,eth0,unknown) ttl 64
+        SOCK pre-rev fd00:1::11:40000
+        H2 T:to-network(1,0,0,eth0,unknown) ttl 64 from fd00:1::12
+    `,
+    );
+  });
+
   it("(k) ends with time exceeded from the router at hop limit 1", () => {
-    expect(trace(DEBUG, "a", "b", true, 1)).toBe(
+    const b = inBuilds6(HOST_ROUTING, "", ping("pod/b", 1));
+    expect(b.debug.text).toBe(
       text`
       packet
         pod/a: local_out >eth0[1]
         n1: backlog <lxc_a[1] cil_from_container redirect(lxc_a) >lxc_a[1]
-        pod/a: backlog <eth0[1] local_in
+        pod/a: backlog <eth0[1] local_in socket
       events n1
         A T:from-endpoint(idA,0,0,0,unknown) ttl 1
         A D51 Conntrack lookup 1/2: src=[::0:11]:3072 dst=[::0:12]:0
@@ -240,6 +402,318 @@ describe("IPv6", () => {
         A D2 Attempting local delivery for container id 102 from seclabel 3001
         A D14 Sending ICMPv6 time exceeded
         A C4(5) ttl 1
+    `,
+    );
+    expect(b.plain.text).toBe(withoutDebug(b.debug.text));
+  });
+
+  it("(k) is told of a path that takes less, by the kernel with legacy host routing", () => {
+    const lab = dualLab({ datapath: "cilium-legacy", options: DEBUG });
+    lab.exec("node/n1", "ip link set eth0 mtu 1400");
+    const big = (): void =>
+      void lab.ping({ from: "pod/a", to: "pod/c", id: 3072, size: 1400, dontFragment: true, ipFamily });
+    expect(traceOf(lab, NAMES, big).text).toBe(
+      text`
+      packet
+        pod/a: local_out >eth0[64]
+        n1: backlog <lxc_a[64] cil_from_container icmp_error(2,0) drop(PKT_TOO_BIG)
+      packet
+        n1: local_out >cilium_host[64] cil_from_host policy(A) redirect(lxc_a) >lxc_a[63]
+        pod/a: backlog <eth0[63] local_in socket
+      events n1
+        A T:from-endpoint(idA,0,0,0,unknown) ttl 64
+        A D51 Conntrack lookup 1/2: src=[::0:11]:3072 dst=[::0:21]:0
+        A D52 Conntrack lookup 2/2: nexthdr=58 flags=1 dir=0 scope=2
+        A D15 CT verdict: New, revnat=0
+        A D59 Successfully mapped addr.p4=[::0:21] to identity=3003
+        A D53 Conntrack create: proxy-port=0 revnat=0 src-identity=3001
+        A T:to-stack(idA,idC,0,0,new) ttl 64
+        A C4(0) ttl 64
+        H1 D61 Inheriting identity=1 from stack
+        H1 D59 Successfully mapped addr.p4=[::0:1] to identity=1
+        H1 T:from-host(1,0,0,0,unknown) ttl 64
+        H1 D2 Attempting local delivery for container id 101 from seclabel 1
+        A D51 Conntrack lookup 1/2: src=[::0:1]:0 dst=[::0:11]:0
+        A D52 Conntrack lookup 2/2: nexthdr=58 flags=2 dir=1 scope=2
+        A D8 CT entry found lifetime=L, revnat=0
+        A D15 CT verdict: Established, revnat=0
+        A D55 Matched L4 policy; creating conntrack src=1 dst=3001 dport=0 proto=58
+        A T:to-endpoint(1,idA,A,lxc_a,established) ttl 63 from fd00:10::1
+    `,
+    );
+  });
+});
+
+describe("IPv6 services and masquerading", () => {
+  it("(f) reaches a ClusterIP at the socket", () => {
+    const b = inBuilds6(HOST_ROUTING, service("c"), toService("c"));
+    expect(b.debug.text).toBe(
+      text`
+      packet
+        pod/a: local_out >eth0[64]
+        n1: backlog <lxc_a[64] cil_from_container redirect_neigh(eth0) >eth0[63] cil_to_netdev
+        n2: backlog <eth0[63] cil_from_netdev policy(C) redirect_peer(lxc_c)
+        pod/c: <eth0[62] local_in socket
+      packet
+        pod/c: local_out >eth0[64]
+        n2: backlog <lxc_c[64] cil_from_container redirect_neigh(eth0) >eth0[63] cil_to_netdev
+        n1: backlog <eth0[63] cil_from_netdev policy(A) redirect_peer(lxc_a)
+        pod/a: <eth0[62] local_in socket
+      events n1
+        SOCK pre-fwd fd00:96::10:80
+        SOCK post-fwd fd00:11::21:8080
+        A T:from-endpoint(idA,0,0,0,unknown) ttl 64
+        A D51 Conntrack lookup 1/2: src=[::0:11]:40000 dst=[::0:21]:8080
+        A D52 Conntrack lookup 2/2: nexthdr=17 flags=1 dir=0 scope=2
+        A D15 CT verdict: New, revnat=0
+        A D59 Successfully mapped addr.p4=[::0:21] to identity=3003
+        A D53 Conntrack create: proxy-port=0 revnat=0 src-identity=3001
+        A T:to-network(idA,idC,0,eth0,new) ttl 63
+        H1 T:to-network(idA,0,0,eth0,unknown) ttl 63
+        H1 D59 Successfully mapped addr.p4=[::0:21] to identity=3003
+        H1 T:from-network(idC,0,0,eth0,unknown) ttl 63
+        H1 D2 Attempting local delivery for container id 101 from seclabel 3003
+        A D51 Conntrack lookup 1/2: src=[::0:21]:8080 dst=[::0:11]:40000
+        A D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=1 scope=2
+        A D8 CT entry found lifetime=L, revnat=0
+        A D15 CT verdict: Reply, revnat=0
+        A T:to-endpoint(idC,idA,A,lxc_a,reply) ttl 62 from fd00:11::21
+        SOCK pre-rev fd00:11::21:8080
+        SOCK post-rev fd00:96::10:80
+      events n2
+        H2 D59 Successfully mapped addr.p4=[::0:11] to identity=3001
+        H2 T:from-network(idA,0,0,eth0,unknown) ttl 63
+        H2 D2 Attempting local delivery for container id 103 from seclabel 3001
+        C D51 Conntrack lookup 1/2: src=[::0:11]:40000 dst=[::0:21]:8080
+        C D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=1 scope=2
+        C D15 CT verdict: New, revnat=0
+        C D53 Conntrack create: proxy-port=0 revnat=0 src-identity=3001
+        C T:to-endpoint(idA,idC,C,lxc_c,new) ttl 62 from fd00:10::11
+        SOCK pre-rev fd00:10::11:40000
+        C T:from-endpoint(idC,0,0,0,unknown) ttl 64
+        C D51 Conntrack lookup 1/2: src=[::0:21]:8080 dst=[::0:11]:40000
+        C D52 Conntrack lookup 2/2: nexthdr=17 flags=1 dir=0 scope=2
+        C D8 CT entry found lifetime=L, revnat=0
+        C D15 CT verdict: Reply, revnat=0
+        C D59 Successfully mapped addr.p4=[::0:11] to identity=3001
+        C T:to-network(idC,idA,0,eth0,reply) ttl 63
+        H2 T:to-network(idC,0,0,eth0,unknown) ttl 63
+    `,
+    );
+    expect(b.plain.text).toBe(withoutDebug(b.debug.text));
+    expect(b.medium.events).toBe(
+      text`
+      events n1
+        SOCK pre-fwd fd00:96::10:80
+        SOCK post-fwd fd00:11::21:8080
+        A T:to-network(idA,idC,0,eth0,new) ttl 63
+        A T:to-endpoint(idC,idA,A,lxc_a,reply) ttl 62 from fd00:11::21
+        SOCK pre-rev fd00:11::21:8080
+        SOCK post-rev fd00:96::10:80
+      events n2
+        C T:to-endpoint(idA,idC,C,lxc_c,new) ttl 62 from fd00:10::11
+        SOCK pre-rev fd00:10::11:40000
+        C T:to-network(idC,idA,0,eth0,reply) ttl 63
+    `,
+    );
+  });
+
+  it("(f) gives a pod that is its own backend the link-local loopback address, whose MAC is the pod's own", () => {
+    const b = inBuilds6(
+      { ...HOST_ROUTING, options: { "bpf-lb-sock-hostns-only": "true" } },
+      service("a", "TCP"),
+      (lab) => {
+        lab.traffic.listen({ on: "pod/a", port: 8080 });
+        lab.tcp({ from: "pod/a", to: "fd00:96::10", port: 80, sourcePort: 20000, close: "none" });
+      },
+    );
+    expect(b.debug.text).toBe(
+      text`
+      packet
+        pod/a: local_out >eth0[64]
+        n1: backlog <lxc_a[64] cil_from_container policy(A) redirect_peer(lxc_a)
+        pod/a: <eth0[63] local_in socket
+      packet
+        pod/a: local_out >eth0[64]
+        n1: backlog <lxc_a[64] cil_from_container policy(A) redirect_peer(lxc_a)
+        pod/a: <eth0[63] local_in socket
+      packet
+        pod/a: >eth0[255]
+        n1: backlog <lxc_a[255] cil_from_container redirect(lxc_a) >lxc_a[255]
+        pod/a: backlog <eth0[255] local_in
+      packet
+        pod/a: local_out >eth0[64]
+        n1: backlog <lxc_a[64] cil_from_container policy(A) redirect_peer(lxc_a)
+        pod/a: <eth0[63] local_in socket
+      events n1
+        A T:from-endpoint(idA,0,0,0,unknown) ttl 64
+        A D51 Conntrack lookup 1/2: src=[::0:11]:20000 dst=[::0:10]:80
+        A D52 Conntrack lookup 2/2: nexthdr=6 flags=4 dir=2 scope=1
+        A D15 CT verdict: New, revnat=1
+        A D24 Service backend slot lookup: slot=1, dport=80
+        A D53 Conntrack create: proxy-port=0 revnat=1 src-identity=0
+        A D67 Loopback reverse SNAT from.p4=11000000 to.p4=1000000
+        A D51 Conntrack lookup 1/2: src=[::0:11]:8080 dst=[::0:1]:20000
+        A D52 Conntrack lookup 2/2: nexthdr=6 flags=0 dir=0 scope=0
+        A D15 CT verdict: New, revnat=0
+        A D59 Successfully mapped addr.p4=[::0:11] to identity=3001
+        A D53 Conntrack create: proxy-port=0 revnat=1 src-identity=3001
+        A D2 Attempting local delivery for container id 101 from seclabel 3001
+        A D51 Conntrack lookup 1/2: src=[::0:1]:20000 dst=[::0:11]:8080
+        A D52 Conntrack lookup 2/2: nexthdr=6 flags=0 dir=1 scope=2
+        A D15 CT verdict: New, revnat=0
+        A D53 Conntrack create: proxy-port=0 revnat=0 src-identity=3001
+        A T:to-endpoint(idA,idA,A,lxc_a,new) ttl 63 from fe80::1
+        A T:from-endpoint(idA,0,0,0,unknown) ttl 255
+        A D11 Handling ICMPv6 type=135
+        A D13 ICMPv6 neighbour soliciation for address 0:1000000
+        A C4(5) ttl 255
+        A T:from-endpoint(idA,0,0,0,unknown) ttl 64
+        A D51 Conntrack lookup 1/2: src=[::0:11]:8080 dst=[::0:1]:20000
+        A D52 Conntrack lookup 2/2: nexthdr=6 flags=1 dir=0 scope=2
+        A D8 CT entry found lifetime=L, revnat=0
+        A D15 CT verdict: Reply, revnat=0
+        A D59 Successfully mapped addr.p4=[::0:1] to identity=10
+        A D2 Attempting local delivery for container id 101 from seclabel 3001
+        A D51 Conntrack lookup 1/2: src=[::0:11]:8080 dst=[::0:1]:20000
+        A D52 Conntrack lookup 2/2: nexthdr=6 flags=0 dir=1 scope=2
+        A D8 CT entry found lifetime=L, revnat=1
+        A D15 CT verdict: Reply, revnat=1
+        A D28 Reverse NAT lookup, index=1
+        A D29 Performing reverse NAT, address.p4=10000000 port=80
+        A D68 16777216 285212672 0
+        A T:to-endpoint(idA,idA,A,lxc_a,reply) ttl 63 from fd00:10::11
+        A T:from-endpoint(idA,0,0,0,unknown) ttl 64
+        A D51 Conntrack lookup 1/2: src=[::0:11]:20000 dst=[::0:10]:80
+        A D52 Conntrack lookup 2/2: nexthdr=6 flags=4 dir=2 scope=1
+        A D8 CT entry found lifetime=L, revnat=1
+        A D15 CT verdict: Reply, revnat=1
+        A D67 Loopback reverse SNAT from.p4=11000000 to.p4=1000000
+        A D51 Conntrack lookup 1/2: src=[::0:11]:8080 dst=[::0:1]:20000
+        A D52 Conntrack lookup 2/2: nexthdr=6 flags=0 dir=0 scope=0
+        A D8 CT entry found lifetime=L, revnat=1
+        A D15 CT verdict: Established, revnat=1
+        A D59 Successfully mapped addr.p4=[::0:11] to identity=3001
+        A D2 Attempting local delivery for container id 101 from seclabel 3001
+        A D51 Conntrack lookup 1/2: src=[::0:1]:20000 dst=[::0:11]:8080
+        A D52 Conntrack lookup 2/2: nexthdr=6 flags=0 dir=1 scope=2
+        A D8 CT entry found lifetime=L, revnat=0
+        A D15 CT verdict: Established, revnat=0
+        A T:to-endpoint(idA,idA,A,lxc_a,established) ttl 63 from fe80::1
+    `,
+    );
+    expect(b.plain.text).toBe(withoutDebug(b.debug.text));
+  });
+
+  it("(g) is masqueraded with the node's address", () => {
+    const b = inBuilds6(HOST_ROUTING, "", udp("pod/a", OUTSIDE6));
+    expect(b.debug.text).toBe(
+      text`
+      packet
+        pod/a: local_out >eth0[64]
+        n1: backlog <lxc_a[64] cil_from_container redirect_neigh(eth0) >eth0[63] cil_to_netdev
+        outside: backlog <eth0[63] local_in socket
+      packet
+        outside: local_out >eth0[64]
+        n1: backlog <eth0[64] cil_from_netdev policy(A) redirect_peer(lxc_a)
+        pod/a: <eth0[63] local_in socket
+      events n1
+        A T:from-endpoint(idA,0,0,0,unknown) ttl 64
+        A D51 Conntrack lookup 1/2: src=[::0:11]:40000 dst=[::0:99]:9000
+        A D52 Conntrack lookup 2/2: nexthdr=17 flags=1 dir=0 scope=2
+        A D15 CT verdict: New, revnat=0
+        A D59 Successfully mapped addr.p4=[::0:99] to identity=10
+        A D53 Conntrack create: proxy-port=0 revnat=0 src-identity=3001
+        A T:to-network(idA,10,0,eth0,new) ttl 63
+        H1 T:to-network(idA,0,0,eth0,unknown) ttl 63 from fd00:10::11
+        H1 D59 Successfully mapped addr.p4=[::0:99] to identity=10
+        H1 T:from-network(10,0,0,eth0,unknown) ttl 64
+        H1 D51 Conntrack lookup 1/2: src=[::0:99]:9000 dst=[::0:11]:40000
+        H1 D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=1 scope=1
+        H1 D15 CT verdict: New, revnat=0
+        H1 D2 Attempting local delivery for container id 101 from seclabel 10
+        A D51 Conntrack lookup 1/2: src=[::0:99]:9000 dst=[::0:11]:40000
+        A D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=1 scope=2
+        A D8 CT entry found lifetime=L, revnat=0
+        A D15 CT verdict: Reply, revnat=0
+        A T:to-endpoint(10,idA,A,lxc_a,reply) ttl 63 from fd00:1::99
+        SOCK pre-rev fd00:1::99:9000
+    `,
+    );
+    expect(b.plain.text).toBe(withoutDebug(b.debug.text));
+    expect(b.medium.events).toBe(
+      text`
+      events n1
+        A T:to-network(idA,10,0,eth0,new) ttl 63
+        A T:to-endpoint(10,idA,A,lxc_a,reply) ttl 63 from fd00:1::99
+        SOCK pre-rev fd00:1::99:9000
+    `,
+    );
+  });
+
+  it("(h) goes from outside by a node port to a backend on another node, and back through the first", () => {
+    const b = inBuilds6(HOST_ROUTING, service("c"), toService("c", "host/outside", NODE6_1, 30080));
+    expect(b.debug.text).toBe(
+      text`
+      packet
+        outside: local_out >eth0[64]
+        n1: backlog <eth0[64] cil_from_netdev redirect_neigh(eth0) >eth0[63] cil_to_netdev
+        n2: backlog <eth0[63] cil_from_netdev policy(C) redirect_peer(lxc_c)
+        pod/c: <eth0[62] local_in socket
+      packet
+        pod/c: local_out >eth0[64]
+        n2: backlog <lxc_c[64] cil_from_container redirect_neigh(eth0) >eth0[63] cil_to_netdev
+        n1: backlog <eth0[63] cil_from_netdev redirect_neigh(eth0) >eth0[62] cil_to_netdev
+        outside: backlog <eth0[62] local_in socket
+      events n1
+        H1 D59 Successfully mapped addr.p4=[::0:99] to identity=10
+        H1 T:from-network(10,0,0,eth0,unknown) ttl 64
+        H1 D51 Conntrack lookup 1/2: src=[::0:99]:40000 dst=[::0:11]:30080
+        H1 D52 Conntrack lookup 2/2: nexthdr=17 flags=4 dir=2 scope=1
+        H1 D15 CT verdict: New, revnat=3
+        H1 D24 Service backend slot lookup: slot=1, dport=30080
+        H1 D53 Conntrack create: proxy-port=0 revnat=3 src-identity=0
+        H1 D51 Conntrack lookup 1/2: src=[::0:21]:8080 dst=[::0:99]:40000
+        H1 D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=0 scope=0
+        H1 D15 CT verdict: New, revnat=3
+        H1 D53 Conntrack create: proxy-port=0 revnat=3 src-identity=10
+        H1 T:to-network(0,0,0,eth0,unknown) ttl 63
+        H1 D59 Successfully mapped addr.p4=[::0:21] to identity=3003
+        H1 T:from-network(idC,0,0,eth0,unknown) ttl 63
+        H1 D51 Conntrack lookup 1/2: src=[::0:21]:8080 dst=[::0:99]:40000
+        H1 D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=1 scope=1
+        H1 D8 CT entry found lifetime=L, revnat=3
+        H1 D15 CT verdict: Reply, revnat=3
+        H1 D28 Reverse NAT lookup, index=3
+        H1 D29 Performing reverse NAT, address.p4=11000000 port=30080
+        H1 T:to-network(0,0,0,eth0,unknown) ttl 62
+      events n2
+        H2 D59 Successfully mapped addr.p4=[::0:11] to identity=6
+        H2 T:from-network(6,0,0,eth0,unknown) ttl 63
+        H2 D2 Attempting local delivery for container id 103 from seclabel 6
+        C D51 Conntrack lookup 1/2: src=[::0:11]:40000 dst=[::0:21]:8080
+        C D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=1 scope=2
+        C D15 CT verdict: New, revnat=0
+        C D53 Conntrack create: proxy-port=0 revnat=0 src-identity=6
+        C T:to-endpoint(6,idC,C,lxc_c,new) ttl 62 from fd00:1::11
+        SOCK pre-rev fd00:1::11:40000
+        C T:from-endpoint(idC,0,0,0,unknown) ttl 64
+        C D51 Conntrack lookup 1/2: src=[::0:21]:8080 dst=[::0:11]:40000
+        C D52 Conntrack lookup 2/2: nexthdr=17 flags=1 dir=0 scope=2
+        C D8 CT entry found lifetime=L, revnat=0
+        C D15 CT verdict: Reply, revnat=0
+        C D59 Successfully mapped addr.p4=[::0:11] to identity=6
+        C T:to-network(idC,6,0,eth0,reply) ttl 63
+        H2 T:to-network(idC,0,0,eth0,unknown) ttl 63
+    `,
+    );
+    expect(b.plain.text).toBe(withoutDebug(b.debug.text));
+    expect(b.medium.events).toBe(
+      text`
+      events n2
+        C T:to-endpoint(6,idC,C,lxc_c,new) ttl 62 from fd00:1::11
+        SOCK pre-rev fd00:1::11:40000
+        C T:to-network(idC,6,0,eth0,reply) ttl 63
     `,
     );
   });

@@ -111,6 +111,7 @@ export function ciliumIptables(a: AgentConfig, f: IptablesFacts): string {
   filter.push(
     `-A CILIUM_OUTPUT -m mark --mark 0xa00/0xe00${comment("cilium: ACCEPT for proxy traffic")} -j ACCEPT`,
     `-A CILIUM_OUTPUT -m mark --mark 0x800/0xe00${comment("cilium: ACCEPT for l7 proxy upstream traffic")} -j ACCEPT`,
+    // Over IPv6 this is hostMark6().
     `-A CILIUM_OUTPUT -m mark ! --mark 0xd00/0xf00 -m mark ! --mark 0xe00/0xf00 -m mark ! --mark 0x400/0xf00 -m mark ! --mark 0xa00/0xe00 -m mark ! --mark 0x800/0xe00${comment("cilium: host->any mark as from host")} -j MARK --set-xmark 0xc00/0xf00`,
     `-A CILIUM_FORWARD -o cilium_host${comment("cilium: any->cluster on cilium_host forward accept")} -j ACCEPT`,
     `-A CILIUM_FORWARD -i cilium_host${comment("cilium: cluster->any on cilium_host forward accept (nodeport)")} -j ACCEPT`,
@@ -162,6 +163,25 @@ export function ciliumIptables(a: AgentConfig, f: IptablesFacts): string {
       ],
     ),
   ].join("");
+}
+
+/**
+ * What the rule "host->any mark as from host" of ip6tables' OUTPUT does to a mark: everything of the host gets the host's
+ * mark, but not what is encrypted or to be, of a tunnel or of a proxy.
+ */
+export function hostMark6(mark: number): number {
+  switch (mark & 0xf00) {
+    case 0x400:
+    case 0x800:
+    case 0x900:
+    case 0xa00:
+    case 0xb00:
+    case 0xd00:
+    case 0xe00:
+      return mark;
+    default:
+      return (mark & ~0xf00) | 0xc00;
+  }
 }
 
 function tunnelMatch(a: AgentConfig): string {

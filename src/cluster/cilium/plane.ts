@@ -47,7 +47,7 @@ import {
   podIdentityLabels,
 } from "./identity.js";
 import { cidrGroupOf, type NodeAddress, resolveIpcache } from "./ipcache.js";
-import { ciliumIptables } from "./iptables.js";
+import { ciliumIptables, hostMark6 } from "./iptables.js";
 import { type NodeFacts, nodeDefines, objectVariables } from "./node_config.js";
 import { type PolicyConfig, policyConfigFrom } from "./policy/config.js";
 import { LabelSet } from "./policy/labels.js";
@@ -408,6 +408,7 @@ export class CiliumPlane implements ControlPlane {
       makeIpset(ns, "cilium_node_set_v4", "hash:ip family inet", members);
     }
     node.unmodelled.push(...restoreIptables(ns, text, "cilium"));
+    if (a.ipv6) ns.outputMark6 = hostMark6;
     // Node ports and the node's own connections to services are kube-proxy's where Cilium does not replace it.
     if (!a.kubeProxyReplacement) {
       const rules = (text: string, file: string): void => {
@@ -551,9 +552,11 @@ export class CiliumPlane implements ControlPlane {
         for (const dev of n.machine.ns.devOrder) {
           if (dev === n.machine.ns.lo) continue;
           for (const addr of dev.addrs) nodes.push({ ip: text4(addr.local), kind });
+          if (!this.config.ipv6) continue;
+          // Link-local addresses are every node's.
+          for (const addr of dev.addrs6)
+            if (addr.scope === 0) nodes.push({ ip: formatIpv6(addr.bytes), kind });
         }
-        if (n.model.internalIp6 !== undefined && this.config.ipv6)
-          nodes.push({ ip: n.model.internalIp6, kind });
       }
       return resolveIpcache(
         { config: this.policyConfig, rules: this.policies.rules, nodes, cidrGroups: groups, dns: {} },

@@ -131,7 +131,8 @@ export function icmpv6_rcv(ns: Netns, skb: Skb, dev: NetDevice, n: number, d: nu
       return;
     case ICMPV6_ECHO_REPLY:
       raw6_local_deliver(ns, skb, n);
-      consume_skb(ns.kernel, skb);
+      // ping_rcv: nobody but raw sockets, which had their copy, waits for it.
+      kfree_skb_reason(ns, skb, R.NO_SOCKET);
       return;
     default:
       raw6_local_deliver(ns, skb, n);

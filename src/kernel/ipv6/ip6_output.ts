@@ -62,6 +62,7 @@ export function ip6_local_out(ns: Netns, skb: Skb, link: NetDevice | null = null
     kfree_skb_reason(ns, skb, R.IPV6DISABLED);
     return -101;
   }
+  if (ns.outputMark6 !== null) skb.mark = ns.outputMark6(skb.mark);
   const onLink =
     skb.bytes[n + 24] === 0xff || (skb.bytes[n + 24] === 0xfe && (skb.bytes[n + 25]! & 0xc0) === 0x80);
   if (onLink && link !== null) return ip6_finish_output(skb, link, null);

@@ -82,6 +82,7 @@ function send(
   b[n + 65] = 1;
   for (let i = 0; i < 6; i++) b[n + 66 + i] = dev.mac[i]!;
   icmpv6_checksum(skb, n, n + 40);
+  if (ns.outputMark6 !== null) skb.mark = ns.outputMark6(skb.mark);
   skb_set_dev(skb, dev);
   eth_push_header(skb, ETH_P_IPV6, mac, dev.mac);
   if (moff !== 0) for (let i = 0; i < 6; i++) b[skb.data + i] = mac[moff + i]!;
