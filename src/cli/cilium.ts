@@ -97,6 +97,23 @@ function endpointId(c: Context): number {
   return id;
 }
 
+function mapName(c: Context): string {
+  const name = c.args[0];
+  if (name === undefined)
+    throw new PodpathError("USAGE", "map get: give the name of a map; map list has them all");
+  return name;
+}
+
+/** What a command found under its argument. @throws PodpathError USAGE if there is no such thing */
+function known<T>(found: T | undefined, c: Context, what: string): T {
+  if (found === undefined)
+    throw new PodpathError(
+      "USAGE",
+      `node ${c.node.name} has no ${what} ${c.args[0]}; ${what} list has them all`,
+    );
+  return found;
+}
+
 function lbForm(f: Flags): LbListForm {
   if (f.frontends === true) return "frontends";
   if (f.backends === true) return "backends";
@@ -141,12 +158,9 @@ const COMMANDS: readonly StateCommand[] = [
         accounting: true,
       };
       if (c.flags.all === true) return policyGetAllText(c.node.maps, options);
-      const text = policyGetText(c.node.maps, endpointId(c), options);
-      if (text === undefined)
-        throw new PodpathError("USAGE", `node ${c.node.name} has no endpoint ${c.args[0]}`);
-      return text;
+      return known(policyGetText(c.node.maps, endpointId(c), options), c, "endpoint");
     },
-    json: (c) => policyGetJson(c.node.maps, endpointId(c)),
+    json: (c) => known(policyGetJson(c.node.maps, endpointId(c)), c, "endpoint"),
   },
   {
     words: "bpf lb list",
@@ -186,13 +200,8 @@ const COMMANDS: readonly StateCommand[] = [
   {
     words: "map get",
     argument: "NAME",
-    text: (c) => {
-      const text = mapGetText(c.node.maps, c.args[0] ?? "");
-      if (text === undefined)
-        throw new PodpathError("USAGE", `node ${c.node.name} has no map ${c.args[0] ?? ""}`);
-      return text;
-    },
-    json: (c) => mapGetJson(c.node.maps, c.args[0] ?? ""),
+    text: (c) => known(mapGetText(c.node.maps, mapName(c)), c, "map"),
+    json: (c) => known(mapGetJson(c.node.maps, mapName(c)), c, "map"),
   },
   {
     words: "status",
@@ -208,6 +217,18 @@ const COMMANDS: readonly StateCommand[] = [
     }),
   },
 ];
+
+/** The command whose words a line begins with. @throws PodpathError USAGE with those that it may have meant */
+function commandOf(text: string): StateCommand {
+  const found = COMMANDS.find((c) => text === c.words || text.startsWith(`${c.words} `));
+  if (found !== undefined) return found;
+  const begun = COMMANDS.filter((c) => c.words.startsWith(`${text} `));
+  const names = (begun.length > 0 ? begun : COMMANDS).map((c) => c.words);
+  throw new PodpathError(
+    "USAGE",
+    `unknown command ${text}; there ${names.length > 1 ? "are" : "is"} ${names.join(", ")}`,
+  );
+}
 
 /** The `cilium` command. */
 export function ciliumCommand(): Command {
@@ -236,14 +257,11 @@ export function ciliumCommand(): Command {
       `\nCommands:\n${list}\n\nExample:\n  podpath cilium node-2.whale.com bpf ct list global\n`,
     )
     .action((nodeName: string, words: string[], flags: Flags) => {
-      const text = words.join(" ");
-      const command = COMMANDS.find((c) => text === c.words || text.startsWith(`${c.words} `));
-      if (command === undefined) {
-        throw new PodpathError(
-          "USAGE",
-          `unknown command ${text}; there are ${COMMANDS.map((c) => c.words).join(", ")}`,
-        );
-      }
+      const command = commandOf(words.join(" "));
+      const args = words.slice(command.words.split(" ").length);
+      const takes = command.argument === undefined ? 0 : 1;
+      if (args.length > takes)
+        throw new PodpathError("USAGE", `${command.words} does not take ${args.slice(takes).join(" ")}`);
       const lab = openLab(flags.scenario, flags, flags.profile);
       const name = lab.cluster.model.datapath.name;
       if (!isCiliumDatapath(name))
@@ -251,13 +269,7 @@ export function ciliumCommand(): Command {
       const plane = lab.cluster as CiliumPlane;
       const node = lab.node(nodeName) as CiliumNode;
       if (flags.traffic) lab.run();
-      const context: Context = {
-        lab,
-        plane,
-        node,
-        flags,
-        args: words.slice(command.words.split(" ").length),
-      };
+      const context: Context = { lab, plane, node, flags, args };
       process.stdout.write(flags.output === "json" ? jsonText(command.json(context)) : command.text(context));
     });
 }

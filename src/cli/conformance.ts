@@ -1,6 +1,6 @@
 // podpath conformance KIND PATH...: runs recorded vectors and ends with `N passed, N failed`.
 
-import { Command } from "commander";
+import { Argument, Command } from "commander";
 import { PodpathError } from "../base/errors.js";
 
 interface Outcome {
@@ -19,19 +19,14 @@ const RUNNERS: ReadonlyMap<string, () => Promise<Runner>> = new Map([
 export function conformanceCommand(): Command {
   return new Command("conformance")
     .description("run recorded vectors against the emulator; exit status 1 if any failed")
-    .argument("<kind>", [...RUNNERS.keys()].join(", "))
+    .addArgument(new Argument("<kind>", "what was recorded").choices([...RUNNERS.keys()]))
     .argument("<path...>", "files or folders of vectors")
     .addHelpText("after", "\nExample:\n  podpath conformance monitor vectors/monitor-1.19.jsonl\n")
     .action(async (kind: string, paths: string[]) => {
-      const load = RUNNERS.get(kind);
-      if (load === undefined) {
-        throw new PodpathError(
-          "USAGE",
-          `unknown kind of vectors ${kind}; there are ${[...RUNNERS.keys()].join(", ")}`,
-        );
-      }
-      const run = await load();
-      const { failed } = await run(paths, (text) => process.stdout.write(text));
+      const run = await RUNNERS.get(kind)!();
+      const { passed, failed } = await run(paths, (text) => process.stdout.write(text));
+      if (passed + failed === 0)
+        throw new PodpathError("USAGE", `there are no ${kind} vectors in ${paths.join(", ")}`);
       if (failed > 0) process.exitCode = 1;
     });
 }

@@ -5,7 +5,15 @@ import { profileOf } from "../../monitor/release.js";
 import { interruptText, startUpText } from "../../monitor/session.js";
 import type { Profile } from "../cluster/model.js";
 import { Lab, type LabSample } from "../lab.js";
-import { addMonitorFlags, checkEndpoints, type MonitorFlags, Pacer, paceOf } from "./monitor_options.js";
+import { stepMistakes } from "../scenario/traffic.js";
+import {
+  addMonitorFlags,
+  checkEndpoints,
+  filterOf,
+  type MonitorFlags,
+  Pacer,
+  paceOf,
+} from "./monitor_options.js";
 import { MonitorOutput } from "./monitor_output.js";
 import { addLabFlags, chooseScenario, type LabFlags } from "./scenario_arg.js";
 
@@ -29,33 +37,38 @@ export function monitorCommand(): Command {
     .addHelpText("after", "\nExample:\n  podpath monitor cilium-native-routing --profile 1.11 -v -v\n")
     .action(async (scenario: string | undefined, flags: Flags) => {
       const chosen = chooseScenario(scenario, flags, flags.profile as Profile | undefined);
-      // The banner comes before anything is built, as it comes before the real client has connected.
       const client = profileOf(chosen.profile);
+      filterOf(flags, client);
+      const lab = Lab.fromScenario(chosen.scenario, chosen.options);
+      const wrong = lab.scenario.traffic.flatMap((step) => stepMistakes(lab, step))[0];
+      if (wrong !== undefined) throw wrong;
+      const nodes = watched(flags.node, lab.scenario.monitorNodes, lab.nodeNames).map(
+        (n) => lab.node(n).name,
+      );
+      const known = nodes.flatMap((n) => lab.node(n).endpointIds);
+      const check = checkEndpoints(flags, new Set(known));
+      const output = check.noneKnown
+        ? undefined
+        : await MonitorOutput.open({
+            flags,
+            profile: chosen.profile,
+            nodes,
+            source: `monitor ${lab.scenario.name}`,
+            ifnames: (node, ifindex) => lab.node(nodes[node]!).ifname(ifindex),
+            stdout: process.stdout,
+          });
+      // The real client's banner, when nothing that was asked for can be wrong any more.
       const ring = { cpus: chosen.scenario.cluster.nodes[0]?.cpus ?? 1, npages: 64, pagesize: 4096 };
       for (const t of startUpText(client, ring)) process[t.stream].write(t.text);
       process.once("SIGINT", () => {
         const t = interruptText(client);
         process[t.stream].write(t.text, () => process.exit(0));
       });
-      const lab = Lab.fromScenario(chosen.scenario, chosen.options);
-      const nodes = watched(flags.node, lab.scenario.monitorNodes, lab.nodeNames).map(
-        (n) => lab.node(n).name,
-      );
-      const known = nodes.flatMap((n) => lab.node(n).endpointIds);
-      const check = checkEndpoints(flags, new Set(known));
       for (const message of check.messages) process.stderr.write(message);
-      if (check.noneKnown) {
+      if (output === undefined) {
         process.exitCode = 1;
         return;
       }
-      const output = await MonitorOutput.open({
-        flags,
-        profile: chosen.profile,
-        nodes,
-        source: `monitor ${lab.scenario.name}`,
-        ifnames: (node, ifindex) => lab.node(nodes[node]!).ifname(ifindex),
-        stdout: process.stdout,
-      });
       const speed = paceOf(flags);
       const later: { node: number; s: LabSample }[] = [];
       nodes.forEach((name, node) => {

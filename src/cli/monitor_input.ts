@@ -1,7 +1,7 @@
 // Samples that came from anywhere: JSON lines, hex lines, a recording of ours, or the stream of a monitor socket; from
 // files or stdin. The kind is told by the first bytes.
 
-import { createReadStream } from "node:fs";
+import { accessSync, constants, createReadStream, statSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { PAYLOAD_DESCRIPTION, PAYLOAD_LOST, PAYLOAD_SAMPLE, PayloadReader } from "../../monitor/payload.js";
 import { isRecording } from "../../monitor/recording_magic.js";
@@ -186,6 +186,17 @@ async function recordingInput(
 
 /** Enough bytes to tell the kinds of input apart. */
 const SNIFF = 64;
+
+/** Is there something to read? @throws PodpathError IO, as `readInput` would later */
+export function checkInput(name: string): void {
+  if (name === "-") return;
+  try {
+    accessSync(name, constants.R_OK);
+    if (statSync(name).isDirectory()) throw new Error("it is a folder");
+  } catch (e) {
+    throw new PodpathError("IO", `cannot read ${name}: ${(e as Error).message}`);
+  }
+}
 
 /** Reads one input, "-" being stdin, into a handler. @throws PodpathError IO, RECORDING_INVALID */
 export async function readInput(path: string, handler: InputHandler): Promise<void> {

@@ -33,8 +33,29 @@ async function programOf(loaders: Iterable<Loader>, version?: string): Promise<C
     .exitOverride()
     .showSuggestionAfterError(true);
   if (version !== undefined) program.version(version, "-V, --version", "print the version");
-  for (const load of loaders) program.addCommand((await load()).exitOverride());
+  oneLineErrors(program);
+  for (const load of loaders) {
+    const command = (await load()).exitOverride().showSuggestionAfterError(true);
+    oneLineErrors(command);
+    program.addCommand(command);
+  }
   return program;
+}
+
+/** Commander's errors in the form of all others: one line, and where to read on. */
+function oneLineErrors(command: Command): void {
+  command.configureOutput({
+    outputError: (text, write) => {
+      const line = text
+        .trim()
+        .replace(/^error: /, "")
+        .replace(/\.?\s*\n\((.+?)\??\)$/, "; $1?");
+      const name = command.name() === "podpath" ? "podpath" : `podpath ${command.name()}`;
+      write(
+        `podpath: ${line.replace("; Did you", "; did you").replace(/\.$/, "")}; ${name} --help says more\n`,
+      );
+    },
+  });
 }
 
 /** The program with all its commands. */
@@ -47,13 +68,15 @@ export function wholeProgram(): Promise<Command> {
  * the package's own, which only the entry knows where to find: these modules also run bundled, from another folder.
  */
 export async function main(argv: readonly string[], version?: string): Promise<number> {
-  const wanted = argv.find((a) => !a.startsWith("-"));
+  // `help X` of an unknown X is an unknown command, not a reason to list all.
+  const args = argv[0] === "help" && argv.length > 1 && !COMMANDS.has(argv[1]!) ? argv.slice(1) : argv;
+  const wanted = args.find((a) => !a.startsWith("-"));
   const one = wanted === undefined ? undefined : COMMANDS.get(wanted);
   const program = await (one === undefined
     ? programOf(COMMANDS.values(), version)
     : programOf([one], version));
   try {
-    await program.parseAsync([...argv], { from: "user" });
+    await program.parseAsync([...args], { from: "user" });
     return typeof process.exitCode === "number" ? process.exitCode : 0;
   } catch (e) {
     if (e instanceof CommanderError) return e.exitCode === 0 ? 0 : EXIT_USAGE;

@@ -2,12 +2,13 @@
 //
 // The events are a scenario's, produced while the command runs, or those of recorded inputs.
 
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { PAYLOAD_LOST, PAYLOAD_SAMPLE } from "../../monitor/payload.js";
+import { PROFILE_NAMES } from "../../monitor/release.js";
 import { PodpathError } from "../base/errors.js";
 import type { Profile } from "../cluster/model.js";
 import { MonitorSocketServer } from "../server/monitor_socket.js";
-import { type InputEvent, type InputHandler, readInput } from "./monitor_input.js";
+import { checkInput, type InputEvent, type InputHandler, readInput } from "./monitor_input.js";
 import { Pacer } from "./monitor_options.js";
 import { addLabFlags, type LabFlags, openLab } from "./scenario_arg.js";
 
@@ -135,7 +136,9 @@ export function serveCommand(open: OpenSource = openLabSource): Command {
     .requiredOption("--monitor-socket <path>", "unix socket to listen on (mode 0600, removed at the end)")
     .option("--input <file>", "serve recorded events in the place of a scenario's (repeatable)", collect, [])
     .option("--node <name>", "the node whose events are served")
-    .option("--profile <release>", "release whose sample layouts the node has")
+    .addOption(
+      new Option("--profile <release>", "release whose sample layouts the node has").choices(PROFILE_NAMES),
+    )
     .option("--speed <factor>", "pace of the events, as a multiple of real time", factor, 1)
     .option("--once", "end when the last event was sent")
     .addHelpText(
@@ -151,6 +154,8 @@ Example:
       if (scenario !== undefined && flags.input.length > 0) {
         throw new PodpathError("USAGE", "serve takes a scenario or --input files, not both");
       }
+      // Before anybody waits for a client: an input that is not there.
+      for (const path of flags.input) checkInput(path);
       const source = flags.input.length > 0 ? undefined : await open(scenario, flags);
       const server = await MonitorSocketServer.listen(flags.monitorSocket, { cpus: source?.cpus ?? 16 });
       const ending = interrupted();

@@ -8,8 +8,9 @@
 // Differs from the agent: its server drops silently. And a zero CPU is sent explicitly where leaving it out would make
 // the client, which keeps the fields of the message before, show the CPU of an earlier event.
 
-import { chmodSync, lstatSync, type Stats, unlinkSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, type Stats, unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { dirname } from "node:path";
 import { isMainThread } from "node:worker_threads";
 import { encodePayload, PAYLOAD_DESCRIPTION, PAYLOAD_LOST, PAYLOAD_SAMPLE } from "../../monitor/payload.js";
 import { PodpathError } from "../base/errors.js";
@@ -21,6 +22,8 @@ const MAX_QUEUE = 16384;
 const CHUNK = 64 * 1024;
 /** A client has nothing to say; one that sends more than this is not one. */
 const MAX_GARBAGE = 1024 * 1024;
+/** sun_path without its terminating zero. */
+const MAX_PATH = 107;
 const NO_DATA = new Uint8Array(0);
 
 /** Where a client stands; for tests and statistics. */
@@ -302,6 +305,10 @@ function bind(server: Server, path: string): Promise<void> {
     const fail = (e: Error): void => {
       reject(new PodpathError("IO", `cannot listen on ${path}: ${e.message}`));
     };
+    // What the kernel says of these two is EACCES, or a path cut short.
+    if (Buffer.byteLength(path) > MAX_PATH)
+      return fail(new Error(`a unix socket's path has at most ${MAX_PATH} bytes`));
+    if (!existsSync(dirname(path))) return fail(new Error(`there is no folder ${dirname(path)}`));
     server.once("error", fail);
     // The socket is bound before `listen` returns. Threads other than the main one cannot set the file mode mask.
     const mask = isMainThread ? process.umask(0o177) : undefined;

@@ -34,6 +34,9 @@ export function parseFlow(text: string): Flow {
   let to = m[2]!;
   let protocol: Flow["protocol"] | undefined;
   const last = /\/(icmp|udp|tcp)$/i.exec(to);
+  const unknown = /:\d+\/(\w*)$/.exec(to);
+  if (last === null && unknown !== null)
+    throw bad(`protocol ${JSON.stringify(unknown[1])} is not icmp, udp or tcp`);
   if (last !== null) {
     protocol = last[1]!.toLowerCase() as Flow["protocol"];
     to = to.slice(0, last.index);
