@@ -22,4 +22,6 @@ export { Lab, type LabOptions, type LabSample } from "./lab.js";
 export { EMBEDDED } from "./scenario/embedded/index.js";
 export { loadScenario, type Scenario } from "./scenario/load.js";
 export type { EndpointRef, PingResult, TcpResult, UdpResult } from "./scenario/traffic.js";
+export { Coverage, type CoverageItem, type CoverageReport } from "./walk/coverage.js";
+export { coverageText, mergeCoverage } from "./walk/coverage_text.js";
 export { Walk, type WalkStep } from "./walk/walk.js";

@@ -17,7 +17,7 @@ import type { NetDevice } from "./kernel/device.js";
 import { DROP_REASON_NAMES } from "./kernel/drop_reason.js";
 import { NetkitDevice } from "./kernel/netkit.js";
 import { loadScenario, type Scenario } from "./scenario/load.js";
-import type { PingStep, TcpStep, UdpStep } from "./scenario/schema.js";
+import type { ListenStep, PingStep, TcpStep, UdpStep } from "./scenario/schema.js";
 import {
   type EndpointRef,
   type ExecResult,
@@ -28,6 +28,7 @@ import {
   type UdpResult,
 } from "./scenario/traffic.js";
 import { Capture } from "./walk/capture.js";
+import { Coverage } from "./walk/coverage.js";
 import { type Walk, type WalkNames, walksOf } from "./walk/walk.js";
 
 /** What a caller may change of a scenario. */
@@ -82,6 +83,7 @@ export class Lab {
   /** What was done so far, in order; a lab is its scenario, its options and this. */
   #log: ((lab: Lab) => unknown)[] = [];
   #depth = 0;
+  #coverage: Coverage | null = null;
 
   private constructor(scenario: Scenario, options: LabOptions) {
     this.scenario = { ...scenario, cluster: overridden(scenario.cluster, options) };
@@ -100,6 +102,11 @@ export class Lab {
     this.#setup(model);
   }
 
+  /** The recorder that is attached while nobody records walks. */
+  #idleRecorder(): void {
+    this.cluster.setRecorder(this.#coverage?.recorder ?? null);
+  }
+
   /** Does and remembers one thing that a caller asked for; what it does in turn is not remembered apart. */
   #act<T>(action: (lab: Lab) => T): T {
     if (this.#depth === 0) this.#log.push(action);
@@ -108,6 +115,7 @@ export class Lab {
       return action(this);
     } finally {
       this.#depth--;
+      if (this.#depth === 0) this.#coverage?.read();
     }
   }
 
@@ -141,8 +149,13 @@ export class Lab {
     const again = this.#log.slice(0, position);
     this.#log = [];
     const watched = new Set(this.#listeners.map((l) => l.node));
+    // What was counted once is not counted again.
+    const coverage = this.#coverage;
+    this.#coverage = null;
     this.#build();
     for (const action of again) this.#act(action);
+    this.#coverage = coverage;
+    this.#idleRecorder();
     for (const n of this.cluster.nodes) {
       if (n.events === null || !watched.has(n.name)) continue;
       n.events.enabled = true;
@@ -230,6 +243,11 @@ export class Lab {
   /** One TCP connection; see Traffic.tcp. */
   tcp(o: TcpStep): TcpResult {
     return this.#act((lab) => lab.traffic.tcp(o));
+  }
+
+  /** Opens a server; see Traffic.listen. */
+  listen(o: ListenStep): void {
+    this.#act((lab) => lab.traffic.listen(o));
   }
 
   /** What the scenario's operator did before: routes changed by hand, bridges of other tools. */
@@ -329,6 +347,7 @@ export class Lab {
   }
 
   #drain(): void {
+    this.#coverage?.read();
     if (this.#listeners.length === 0) return;
     for (const n of this.cluster.nodes) {
       const events = n.events;
@@ -378,9 +397,28 @@ export class Lab {
     try {
       action();
     } finally {
-      this.cluster.setRecorder(null);
+      this.#idleRecorder();
     }
-    return walksOf(recorder.records(), this.names);
+    const records = recorder.records();
+    this.#coverage?.count(records);
+    return walksOf(records, this.names);
+  }
+
+  /**
+   * Counts from now on which policy rules, services, routes and iptables rules packets meet, and which they never do: the
+   * coverage of a test run, printed by `coverageText` and written as JSON by `JSON.stringify(coverage.report())`. Throws
+   * USAGE if something counts already.
+   */
+  coverage(): Coverage {
+    if (this.#coverage !== null)
+      throw new PodpathError("USAGE", "coverage of this lab is being counted already; stop that first");
+    const c = new Coverage(this, () => {
+      if (this.#coverage === c) this.#coverage = null;
+      this.#idleRecorder();
+    });
+    this.#coverage = c;
+    this.#idleRecorder();
+    return c;
   }
 
   /** Names for renderings. */

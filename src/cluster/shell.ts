@@ -92,8 +92,11 @@ function runOne(machines: Machines, machine: Machine, ns: Netns, argv: readonly 
         iptables(ns, table, quoted.join(" "), { strict: true });
         return OK;
       }
-      case "iptables-save":
-        return { rc: 0, out: iptablesSave(ns, { counters: args.includes("-c") }) };
+      case "iptables-save": {
+        const t = args.indexOf("-t");
+        const tables = t < 0 ? {} : { tables: [args[t + 1] as TableName] };
+        return { rc: 0, out: iptablesSave(ns, { counters: args.includes("-c"), ...tables }) };
+      }
       case "iptables-restore":
         iptablesRestore(ns, args.join(" "), { strict: true });
         return OK;
