@@ -43,24 +43,29 @@ export class VirtualClock {
   }
 }
 
-/** A pending timer. `cancel()` is idempotent. */
+/** A pending timer. `cancel()` is idempotent, and without effect once it has fired. */
 export class Timer {
   cancelled = false;
+  /** Its place in the queue's heap; -1 = not in it. Kept by the queue. */
+  place = -1;
 
   constructor(
     readonly atNs: number,
     readonly seq: number,
     readonly fire: () => void,
+    private readonly queue: TimerQueue,
   ) {}
 
   cancel(): void {
     this.cancelled = true;
+    if (this.place >= 0) this.queue.remove(this);
   }
 }
 
 /**
- * Timers ordered by due time, then by order of scheduling, so that runs repeat exactly. A binary heap:
- * insertion and removal are O(log n).
+ * Timers ordered by due time, then by order of scheduling, so that runs repeat exactly. A binary heap: insertion and
+ * removal are O(log n). A cancelled timer leaves at once: TCP arms and cancels one for every segment, and while virtual
+ * time stands still they would pile up.
  */
 export class TimerQueue {
   readonly #heap: Timer[] = [];
@@ -70,17 +75,9 @@ export class TimerQueue {
 
   /** Runs `fire` when the clock reaches `atNs`; a time in the past fires at the next `runUntil`. */
   at(atNs: number, fire: () => void): Timer {
-    const t = new Timer(atNs, this.#seq++, fire);
-    const h = this.#heap;
-    let i = h.length;
-    h.push(t);
-    while (i > 0) {
-      const up = (i - 1) >> 1;
-      if (!before(t, h[up]!)) break;
-      h[i] = h[up]!;
-      i = up;
-    }
-    h[i] = t;
+    const t = new Timer(atNs, this.#seq++, fire, this);
+    this.#heap.push(t);
+    this.#up(t, this.#heap.length - 1);
     return t;
   }
 
@@ -89,50 +86,75 @@ export class TimerQueue {
     return this.at(this.clock.ns + delayNs, fire);
   }
 
-  /** Due time of the earliest live timer, or Infinity. */
+  /** Due time of the earliest timer, or Infinity. */
   nextDue(): number {
     const h = this.#heap;
-    while (h.length > 0 && h[0]!.cancelled) this.#pop();
     return h.length > 0 ? h[0]!.atNs : Number.POSITIVE_INFINITY;
   }
 
   /** Fires everything due up to and including `ns`, in order, the clock standing at each due time; ends at `ns`. */
   runUntil(ns: number): void {
-    for (;;) {
-      const due = this.nextDue();
-      if (due > ns) break;
-      const t = this.#pop();
-      if (due > this.clock.ns) this.clock.set(due);
+    const h = this.#heap;
+    while (h.length > 0) {
+      const t = h[0]!;
+      if (t.atNs > ns) break;
+      this.remove(t);
+      if (t.atNs > this.clock.ns) this.clock.set(t.atNs);
       t.fire();
     }
     if (ns > this.clock.ns) this.clock.set(ns);
   }
 
-  /** Number of timers that wait, cancelled ones not counted. */
+  /** Number of timers that wait. */
   get pending(): number {
-    let n = 0;
-    for (const t of this.#heap) if (!t.cancelled) n++;
-    return n;
+    return this.#heap.length;
   }
 
-  #pop(): Timer {
+  /** Takes a timer that waits here out of the queue; what `cancel()` does. */
+  remove(t: Timer): void {
     const h = this.#heap;
-    const top = h[0]!;
+    const at = t.place;
+    t.place = -1;
     const last = h.pop()!;
-    const n = h.length;
-    if (n > 0) {
-      let i = 0;
-      for (;;) {
-        let c = 2 * i + 1;
-        if (c >= n) break;
-        if (c + 1 < n && before(h[c + 1]!, h[c]!)) c++;
-        if (!before(h[c]!, last)) break;
-        h[i] = h[c]!;
-        i = c;
-      }
-      h[i] = last;
+    if (last === t) return;
+    const up = (at - 1) >> 1;
+    if (at > 0 && before(last, h[up]!)) this.#up(last, at);
+    else this.#down(last, at);
+  }
+
+  /** Puts `t` at `from` or where it belongs above. */
+  #up(t: Timer, from: number): void {
+    const h = this.#heap;
+    let i = from;
+    while (i > 0) {
+      const parent = (i - 1) >> 1;
+      const p = h[parent]!;
+      if (!before(t, p)) break;
+      h[i] = p;
+      p.place = i;
+      i = parent;
     }
-    return top;
+    h[i] = t;
+    t.place = i;
+  }
+
+  /** Puts `t` at `from` or where it belongs below. */
+  #down(t: Timer, from: number): void {
+    const h = this.#heap;
+    const n = h.length;
+    let i = from;
+    for (;;) {
+      let child = 2 * i + 1;
+      if (child >= n) break;
+      if (child + 1 < n && before(h[child + 1]!, h[child]!)) child++;
+      const c = h[child]!;
+      if (!before(c, t)) break;
+      h[i] = c;
+      c.place = i;
+      i = child;
+    }
+    h[i] = t;
+    t.place = i;
   }
 }
 

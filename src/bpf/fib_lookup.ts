@@ -37,9 +37,11 @@ export const BPF_FIB_LKUP_RET_NO_SRC_ADDR = 9;
 export class FibLookup {
   readonly bytes = new Uint8Array(FIB_LOOKUP_SIZE);
   readonly view: DataView = new DataView(this.bytes.buffer);
+  readonly #words = new Int32Array(this.bytes.buffer);
 
   clear(): void {
-    this.bytes.fill(0);
+    const words = this.#words;
+    for (let i = 0; i < FIB_LOOKUP_SIZE >> 2; i++) words[i] = 0;
   }
 
   get family(): number {

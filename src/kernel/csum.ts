@@ -8,6 +8,10 @@ export function csum_partial(b: Uint8Array, off: number, n: number, sum: number)
   let s = sum;
   const end = off + (n & ~1);
   let i = off;
+  for (; i + 7 < end; i += 8) {
+    s += (b[i]! << 8) + b[i + 1]! + (b[i + 2]! << 8) + b[i + 3]!;
+    s += (b[i + 4]! << 8) + b[i + 5]! + (b[i + 6]! << 8) + b[i + 7]!;
+  }
   for (; i < end; i += 2) s += (b[i]! << 8) | b[i + 1]!;
   if ((n & 1) !== 0) s += b[i]! << 8;
   return s;

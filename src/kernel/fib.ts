@@ -166,59 +166,65 @@ export class FibResult {
   nh: FibNh | null = null;
 }
 
+/** Destinations that a table remembers: direct mapped, a power of two. */
+const REMEMBERED = 64;
+const REMEMBERED_SHIFT = 26;
+
+/** What `selectAlias` says when no route of the leaf fits; no errno. */
+const NO_ALIAS = 1;
+
 export class FibTable {
   /** Prefix lengths in use, longest first. */
   lens: number[] = [];
   readonly #byLen: (Map<number, FibAlias[]> | null)[] = new Array(33).fill(null);
+  /**
+   * Destinations looked up before (host order), with 1 + the place in `lens` of the longest prefix that covers them (one
+   * behind the last for none, 0 = nothing remembered), and that prefix's routes. Forgotten when a prefix comes or goes.
+   */
+  readonly #keys = new Int32Array(REMEMBERED);
+  readonly #places = new Uint8Array(REMEMBERED);
+  readonly #leaves: (FibAlias[] | null)[] = new Array(REMEMBERED).fill(null);
 
   constructor(readonly id: number) {}
 
   /** fib_table_lookup: 0, or a negative errno; -EAGAIN = nothing here. */
   lookup(f: Flowi4, res: FibResult, fibFlags: number): number {
     const key = bswap32(f.daddr);
+    const at = Math.imul(key, 0x9e3779b1) >>> REMEMBERED_SHIFT;
+    let place = this.#places[at]!;
+    if (place === 0 || this.#keys[at] !== key) place = this.#remember(at, key);
     const lens = this.lens;
-    for (let i = 0; i < lens.length; i++) {
+    if (place > lens.length) return -EAGAIN;
+    const r = selectAlias(this.#leaves[at]!, lens[place - 1]!, this.id, f, res, fibFlags);
+    if (r !== NO_ALIAS) return r;
+    for (let i = place; i < lens.length; i++) {
       const plen = lens[i]!;
       const leaf = this.#byLen[plen]!.get(key & MASK[plen]!);
       if (leaf === undefined) continue;
-      for (let j = 0; j < leaf.length; j++) {
-        const fa = leaf[j]!;
-        const fi = fa.info;
-        if ((fa.tos !== 0 && fa.tos !== f.tos) || fi.dead || fi.scope < f.scope) continue;
-        const err = FIB_ERROR[fa.type]!;
-        if (err < 0) {
-          res.fa = fa;
-          res.fi = fi;
-          res.nh = null;
-          res.type = fa.type;
-          res.table = this.id;
-          res.prefixlen = plen;
-          return err;
-        }
-        const nhs = fi.nhs;
-        for (let n = 0; n < nhs.length; n++) {
-          const nh = nhs[n]!;
-          if ((nh.flags & RTNH_F_DEAD) !== 0) continue;
-          const dev = nh.dev!;
-          if (
-            (nh.flags & RTNH_F_LINKDOWN) !== 0 &&
-            (fibFlags & FIB_LOOKUP_IGNORE_LINKSTATE) === 0 &&
-            dev.conf.ignore_routes_with_linkdown !== 0
-          )
-            continue;
-          if (f.oif !== 0 && f.oif !== dev.ifindex) continue;
-          res.fa = fa;
-          res.fi = fi;
-          res.nh = nh;
-          res.type = fa.type;
-          res.scope = fi.scope;
-          res.prefixlen = plen;
-          res.table = this.id;
-          return 0;
-        }
-      }
+      const ret = selectAlias(leaf, plen, this.id, f, res, fibFlags);
+      if (ret !== NO_ALIAS) return ret;
     }
     return -EAGAIN;
+  }
+
+  #remember(at: number, key: number): number {
+    const lens = this.lens;
+    let leaf: FibAlias[] | undefined;
+    let i = 0;
+    for (; i < lens.length; i++) {
+      const plen = lens[i]!;
+      leaf = this.#byLen[plen]!.get(key & MASK[plen]!);
+      if (leaf !== undefined) break;
+    }
+    this.#keys[at] = key;
+    this.#places[at] = i + 1;
+    this.#leaves[at] = leaf ?? null;
+    return i + 1;
+  }
+
+  #forget(): void {
+    this.#places.fill(0);
+    this.#leaves.fill(null);
   }
 
   /** Adds behind routes of equal TOS and metric order. False when an equal one (prefix, TOS, metric) exists. */
@@ -234,6 +240,7 @@ export class FibTable {
     if (leaf === undefined) {
       leaf = [];
       m.set(fa.prefix, leaf);
+      this.#forget();
     }
     const same = (x: FibAlias): boolean => x.tos === fa.tos && x.info.priority === fa.info.priority;
     const at = leaf.findIndex(same);
@@ -266,7 +273,9 @@ export class FibTable {
     if (m == null || leaf === undefined) return;
     const at = leaf.indexOf(fa);
     if (at >= 0) leaf.splice(at, 1);
-    if (leaf.length === 0) m.delete(fa.prefix);
+    if (leaf.length > 0) return;
+    m.delete(fa.prefix);
+    this.#forget();
     if (m.size === 0) {
       this.#byLen[fa.plen] = null;
       this.lens = this.lens.filter((l) => l !== fa.plen);
@@ -280,6 +289,54 @@ export class FibTable {
     // Stable, so that the order inside a leaf stays.
     return out.sort((a, b) => (a.prefix >>> 0) - (b.prefix >>> 0) || b.plen - a.plen);
   }
+}
+
+/** The first route of a leaf that fits: 0 or its errno with `res` filled in, NO_ALIAS when none does. */
+function selectAlias(
+  leaf: readonly FibAlias[],
+  plen: number,
+  table: number,
+  f: Flowi4,
+  res: FibResult,
+  fibFlags: number,
+): number {
+  for (let j = 0; j < leaf.length; j++) {
+    const fa = leaf[j]!;
+    const fi = fa.info;
+    if ((fa.tos !== 0 && fa.tos !== f.tos) || fi.dead || fi.scope < f.scope) continue;
+    const err = FIB_ERROR[fa.type]!;
+    if (err < 0) {
+      res.fa = fa;
+      res.fi = fi;
+      res.nh = null;
+      res.type = fa.type;
+      res.table = table;
+      res.prefixlen = plen;
+      return err;
+    }
+    const nhs = fi.nhs;
+    for (let n = 0; n < nhs.length; n++) {
+      const nh = nhs[n]!;
+      if ((nh.flags & RTNH_F_DEAD) !== 0) continue;
+      const dev = nh.dev!;
+      if (
+        (nh.flags & RTNH_F_LINKDOWN) !== 0 &&
+        (fibFlags & FIB_LOOKUP_IGNORE_LINKSTATE) === 0 &&
+        dev.conf.ignore_routes_with_linkdown !== 0
+      )
+        continue;
+      if (f.oif !== 0 && f.oif !== dev.ifindex) continue;
+      res.fa = fa;
+      res.fi = fi;
+      res.nh = nh;
+      res.type = fa.type;
+      res.scope = fi.scope;
+      res.prefixlen = plen;
+      res.table = table;
+      return 0;
+    }
+  }
+  return NO_ALIAS;
 }
 
 export type RuleAction = "table" | "blackhole" | "unreachable" | "prohibit" | "nop";

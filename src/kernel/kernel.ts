@@ -3,7 +3,7 @@
 
 import { TimerQueue, VirtualClock } from "../base/clock.js";
 import { Prng } from "../base/prng.js";
-import type { RedirNeigh } from "../bpf/helpers.js";
+import { AF_INET6, type RedirNeigh } from "../bpf/helpers.js";
 import { Skb } from "../bpf/skb.js";
 import type { CgroupHooks } from "./cgroup.js";
 import { processBacklogSkb } from "./dev.js";
@@ -124,7 +124,7 @@ export class RedirectInfo {
     if (nh === null) return;
     this.nhFamily = nh.nhFamily;
     this.nh4 = nh.ipv4;
-    this.nh6.set(nh.ipv6);
+    if (nh.nhFamily === AF_INET6) this.nh6.set(nh.ipv6);
   }
 }
 

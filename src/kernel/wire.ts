@@ -172,8 +172,7 @@ export class Cable implements Medium {
 export class Switch implements Medium {
   readonly ports: WireDevice[] = [];
   fault: Fault | null = null;
-  /** Ports by MAC: low four bytes, then high two (int32 keys are hashed without boxing). */
-  readonly #fdb = new Map<number, Map<number, WireDevice>>();
+  readonly #fdb = new MacTable();
   #line: DelayLine | null = null;
 
   constructor(readonly latencyNs = 0) {}
@@ -189,12 +188,11 @@ export class Switch implements Medium {
     }
     const v = skb.view;
     const d = skb.data;
-    this.#learn(v.getUint16(d + 6, false), v.getInt32(d + 8, false), from);
+    const source = v.getUint16(d + 6, false);
+    if ((source & 0x0100) === 0) this.#fdb.learn(source, v.getInt32(d + 8, false), from);
     const to =
-      (skb.bytes[d]! & 1) !== 0
-        ? undefined
-        : this.#fdb.get(v.getInt32(d + 2, false))?.get(v.getUint16(d, false));
-    if (to !== undefined) {
+      (skb.bytes[d]! & 1) !== 0 ? null : this.#fdb.find(v.getUint16(d, false), v.getInt32(d + 2, false));
+    if (to !== null) {
       if (to === from || this.fault?.(skb, from, to)) kfree_skb_reason(from.ns, skb, R.NOT_SPECIFIED);
       else this.#deliver(skb, from, to);
       return;
@@ -219,14 +217,50 @@ export class Switch implements Medium {
     this.#line ??= new DelayLine(from.ns.kernel, this.latencyNs);
     this.#line.send(skb, to);
   }
+}
 
-  #learn(hi: number, lo: number, port: WireDevice): void {
-    if ((hi & 0x0100) !== 0) return;
-    let m = this.#fdb.get(lo);
-    if (m === undefined) {
-      m = new Map();
-      this.#fdb.set(lo, m);
-    }
-    if (m.get(hi) !== port) m.set(hi, port);
+/** Ports by MAC address, given as its first two bytes and its last four: open addressing, at most half full. */
+class MacTable {
+  #hi = new Int32Array(16);
+  #lo = new Int32Array(16);
+  #ports: (WireDevice | null)[] = new Array(16).fill(null);
+  #count = 0;
+
+  find(hi: number, lo: number): WireDevice | null {
+    return this.#ports[this.#slot(hi, lo)]!;
+  }
+
+  learn(hi: number, lo: number, port: WireDevice): void {
+    const i = this.#slot(hi, lo);
+    const known = this.#ports[i]!;
+    if (known === port) return;
+    this.#ports[i] = port;
+    if (known !== null) return;
+    this.#hi[i] = hi;
+    this.#lo[i] = lo;
+    if (++this.#count * 2 > this.#ports.length) this.#grow();
+  }
+
+  /** Where the address is or would be. */
+  #slot(hi: number, lo: number): number {
+    const ports = this.#ports;
+    const mask = ports.length - 1;
+    let i = (Math.imul(lo ^ Math.imul(hi, 0x85ebca6b), 0x9e3779b1) >>> 16) & mask;
+    while (ports[i] !== null && (this.#lo[i] !== lo || this.#hi[i] !== hi)) i = (i + 1) & mask;
+    return i;
+  }
+
+  #grow(): void {
+    const [hi, lo, ports] = [this.#hi, this.#lo, this.#ports];
+    this.#hi = new Int32Array(2 * hi.length);
+    this.#lo = new Int32Array(2 * hi.length);
+    this.#ports = new Array(2 * hi.length).fill(null);
+    ports.forEach((p, k) => {
+      if (p === null) return;
+      const i = this.#slot(hi[k]!, lo[k]!);
+      this.#hi[i] = hi[k]!;
+      this.#lo[i] = lo[k]!;
+      this.#ports[i] = p;
+    });
   }
 }

@@ -12,7 +12,8 @@ function rol32(v: number, n: number): number {
   return (v << n) | (v >>> (32 - n));
 }
 
-// The three running words. Module state instead of a tuple result: nothing is allocated, nothing re-entered.
+// The three running words of what is not hashed for every packet. Module state instead of a tuple result: nothing is
+// allocated, nothing re-entered.
 let a = 0;
 let b = 0;
 let c = 0;
@@ -32,15 +33,14 @@ function mix(): void {
   b = (b + a) | 0;
 }
 
-function final(): number {
-  c = ((c ^ b) - rol32(b, 14)) | 0;
-  a = ((a ^ c) - rol32(c, 11)) | 0;
-  b = ((b ^ a) - rol32(a, 25)) | 0;
-  c = ((c ^ b) - rol32(b, 16)) | 0;
-  a = ((a ^ c) - rol32(c, 4)) | 0;
-  b = ((b ^ a) - rol32(a, 14)) | 0;
-  c = ((c ^ b) - rol32(b, 24)) | 0;
-  return c;
+function final(a0: number, b0: number, c0: number): number {
+  let z = ((c0 ^ b0) - rol32(b0, 14)) | 0;
+  let x = ((a0 ^ z) - rol32(z, 11)) | 0;
+  let y = ((b0 ^ x) - rol32(x, 25)) | 0;
+  z = ((z ^ y) - rol32(y, 16)) | 0;
+  x = ((x ^ z) - rol32(z, 4)) | 0;
+  y = ((y ^ x) - rol32(x, 14)) | 0;
+  return ((z ^ y) - rol32(y, 24)) | 0;
 }
 
 /** Hash of `len` bytes (jhash). */
@@ -65,60 +65,61 @@ export function jhash(bytes: Uint8Array, off: number, len: number, initval: numb
     else if (i >= 4) b = (b + v) | 0;
     else a = (a + v) | 0;
   }
-  return final();
+  return final(a, b, c);
 }
 
 function word(bytes: Uint8Array, k: number): number {
   return bytes[k]! | (bytes[k + 1]! << 8) | (bytes[k + 2]! << 16) | (bytes[k + 3]! << 24);
 }
 
-/** Hash of `count` words starting at index `from` (jhash2). */
+/** Hash of `count` words starting at index `from` (jhash2). On the packet path: its words stay in registers. */
 export function jhash2(words: Int32Array, from: number, count: number, initval: number): number {
-  a = (JHASH_INITVAL + (count << 2) + initval) | 0;
-  b = a;
-  c = a;
+  let x = (JHASH_INITVAL + (count << 2) + initval) | 0;
+  let y = x;
+  let z = x;
   let k = from;
   let n = count;
   while (n > 3) {
-    a = (a + words[k]!) | 0;
-    b = (b + words[k + 1]!) | 0;
-    c = (c + words[k + 2]!) | 0;
-    mix();
+    x = (x + words[k]!) | 0;
+    y = (y + words[k + 1]!) | 0;
+    z = (z + words[k + 2]!) | 0;
+    x = (x - z) ^ rol32(z, 4);
+    z = (z + y) | 0;
+    y = (y - x) ^ rol32(x, 6);
+    x = (x + z) | 0;
+    z = (z - y) ^ rol32(y, 8);
+    y = (y + x) | 0;
+    x = (x - z) ^ rol32(z, 16);
+    z = (z + y) | 0;
+    y = (y - x) ^ rol32(x, 19);
+    x = (x + z) | 0;
+    z = (z - y) ^ rol32(y, 4);
+    y = (y + x) | 0;
     k += 3;
     n -= 3;
   }
-  if (n === 0) return c;
-  if (n === 3) c = (c + words[k + 2]!) | 0;
-  if (n >= 2) b = (b + words[k + 1]!) | 0;
-  a = (a + words[k]!) | 0;
-  return final();
+  if (n === 0) return z;
+  if (n === 3) z = (z + words[k + 2]!) | 0;
+  if (n >= 2) y = (y + words[k + 1]!) | 0;
+  return final((x + words[k]!) | 0, y, z);
 }
 
 /** jhash_3words */
 export function jhash_3words(w0: number, w1: number, w2: number, initval: number): number {
   const iv = (initval + JHASH_INITVAL + 12) | 0;
-  a = (w0 + iv) | 0;
-  b = (w1 + iv) | 0;
-  c = (w2 + iv) | 0;
-  return final();
+  return final((w0 + iv) | 0, (w1 + iv) | 0, (w2 + iv) | 0);
 }
 
 /** jhash_2words */
 export function jhash_2words(w0: number, w1: number, initval: number): number {
   const iv = (initval + JHASH_INITVAL + 8) | 0;
-  a = (w0 + iv) | 0;
-  b = (w1 + iv) | 0;
-  c = iv;
-  return final();
+  return final((w0 + iv) | 0, (w1 + iv) | 0, iv);
 }
 
 /** jhash_1word */
 export function jhash_1word(w0: number, initval: number): number {
   const iv = (initval + JHASH_INITVAL + 4) | 0;
-  a = (w0 + iv) | 0;
-  b = iv;
-  c = iv;
-  return final();
+  return final((w0 + iv) | 0, iv, iv);
 }
 
 /**
@@ -155,8 +156,7 @@ export function hash_from_tuple_v6(
   b = (b + ((dport << 16) | sport)) | 0;
   c = (c + nexthdr) | 0;
   mix();
-  a = (a + seed) | 0;
-  return final();
+  return final((a + seed) | 0, b, c);
 }
 
 /** `hash` scaled to [0, n): ((u64)hash * n) >> 32 (reciprocal_scale); what receive steering picks a CPU with. */
