@@ -369,25 +369,28 @@ export class TcpSock extends Sock {
   /** tcp_recvmsg: at most `max` bytes; empty when nothing is there or at the end. */
   recv(max: number): Uint8Array {
     this.#enter();
-    const out: Uint8Array[] = [];
-    let n = 0;
-    while (n < max && this.#rcvQueue.length > 0) {
-      const b = this.#rcvQueue[0]!;
-      const take = Math.min(b.length, max - n);
-      out.push(b.subarray(0, take));
-      n += take;
-      if (take === b.length) this.#rcvQueue.shift();
-      else this.#rcvQueue[0] = b.subarray(take);
-    }
+    const r = this.#take(max);
+    const n = r.length;
     this.#rcvQueued -= n;
     if (n === 0 && this.#rcvShutdown) this.#eofRead = true;
     this.#cleanupRbuf(n);
     this.#leave();
-    const r = new Uint8Array(n);
-    let o = 0;
-    for (const b of out) {
-      r.set(b, o);
-      o += b.length;
+    return r;
+  }
+
+  /** At most `max` bytes off the receive queue. One segment read as a whole, the usual case, is not copied again. */
+  #take(max: number): Uint8Array {
+    const queue = this.#rcvQueue;
+    if (queue.length === 1 && queue[0]!.length <= max) return queue.pop()!;
+    const r = new Uint8Array(Math.min(max, this.#rcvQueued));
+    let n = 0;
+    while (n < r.length) {
+      const b = queue[0]!;
+      const part = b.length <= r.length - n ? b : b.subarray(0, r.length - n);
+      r.set(part, n);
+      n += part.length;
+      if (part === b) queue.shift();
+      else queue[0] = b.subarray(part.length);
     }
     return r;
   }
