@@ -5,6 +5,7 @@ import { formatIpv4, tryParseIpv4 } from "../net/address.js";
 import { BridgeDevice } from "./bridge.js";
 import {
   ARPHRD_LOOPBACK,
+  ARPHRD_NONE,
   COLLISIONS,
   IFF_BROADCAST,
   IFF_LOOPBACK,
@@ -147,6 +148,7 @@ function linkLines(d: NetDevice, mode: boolean): string {
     const p2p = (d.flags & IFF_POINTOPOINT) !== 0;
     s += `    link/ipip ${formatIpv4(d.local)} ${p2p ? "peer" : "brd"} ${formatIpv4(d.remote)}`;
   } else if (d.type === ARPHRD_LOOPBACK) s += "    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00";
+  else if (d.type === ARPHRD_NONE) s += "    link/none ";
   else s += `    link/ether ${macText(d.mac)} brd ff:ff:ff:ff:ff:ff`;
   if (peer !== null && peer.ns !== d.ns) s += ` link-netns ${peer.ns.name}`;
   return s;
@@ -164,9 +166,11 @@ function linkDetails(d: NetDevice): string {
         ? [0, 0]
         : d.kind === "vxlan" || d.kind === "geneve"
           ? [68, 65535]
-          : [0, 0];
+          : d.kind === "wireguard"
+            ? [0, 2147483552]
+            : [0, 0];
   let s = ` promiscuity ${(d.flags & IFF_PROMISC) !== 0 || d.brPort !== null ? 1 : 0}  allmulti ${d.brPort !== null ? 1 : 0} minmtu ${min} maxmtu ${max} `;
-  const tail = `addrgenmode eui64 numtxqueues ${queues} numrxqueues ${queues} gso_max_size 65536 gso_max_segs 65535 tso_max_size ${d.kind === "veth" || d.kind === "netkit" || d.kind === "loopback" ? 524280 : 65536} ${TSO}`;
+  const tail = `addrgenmode ${d.kind === "wireguard" ? "none" : "eui64"} numtxqueues ${queues} numrxqueues ${queues} gso_max_size 65536 gso_max_segs 65535 tso_max_size ${d.kind === "veth" || d.kind === "netkit" || d.kind === "loopback" ? 524280 : 65536} ${TSO}`;
   if (d.kind === "loopback") return s + tail;
   if (d instanceof IpipDevice) {
     const end = (a: number): string => (a === 0 ? "any" : formatIpv4(a));

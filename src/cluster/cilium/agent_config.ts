@@ -6,6 +6,10 @@ import { parseDuration } from "../../base/duration.js";
 import { PodpathError } from "../../base/errors.js";
 import type { PodDevice } from "../machines.js";
 import type { DatapathModel, DatapathName, Profile } from "../model.js";
+import { WIREGUARD_OVERHEAD } from "./wireguard.js";
+
+/** Outer IPv4, UDP and VXLAN headers and the inner Ethernet header. */
+const TUNNEL_OVERHEAD = 50;
 
 /** monitor-aggregation levels by name (pkg/option/monitor.go). */
 const AGGREGATION: Readonly<Record<string, number>> = {
@@ -74,6 +78,9 @@ export function isCiliumDatapath(name: DatapathName): boolean {
 
 export type HostRouting = "bpf" | "legacy";
 
+/** Transparent encryption between nodes. */
+export type Encryption = "none" | "wireguard";
+
 /** The agent's decisions. */
 export interface AgentConfig {
   readonly profile: Profile;
@@ -109,6 +116,17 @@ export interface AgentConfig {
   readonly tracePayloadLen: number;
   readonly ctAccounting: boolean;
   readonly hostFirewall: boolean;
+  readonly encryption: Encryption;
+  /** Nodes' own traffic is encrypted too. */
+  readonly encryptNode: boolean;
+  /** Labels (`key` or `key=value`) of nodes whose own traffic stays as it is. */
+  readonly nodeEncryptionOptOut: readonly string[];
+  /** Seconds; 0 = off. */
+  readonly wireguardKeepalive: number;
+  /** L7 policies are enforced by a proxy on the node. */
+  readonly l7Proxy: boolean;
+  /** CiliumEnvoyConfig is served. */
+  readonly envoyConfig: boolean;
   readonly egressGateway: boolean;
   readonly lbMode: "snat" | "dsr" | "hybrid";
   readonly lbDsrDispatch: "opt" | "ipip" | "geneve";
@@ -163,8 +181,9 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
     forcedLegacy: o.bool("enable-host-legacy-routing", false),
     kpr,
     iptablesMasquerade: masquerade4 && !bpfMasquerade,
+  const encryption = o.encryption(datapath.profile);
     endpointRoutes,
-    encryption: o.bool("enable-wireguard", false) || o.bool("enable-ipsec", false),
+    encryption: encryption !== "none",
   });
   const datapathMode = o.oneOf("datapath-mode", ["veth", "netkit", "netkit-l2"] as const, "veth");
   if (datapathMode !== "veth") {
@@ -216,6 +235,15 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
     lbMode: o.oneOf("bpf-lb-mode", ["snat", "dsr", "hybrid"] as const, "snat"),
     lbDsrDispatch: o.oneOf("bpf-lb-dsr-dispatch", ["opt", "ipip", "geneve"] as const, "opt"),
     lbAlgorithm: o.oneOf("bpf-lb-algorithm", ["random", "maglev"] as const, "random"),
+    encryption,
+    encryptNode: encryption === "wireguard" && o.bool("encrypt-node", false),
+    nodeEncryptionOptOut: o
+      .text("node-encryption-opt-out-labels", "node-role.kubernetes.io/control-plane")
+      .split(",")
+      .filter((l) => l !== ""),
+    wireguardKeepalive: o.seconds("wireguard-persistent-keepalive", 0),
+    l7Proxy: o.bool("enable-l7-proxy", true),
+    envoyConfig: o.bool("enable-envoy-config", false),
     lbAcceleration:
       o.oneOf(
         "bpf-lb-acceleration",
@@ -383,5 +411,20 @@ class Options {
     if (v === "strict" || v === "probe" || v === "partial") return true;
     if (v === "disabled") return false;
     return this.bool("kube-proxy-replacement", false);
+  encryption(profile: Profile): Encryption {
+    if (!this.bool("enable-wireguard", false)) return "none";
+    if (profile === "1.11") throw this.refused("enable-wireguard", "is modelled for release 1.19 only");
+    return "wireguard";
   }
+
+  }
+}
+
+/**
+ * MTU of routes to pods on a device of `mtu` (pkg/mtu): what a tunnel and the encryption put around a packet must still
+ * fit.
+ */
+export function routeMtu(a: AgentConfig, mtu: number): number {
+  const tunnel = a.routingMode === "tunnel" ? TUNNEL_OVERHEAD : 0;
+  return mtu - tunnel - (a.encryption === "wireguard" ? WIREGUARD_OVERHEAD : 0);
 }

@@ -36,6 +36,13 @@ export function ciliumIptables(a: AgentConfig, f: IptablesFacts): string {
       }
     }
   }
+  if (a.encryption !== "none") {
+    for (const mark of ENCRYPTION_MARKS) {
+      raw.push(
+        `-A CILIUM_PRE_raw -m mark --mark ${mark}${comment("cilium-encryption-notrack:")} -j CT --notrack`,
+      );
+    }
+  }
   if (tunnel)
     raw.push(
       `-A CILIUM_PRE_raw ${tunnelMatch(a)}${comment("cilium: NOTRACK for tunnel traffic")} -j CT --notrack`,
@@ -111,6 +118,7 @@ export function ciliumIptables(a: AgentConfig, f: IptablesFacts): string {
   filter.push(
     `-A CILIUM_OUTPUT -m mark --mark 0xa00/0xe00${comment("cilium: ACCEPT for proxy traffic")} -j ACCEPT`,
     `-A CILIUM_OUTPUT -m mark --mark 0x800/0xe00${comment("cilium: ACCEPT for l7 proxy upstream traffic")} -j ACCEPT`,
+    ...acceptEncrypted(a, "filter", "CILIUM_OUTPUT"),
     // Over IPv6 this is hostMark6().
     `-A CILIUM_OUTPUT -m mark ! --mark 0xd00/0xf00 -m mark ! --mark 0xe00/0xf00 -m mark ! --mark 0x400/0xf00 -m mark ! --mark 0xa00/0xe00 -m mark ! --mark 0x800/0xe00${comment("cilium: host->any mark as from host")} -j MARK --set-xmark 0xc00/0xf00`,
     `-A CILIUM_FORWARD -o cilium_host${comment("cilium: any->cluster on cilium_host forward accept")} -j ACCEPT`,
@@ -124,6 +132,13 @@ export function ciliumIptables(a: AgentConfig, f: IptablesFacts): string {
       `-A CILIUM_FORWARD -i lxc+${comment("cilium: cluster->any on lxc+ forward accept (nodeport)")} -j ACCEPT`,
     );
   }
+
+  filter.push(
+    ...acceptEncrypted(a, "filter", "CILIUM_INPUT"),
+    ...acceptEncrypted(a, "filter", "CILIUM_FORWARD"),
+  );
+  for (const chain of ["CILIUM_POST_nat", "CILIUM_OUTPUT_nat", "CILIUM_PRE_nat"])
+    nat.push(...acceptEncrypted(a, "nat", chain));
 
   const feeder = (hook: string, chain: string): string =>
     `-A ${hook} -m comment --comment "cilium-feeder: ${chain}" -j ${chain}`;
@@ -182,6 +197,16 @@ export function hostMark6(mark: number): number {
     default:
       return (mark & ~0xf00) | 0xc00;
   }
+}
+
+/** To be encrypted or encrypted, and to be decrypted or decrypted. */
+const ENCRYPTION_MARKS = ["0xe00/0xf00", "0xd00/0xf00"] as const;
+
+/** insertAcceptEncryptMark(): such packets pass a chain. */
+function acceptEncrypted(a: AgentConfig, table: string, chain: string): string[] {
+  if (a.encryption === "none") return [];
+  const why = comment(`exclude encrypt/decrypt marks from ${table} ${chain} chain`);
+  return ENCRYPTION_MARKS.map((mark) => `-A ${chain} -m mark --mark ${mark}${why} -j ACCEPT`);
 }
 
 function tunnelMatch(a: AgentConfig): string {

@@ -15,6 +15,7 @@ import {
   TUNNEL_PROTOCOL_VXLAN,
 } from "../../../programs/config.js";
 import type { AgentConfig } from "./agent_config.js";
+import { WIREGUARD_PORT } from "./wireguard.js";
 
 /** An IPv4 prefix, Be32 and bits. */
 export interface Prefix4 {
@@ -87,6 +88,8 @@ export function nodeDefines(a: AgentConfig, n: NodeFacts): CompileConfig {
   c.POLICY_AUDIT_MODE = a.policyAuditMode;
   c.ENABLE_NODEPORT = a.kubeProxyReplacement || a.bpfMasquerade;
   c.ENABLE_NODEPORT_ACCELERATION = a.lbAcceleration;
+  c.ENABLE_WIREGUARD = a.encryption === "wireguard";
+  c.ENABLE_NODE_ENCRYPTION = a.encryptNode;
   c.ENABLE_MASQUERADE_IPV4 = a.bpfMasquerade && a.masquerade4 && a.ipv4;
   c.ENABLE_MASQUERADE_IPV6 = a.bpfMasquerade && a.masquerade6 && a.ipv6;
   c.ENABLE_IP_MASQ_AGENT_IPV4 = n.ipMasqAgent;

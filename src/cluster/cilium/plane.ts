@@ -18,8 +18,10 @@ import { ip_ident_start } from "../../kernel/ip_output.js";
 import type { Unmodelled } from "../../kernel/netfilter/iptables.js";
 import { NetkitDevice } from "../../kernel/netkit.js";
 import { VethDevice } from "../../kernel/veth.js";
+import type { Netns } from "../../kernel/netns.js";
 import { VxlanDevice } from "../../kernel/vxlan.js";
 import { formatIpv6, networkOf4, networkOf6, parseIpv4, parseIpv6, parseMac } from "../../net/address.js";
+import type { WireguardDevice } from "../../kernel/wireguard/device.js";
 import { type ControlPlane, type PlaneNode, podKey } from "../control_plane.js";
 import { installKubeProxy } from "../kube_proxy/kube_proxy.js";
 import { clusterCidr } from "../linux_plane.js";
@@ -35,7 +37,7 @@ import {
   restoreIptables,
   setSysctl,
 } from "../netcfg.js";
-import type { AgentConfig } from "./agent_config.js";
+import { type AgentConfig, routeMtu } from "./agent_config.js";
 import { egressGatewayEntries, egressGatewayPolicyOf } from "./egress_gateway.js";
 import {
   ID_HOST,
@@ -65,6 +67,7 @@ import { ServiceMaps } from "./service_maps.js";
 import { type LbCluster, type LbFrontend, nodeFrontends, readServices } from "./services.js";
 import { SockHooks } from "./sock_hooks.js";
 
+import { addWireguardDevice, addWireguardPeer, WIREGUARD_KEY } from "./wireguard.js";
 /** An endpoint as the agent keeps it. */
 export interface CiliumEndpoint {
   readonly id: number;
@@ -84,6 +87,8 @@ export class CiliumNode implements PlaneNode {
   gc!: CtGc;
   serviceMaps!: ServiceMaps;
   /** What the node programs of the cluster's services. */
+  /** cilium_wg0. */
+  wireguard: WireguardDevice | null = null;
   frontends: readonly LbFrontend[] = [];
 
   constructor(
@@ -152,6 +157,7 @@ export class CiliumPlane implements ControlPlane {
     for (const p of model.pods) if (!p.hostNetwork) this.#addEndpoint(p);
     for (const n of this.nodes) this.#ipcache(n, prefixes);
     this.#regenerate();
+    for (const n of this.nodes) this.#wireguardPeers(n);
     for (const n of this.nodes) this.#iptables(n);
     this.services = readServices(model.objects, model.pods);
     for (const n of this.nodes) this.#programServices(n);
@@ -269,6 +275,8 @@ export class CiliumPlane implements ControlPlane {
       ciliumNetIfindex: net.ifindex,
       ciliumHostMac: host.mac,
       ciliumNetMac: net.mac,
+    if (a.encryption === "wireguard")
+      node.wireguard = addWireguardDevice(ns, this.machines.prng, a.mtu ?? nic.mtu);
       encapIfindex: overlay?.ifindex ?? 0,
       directRoutingIfindex: nic.ifindex,
       nodeIp4: model.internalIp4 === undefined ? 0 : parseIpv4(model.internalIp4),
@@ -321,13 +329,21 @@ export class CiliumPlane implements ControlPlane {
     if (a.socketLb && a.kubeProxyReplacement)
       machine.kernel.cgroup = new SockHooks(node.datapath.loadSock(vars({})));
     // Native devices get programs only when some feature needs them there.
-    if (a.kubeProxyReplacement || a.bpfMasquerade || a.hostFirewall) {
+    if (a.kubeProxyReplacement || a.bpfMasquerade || a.hostFirewall || a.encryption !== "none") {
       for (const dev of machine.nics) {
         const onNetdev = node.datapath.loadHost(hostVars(dev));
         dev.tc_ingress = onNetdev.from_netdev;
         dev.tc_egress = onNetdev.to_netdev;
         if (a.lbAcceleration && a.kubeProxyReplacement)
           dev.xdp = node.datapath.loadXdp(hostVars(dev)).xdp_entry;
+    const wg = node.wireguard;
+    if (wg !== null) {
+      const onWireguard = node.datapath.loadWireguard({ ...hostVars(wg), eth_header_length: 0 });
+      wg.tc_ingress = onWireguard.from_wireguard;
+      // Only replies of services need a program on the way in.
+      if (a.routingMode === "native" && a.l7Proxy && a.kubeProxyReplacement)
+        wg.tc_egress = onWireguard.to_wireguard;
+    }
       }
     }
     return node;
@@ -352,6 +368,7 @@ export class CiliumPlane implements ControlPlane {
       if (other === node) continue;
       for (const cidr of other.model.podCidrs) {
         if (cidr.includes(":")) continue;
+    if (router !== undefined) this.#fromProxyRoutes(ns, router, host, node.facts.mtu);
         if (a.routingMode === "tunnel") {
           if (router !== undefined)
             addRoute(ns, {
@@ -360,7 +377,7 @@ export class CiliumPlane implements ControlPlane {
               dev: host,
               src: router,
               proto: 2,
-              mtu: node.facts.mtu - 50,
+              mtu: routeMtu(a, node.facts.mtu),
             });
         } else if (a.autoDirectNodeRoutes && other.model.internalIp4 !== undefined) {
           addRoute(ns, { to: cidr, via: other.model.internalIp4, proto: 2 });
@@ -381,7 +398,24 @@ export class CiliumPlane implements ControlPlane {
     for (const other of this.nodes) {
       if (other === node) continue;
       for (const cidr of v6(other)) {
-        if (a.routingMode === "tunnel") addRoute6(ns, cidr, host, undefined, node.facts.mtu - 50);
+  /** requireFromProxyRoutes(): what a proxy sends goes by cilium_host where it must not leave by the native device. */
+  #fromProxyRoutes(ns: Netns, router: string, host: NetDevice, mtu: number): void {
+    const a = this.config;
+    const ingress = a.envoyConfig || a.encryption === "wireguard";
+    if (a.routingMode === "tunnel" || !a.l7Proxy || !ingress) return;
+    addMarkRule(ns, 10, 0xa00, 0xf00, 2005);
+    if (a.envoyConfig) addMarkRule(ns, 10, 0xb00, 0xf00, 2005);
+    addRoute(ns, { to: `${router}/32`, dev: host, scope: "link", table: 2005 });
+    addRoute(ns, {
+      to: "default",
+      via: router,
+      dev: host,
+      table: 2005,
+      mtu: a.encryption === "none" ? undefined : routeMtu(a, mtu),
+    });
+  }
+
+        if (a.routingMode === "tunnel") addRoute6(ns, cidr, host, undefined, routeMtu(a, node.facts.mtu));
         else if (a.autoDirectNodeRoutes && other.model.internalIp6 !== undefined)
           addRoute6(ns, cidr, node.machine.nics[0]!, other.model.internalIp6);
       }
@@ -472,11 +506,16 @@ export class CiliumPlane implements ControlPlane {
     setSysctl(node.machine.ns, `net/ipv4/conf/${host.name}/accept_local`, 1);
     if (pod.ip4 !== undefined) {
       addAddress(eth0, `${pod.ip4}/32`);
+    const toPods = routeMtu(a, mtu);
       const router = node.routerIp4;
       if (router !== undefined) {
         addRoute(ns, { to: router, dev: eth0, scope: "link" });
-        const routeMtu = a.routingMode === "tunnel" ? mtu - 50 : undefined;
-        addRoute(ns, { to: "default", via: router, dev: eth0, mtu: routeMtu });
+        addRoute(ns, {
+          to: "default",
+          via: router,
+          dev: eth0,
+          mtu: toPods === mtu ? undefined : toPods,
+        });
       }
       if (a.endpointRoutes)
         addRoute(node.machine.ns, { to: `${pod.ip4}/32`, dev: host, scope: "link", proto: 2 });
@@ -486,7 +525,7 @@ export class CiliumPlane implements ControlPlane {
       const router = node.routerIp6;
       if (router !== undefined) {
         addRoute6(ns, router, eth0);
-        addRoute6(ns, "default", eth0, router, a.routingMode === "tunnel" ? mtu - 50 : 0);
+        addRoute6(ns, "default", eth0, router, toPods === mtu ? 0 : toPods);
       }
       if (a.endpointRoutes) addRoute6(node.machine.ns, `${pod.ip6}/128`, host);
     }
@@ -569,7 +608,11 @@ export class CiliumPlane implements ControlPlane {
     const a = this.config;
     const map = node.maps.cilium_ipcache_v2;
     const key = new IpcacheKey();
-    const put = (prefix: string, identity: number, tunnel: string | undefined): void => {
+    const wireguard = a.encryption === "wireguard" ? WIREGUARD_KEY : 0;
+    // A node that opted out encrypts nothing to other nodes, and they nothing to it.
+    const nodeKey = (of: CiliumNode): number =>
+      a.encryptNode && !optedOut(a, node) && !optedOut(a, of) ? wireguard : 0;
+    const put = (prefix: string, identity: number, tunnel: string | undefined, encryptKey = 0): void => {
       const value = new IpcacheValue();
       value.sec_identity = identity;
       if (tunnel !== undefined) {
@@ -582,25 +625,60 @@ export class CiliumPlane implements ControlPlane {
       else key.setIpv4(parseIpv4(addr!), bits === undefined ? 32 : Number(bits));
       map.update(key.words, value.words, BPF_ANY);
     };
+      value.key = encryptKey;
     const dual = a.ipv4 && a.ipv6;
     if (a.ipv4) put("0.0.0.0/0", dual ? ID_WORLD_IPV4 : ID_WORLD, undefined);
     if (a.ipv6) put("::/0", dual ? ID_WORLD_IPV6 : ID_WORLD, undefined);
-    for (const p of prefixes(node)) put(p.prefix, p.identity, undefined);
+    // The host firewall wants the sender's identity with the packet, and encryption both directions on one way.
+    const nodesInTunnel = a.hostFirewall || a.encryptNode;
+    const ownerOf = new Map<string, CiliumNode>();
+    for (const other of this.nodes) {
+      for (const dev of other.machine.ns.devOrder) {
+        for (const addr of dev.addrs) ownerOf.set(`${text4(addr.local)}/32`, other);
+        for (const addr of dev.addrs6) ownerOf.set(`${formatIpv6(addr.bytes)}/128`, other);
+      }
+    }
+    for (const p of prefixes(node)) {
+      const owner = ownerOf.get(p.prefix);
+      if (owner === undefined || owner === node) put(p.prefix, p.identity, undefined);
+      else put(p.prefix, p.identity, nodesInTunnel ? owner.model.internalIp4 : undefined, nodeKey(owner));
+    }
     // Router addresses of other nodes live in their pod CIDRs: reached through the tunnel, as pods are.
     for (const other of this.nodes) {
       if (other === node) continue;
       if (other.routerIp4 !== undefined && a.ipv4)
-        put(other.routerIp4, ID_REMOTE_NODE, other.model.internalIp4);
+        put(other.routerIp4, ID_REMOTE_NODE, other.model.internalIp4, nodeKey(other));
       if (other.routerIp6 !== undefined && a.ipv6)
-        put(other.routerIp6, ID_REMOTE_NODE, other.model.internalIp4);
+        put(other.routerIp6, ID_REMOTE_NODE, other.model.internalIp4, nodeKey(other));
     }
     for (const pod of this.model.pods) {
       if (pod.hostNetwork) continue;
       const identity = this.#identityOf.get(podKey(pod.namespace, pod.name))!;
       const owner = this.model.nodes.find((n) => n.name === pod.nodeName)!;
       const tunnel = owner.name === node.name ? undefined : owner.internalIp4;
-      if (pod.ip4 !== undefined && a.ipv4) put(pod.ip4, identity, tunnel);
-      if (pod.ip6 !== undefined && a.ipv6) put(pod.ip6, identity, tunnel);
+      if (pod.ip4 !== undefined && a.ipv4) put(pod.ip4, identity, tunnel, wireguard);
+      if (pod.ip6 !== undefined && a.ipv6) put(pod.ip6, identity, tunnel, wireguard);
+    }
+  }
+
+  // --- encryption -------------------------------------------------------------------------------------------------------
+
+  #wireguardPeers(node: CiliumNode): void {
+    const a = this.config;
+    if (node.wireguard === null) return;
+    for (const other of this.nodes) {
+      if (other === node || other.wireguard === null) continue;
+      const pods = this.model.pods.filter((p) => p.nodeName === other.name && !p.hostNetwork);
+      const remote = {
+        device: other.wireguard,
+        ip4: a.ipv4 ? other.model.internalIp4 : undefined,
+        ip6: a.ipv6 ? other.model.internalIp6 : undefined,
+        addresses: [
+          ...[other.routerIp4, ...pods.map((p) => p.ip4)].filter((ip) => ip !== undefined && a.ipv4),
+          ...[other.routerIp6, ...pods.map((p) => p.ip6)].filter((ip) => ip !== undefined && a.ipv6),
+        ] as string[],
+      };
+      addWireguardPeer(node.wireguard, remote, a.routingMode === "native", a.wireguardKeepalive);
     }
   }
 
@@ -759,6 +837,15 @@ function words6(text: string): Int32Array {
 
 function prefix6(cidr: string): { address: Int32Array; bits: number } {
   const [a, bits] = cidr.split("/");
+/** True for a node that does not take part in node encryption. */
+function optedOut(a: AgentConfig, node: CiliumNode): boolean {
+  return a.nodeEncryptionOptOut.some((label) => {
+    const [key, value] = label.split("=");
+    const have = node.model.labels[key!];
+    return have !== undefined && (value === undefined || value === have);
+  });
+}
+
   return { address: words6(a!), bits: Number(bits) };
 }
 
