@@ -37,6 +37,8 @@ export interface NodeFacts {
   readonly ciliumNetMac: Uint8Array;
   /** ifindex of cilium_vxlan or cilium_geneve; 0: none. */
   readonly encapIfindex: number;
+  /** ifindex of cilium_wg0; 0: none. */
+  readonly wgIfindex: number;
   readonly directRoutingIfindex: number;
   readonly nodeIp4: number;
   readonly nodeIp6: Int32Array;
@@ -160,6 +162,8 @@ export function objectVariables(a: AgentConfig, n: NodeFacts, fields: Partial<Ob
   // 169.254.42.1 and fe80::1, the agent's defaults.
   o.service_loopback_ipv4 = 0x012afea9;
   o.service_loopback_ipv6 = new Int32Array([0x000080fe, 0, 0, 0x01000000]);
+  o.wg_ifindex = n.wgIfindex;
+  o.wg_port = WIREGUARD_PORT;
   o.trace_payload_len = a.tracePayloadLen;
   o.trace_payload_len_overlay = Math.max(a.tracePayloadLen, 192);
   return Object.assign(o, fields);

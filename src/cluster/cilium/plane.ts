@@ -278,6 +278,7 @@ export class CiliumPlane implements ControlPlane {
     if (a.encryption === "wireguard")
       node.wireguard = addWireguardDevice(ns, this.machines.prng, a.mtu ?? nic.mtu);
       encapIfindex: overlay?.ifindex ?? 0,
+      wgIfindex: node.wireguard?.ifindex ?? 0,
       directRoutingIfindex: nic.ifindex,
       nodeIp4: model.internalIp4 === undefined ? 0 : parseIpv4(model.internalIp4),
       nodeIp6: model.internalIp6 === undefined ? NO_IP6 : words6(model.internalIp6),
