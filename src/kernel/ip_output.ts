@@ -1,6 +1,5 @@
 // net/ipv4/ip_output.c: from a routed packet to the neighbour code; packets made here; fragmentation.
 
-import { ENOBUFS } from "../base/errno.js";
 import type { Skb } from "../bpf/skb.js";
 import { Step } from "../bpf/steps.js";
 import { bswap32 } from "../net/view.js";
@@ -322,7 +321,7 @@ export function ip_build_header(
 
 /**
  * The second half of ip_make_skb: puts the IP header in front of `data` (the L4 packet) and sends. The packet is
- * fragmented by ip_output when it is too long. 0 or a negative errno.
+ * fragmented by ip_output when it is too long. 0, a negative errno, or NET_XMIT_DROP (1; Sock.xmitErrno).
  */
 export function ip_push_packet(
   ns: Netns,
@@ -369,10 +368,8 @@ export function ip_push_packet(
   skb.sk = sk;
   skb.mark = sk.mark;
   skb.priority = sk.priority;
-  let r = ip_local_out(ns, skb);
-  // net_xmit_errno: a device or a program on it dropped the packet at once (NET_XMIT_DROP).
-  if (r > 0) r = -ENOBUFS;
-  if (r < 0) ns.mib[Mib.IpOutDiscards]!++;
+  const r = ip_local_out(ns, skb);
+  if (r !== 0) ns.mib[Mib.IpOutDiscards]!++;
   return r;
 }
 

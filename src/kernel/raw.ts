@@ -1,6 +1,5 @@
 // net/ipv4/raw.c (and what of ping.c matters): raw sockets, whole-packet senders, the ping client.
 
-import { ENOBUFS } from "../base/errno.js";
 import type { Skb } from "../bpf/skb.js";
 import { Step } from "../bpf/steps.js";
 import { csum_fold, csum_partial, ip_send_check } from "./csum.js";
@@ -100,7 +99,7 @@ export class RawSock extends Sock {
     skb.mark = this.mark;
     if (ns.recorder !== null) ns.recorder.step(Step.ORIGIN, skb, this, skb.bytes[d + 9]!, 0, 0);
     const verdict = nf_hook(ns, NF_INET_LOCAL_OUT, skb, null, rt.dev);
-    if (verdict === NF_ACCEPT) return ip_output(ns, skb);
+    if (verdict === NF_ACCEPT) return this.xmitErrno(ip_output(ns, skb));
     if (verdict === NF_DROP) {
       kfree_skb_reason(ns, skb, R.NETFILTER_DROP);
       return -EPERM;
@@ -108,10 +107,7 @@ export class RawSock extends Sock {
     return 0;
   }
 
-  /**
-   * ip_local_error: a packet that is too big for the path it is known to take. That the device dropped it is told only to
-   * a socket that wants to know of errors.
-   */
+  /** ip_local_error: a packet that is too big for the path it is known to take. */
   #report(ret: number, mtu: number): number {
     if (ret === -EMSGSIZE && this.recverr)
       this.errqueue.push({
@@ -122,7 +118,7 @@ export class RawSock extends Sock {
         info: mtu,
         offender: 0,
       });
-    return ret === -ENOBUFS && !this.recverr ? 0 : ret;
+    return this.xmitErrno(ret);
   }
 }
 

@@ -1,5 +1,6 @@
 // struct sock and struct inet_sock as far as packets show it, and the tables that packets are looked up in.
 
+import { ENOBUFS } from "../base/errno.js";
 import type { Skb } from "../bpf/skb.js";
 import type { SockName } from "./cgroup.js";
 import type { NetDevice } from "./device.js";
@@ -82,6 +83,14 @@ export class Sock {
     const id = this.ipId;
     this.ipId = (id + 1) & 0xffff;
     return id;
+  }
+
+  /**
+   * net_xmit_errno: what a send call returns for what its packet's transmission did. A packet that the device or a program
+   * there dropped at once (NET_XMIT_DROP, 1) is ENOBUFS with IP_RECVERR and sent without.
+   */
+  xmitErrno(ret: number): number {
+    return ret <= 0 ? ret : this.recverr ? -ENOBUFS : 0;
   }
 
   /** Takes the pending error. */

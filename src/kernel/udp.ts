@@ -1,6 +1,5 @@
 // net/ipv4/udp.c.
 
-import { ENOBUFS } from "../base/errno.js";
 import type { Skb } from "../bpf/skb.js";
 import { Step } from "../bpf/steps.js";
 import { SockName } from "./cgroup.js";
@@ -11,6 +10,7 @@ import { ip_push_packet, ip_select_ttl } from "./ip_output.js";
 import type { Netns } from "./netns.js";
 import { sock_icmp_error } from "./raw.js";
 import {
+  dst_mtu,
   flowOut,
   ip_route_output_flow,
   ipv4_update_pmtu,
@@ -21,7 +21,7 @@ import {
 } from "./route.js";
 import { alloc_local_skb, consume_skb, kfree_skb_reason } from "./skbuff.js";
 import { Mib } from "./snmp.js";
-import { SO_EE_ORIGIN_LOCAL, Sock } from "./sock.js";
+import { IP_PMTUDISC_PROBE, SO_EE_ORIGIN_LOCAL, Sock } from "./sock.js";
 
 const sockName = new SockName();
 
@@ -146,11 +146,10 @@ export class UdpSock extends Sock {
         origin: SO_EE_ORIGIN_LOCAL,
         type: 0,
         code: 0,
-        info: rt.pmtu !== 0 ? rt.pmtu : rt.dev.mtu,
+        info: this.pmtudisc >= IP_PMTUDISC_PROBE ? rt.dev.mtu : dst_mtu(ns, rt),
         offender: 0,
       });
-    // That the device dropped it is told only to a socket that wants to know of errors.
-    return r === -ENOBUFS && !this.recverr ? 0 : r;
+    return this.xmitErrno(r);
   }
 
   close(): void {

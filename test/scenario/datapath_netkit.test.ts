@@ -13,6 +13,7 @@ import { STARTER } from "../../src/scenario/starter.js";
 import { compareFlow } from "../../src/walk/compare.js";
 import { macText } from "../../src/walk/walk.js";
 import { DEBUG, datapathLab, inBuilds, NAMES, withoutDebug } from "../support/datapath_lab.js";
+import { dualLab } from "../support/dual_lab.js";
 import { text, traceOf } from "../support/event_trace.js";
 import { MAC, POD_B } from "../support/two_nodes.js";
 
@@ -326,6 +327,57 @@ describe("(o) ARP from the pod", () => {
         A T:to-endpoint(idB,idA,A,lxc_a,reply) ttl 63 from 10.0.0.12
     `,
     );
+  });
+});
+
+describe("(o) IPv6", () => {
+  const one = (
+    options: LabOptions,
+    to: string,
+    warm: boolean,
+    extra: Readonly<Record<string, string>> = {},
+    more = "",
+  ) => {
+    const lab = dualLab({ ...options, options: { ...options.options, ...extra } }, more, warm);
+    return traceOf(lab, NAMES, () => void lab.ping({ from: "pod/a", to, id: 3072, ipFamily: "IPv6" }));
+  };
+
+  it("goes as IPv4 does, with the events of veth", () => {
+    const [same, cross] = [one(NETKIT, "pod/b", true, DEBUG), one(NETKIT, "pod/c", true, DEBUG)];
+    const paths = (t: typeof same) => t.text.slice(0, t.text.indexOf("events"));
+    expect(paths(same) + paths(cross)).toBe(
+      text`
+      packet
+        pod/a: local_out >eth0[64]
+        n1: cil_from_container policy(B) redirect(lxc_b) >lxc_b[63]
+        pod/b: backlog <eth0[63] local_in
+      packet
+        pod/b: local_out >eth0[64]
+        n1: cil_from_container policy(A) redirect(lxc_a) >lxc_a[63]
+        pod/a: backlog <eth0[63] local_in socket drop(NO_SOCKET)
+      packet
+        pod/a: local_out >eth0[64]
+        n1: cil_from_container redirect_neigh(eth0) >eth0[63] cil_to_netdev
+        n2: backlog <eth0[63] cil_from_netdev policy(C) redirect_peer(lxc_c)
+        pod/c: <eth0[62] local_in
+      packet
+        pod/c: local_out >eth0[64]
+        n2: cil_from_container redirect_neigh(eth0) >eth0[63] cil_to_netdev
+        n1: backlog <eth0[63] cil_from_netdev policy(A) redirect_peer(lxc_a)
+        pod/a: <eth0[62] local_in socket drop(NO_SOCKET)
+    `,
+    );
+    expect(same.events).toBe(one(VETH, "pod/b", true, DEBUG).events);
+    expect(cross.events).toBe(one(VETH, "pod/c", true, DEBUG).events);
+  });
+
+  it("knows no neighbour solicitation in L3 mode, and answers it from the program in L2 mode", () => {
+    expect(one(NETKIT, "pod/b", false).text).toBe(one(NETKIT, "pod/b", true).text);
+    const solicited = one(L2, "pod/b", false).walks.filter((w) => w.steps[0]!.record.frame[21] === 255);
+    expect(solicited.map((w) => w.devices())).toEqual([
+      ["pod/default/a:eth0", "n1:lxc_a", "pod/default/a:eth0"],
+      ["pod/default/b:eth0", "n1:lxc_b", "pod/default/b:eth0"],
+    ]);
   });
 });
 

@@ -138,7 +138,7 @@ export class Raw6Sock extends Sock {
     skb.sk = this;
     if (ns.recorder !== null) ns.recorder.step(Step.ORIGIN, skb, this, IPPROTO_ICMPV6, 0, 0);
     ns.mib[Mib.Icmp6OutMsgs]!++;
-    return ip6_local_out(ns, skb);
+    return this.xmitErrno(ip6_local_out(ns, skb));
   }
 }
 

@@ -115,7 +115,7 @@ export class Udp6Sock extends Sock {
     if (ns.recorder !== null) ns.recorder.step(Step.ORIGIN, skb, this, IPPROTO_UDP, 0, 0);
     const r = ip6_local_out(ns, skb);
     if (r === 0) ns.mib[Mib.Udp6OutDatagrams]!++;
-    return r;
+    return this.xmitErrno(r);
   }
 
   close(): void {

@@ -10,9 +10,14 @@ import { KernelHelpers } from "../../../src/kernel/helpers.js";
 import { ip_command } from "../../../src/kernel/iproute.js";
 import { ethtool_S } from "../../../src/kernel/net_tools.js";
 import { NetkitDevice, type NetkitEnd, type NetkitMode } from "../../../src/kernel/netkit.js";
+import { RawSock } from "../../../src/kernel/raw.js";
 import { link_down } from "../../../src/kernel/rtnetlink.js";
 import { alloc_skb, skb_set_dev } from "../../../src/kernel/skbuff.js";
+import { Mib } from "../../../src/kernel/snmp.js";
+import { UdpSock } from "../../../src/kernel/udp.js";
+import { parseIpv4 } from "../../../src/net/address.js";
 import { walksOf } from "../../../src/walk/walk.js";
+import fc from "../../support/fast_check.js";
 import { KernelNet, ONE_NODE } from "../../support/kernel_net.js";
 
 const MACS = {
@@ -194,6 +199,20 @@ describe("what a netkit device transmits", () => {
     expect(net.ping("p1", "192.168.0.1").sendErrno).toBe(105);
   });
 
+  it("that a policy drops is ENOBUFS with IP_RECVERR, sent without, and a discard in any case", () => {
+    net = new NetkitNet("l3", { peer: { policy: "blackhole" } });
+    const udp = new UdpSock(net.ns("p1"));
+    const send = () => udp.sendto(new Uint8Array(4), parseIpv4("192.168.0.1"), 9);
+    const counted = () => [Mib.IpOutDiscards, Mib.UdpOutDatagrams].map((m) => net.ns("p1").mib[m]);
+    expect([send(), counted()]).toEqual([0, [1, 0]]);
+    udp.recverr = true;
+    expect([send(), counted()]).toEqual([-105, [2, 0]]);
+    const raw = new RawSock(net.ns("p1"), 1, false);
+    expect(raw.sendto(new Uint8Array(8), parseIpv4("192.168.0.1"))).toBe(0);
+    raw.recverr = true;
+    expect(raw.sendto(new Uint8Array(8), parseIpv4("192.168.0.1"))).toBe(-105);
+  });
+
   it("is seen by the program as a packet of the device opposite, with its Ethernet header and before any backlog", () => {
     net = new NetkitNet("l3");
     const seen: number[][] = [];
@@ -268,6 +287,37 @@ describe("what a netkit device transmits", () => {
       [0, 0, 1, 0, 0],
       [0, 0, 0, 0, 0],
     ]);
+  });
+});
+
+describe("any frame with any verdicts", () => {
+  it("is counted once, as sent or as dropped, and no packet is lost or freed twice", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom("l2" as const, "l3" as const),
+        fc.constantFrom("forward" as const, "blackhole" as const),
+        fc.array(fc.constantFrom(NETKIT_NEXT, NETKIT_PASS, NETKIT_DROP, 5, 7), { maxLength: 3 }),
+        fc.array(fc.uint8Array({ maxLength: 80 }), { minLength: 1, maxLength: 5 }),
+        (mode, policy, verdicts, frames) => {
+          net = new NetkitNet(mode, { peer: { policy } });
+          net.p1.programs = verdicts.map((v) => prog(() => v));
+          for (const f of frames) net.xmit(net.p1, f);
+          const decides = verdicts.find((v) => v !== NETKIT_NEXT) ?? NETKIT_NEXT;
+          const [sent, bytes, dropped] = stats(net.p1) as [number, number, number];
+          const whole = frames.filter((f) => f.length >= 14);
+          const leaves =
+            verdicts.length === 0 ? policy === "forward" : [NETKIT_NEXT, NETKIT_PASS, 7].includes(decides);
+          expect([sent, dropped]).toEqual(
+            leaves ? [whole.length, frames.length - whole.length] : [0, frames.length],
+          );
+          expect(bytes).toBe(leaves ? whole.reduce((n, f) => n + f.length, 0) : 0);
+          // A redirected packet was not received by the primary.
+          expect(stats(net.c1).slice(3)).toEqual(decides === 7 ? [0, 0] : [sent, bytes]);
+          expect([net.kernel.world.outstanding, net.kernel.world.doubleFrees]).toEqual([0, 0]);
+        },
+      ),
+      { numRuns: 100 },
+    );
   });
 });
 
