@@ -86,7 +86,6 @@ export class CompileConfig {
   ENABLE_IP_MASQ_AGENT_IPV6 = false;
   ENABLE_EGRESS_GATEWAY = false;
   ENABLE_DSR = false;
-  ENABLE_DSR_HYBRID = false;
   ENABLE_DSR_BYUSER = false;
   ENABLE_DSR_ICMP_ERRORS = false;
   DSR_ENCAP_MODE = DSR_ENCAP_INV;

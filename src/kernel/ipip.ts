@@ -38,6 +38,7 @@ import type { Netns } from "./netns.js";
 import { dst_mtu, flowOut, ipv4_update_pmtu, type Rtable } from "./route.js";
 import { kfree_skb_reason, skb_scrub_packet, skb_set_dev } from "./skbuff.js";
 
+const BPF_F_DONT_FRAGMENT = 4;
 /** IPTUNNEL_ERR_TIMEO. */
 const ERR_TIMEO_NS = 30e9;
 
@@ -46,6 +47,8 @@ export interface IpipOptions {
   readonly local?: number;
   readonly remote?: number;
   readonly link?: NetDevice | null;
+  /** `external`: destination, TTL and TOS of each packet come from its tunnel key. */
+  readonly collectMd?: boolean;
 }
 
 export class IpipDevice extends NetDevice {
@@ -53,6 +56,7 @@ export class IpipDevice extends NetDevice {
   local: number;
   remote: number;
   link: NetDevice | null;
+  readonly collectMd: boolean;
   /** 0 = inherit. */
   ttl = 0;
   /** 1 = inherit. */
@@ -67,6 +71,7 @@ export class IpipDevice extends NetDevice {
     this.local = o.local ?? 0;
     this.remote = o.remote ?? 0;
     this.link = o.link ?? null;
+    this.collectMd = o.collectMd ?? false;
     this.type = ARPHRD_TUNNEL;
     this.hardHeaderLen = 0;
     this.mtu = 1480;
@@ -96,6 +101,7 @@ export class IpipDevice extends NetDevice {
     const b = skb.bytes;
     const v = skb.view;
     if (skb.protocol !== ETH_P_IP || skb.tail - n < 20) return this.#txError(skb);
+    if (this.collectMd) return this.#xmitMd(skb, n);
     let dst = this.remote;
     const rtIn = skb.dst as Rtable | null;
     if (dst === 0) {
@@ -138,6 +144,37 @@ export class IpipDevice extends NetDevice {
     }
     const ttl = this.ttl !== 0 ? this.ttl : inner_ttl(skb, n, ETH_P_IP);
     iptunnel_xmit(this, rt, skb, saddr, daddr, 4, ecn_encapsulate(tos, innerTos), ttl, df, len, 0);
+    return 0;
+  }
+
+  /** ip_md_tunnel_xmit: by the tunnel key of the packet; DF as it asks, else as the inner packet has it. */
+  #xmitMd(skb: Skb, n: number): number {
+    const ns = this.ns;
+    const key = skb.tunnel;
+    if (!key.present) return this.#txError(skb);
+    const innerTos = inner_tos(skb, n, ETH_P_IP);
+    const tos = key.tos === 1 ? innerTos : key.tos;
+    const f = flowOut(ns);
+    f.daddr = key.remoteIp4;
+    f.saddr = key.localIp4;
+    f.tos = tos & 0x1c;
+    f.proto = 4;
+    const rt = tunnel_route_output(ns, skb, f);
+    if (rt === null) return this.#txError(skb);
+    if (rt.dev === this) {
+      this.stats[COLLISIONS]!++;
+      return this.#txError(skb);
+    }
+    const innerDf = (skb.bytes[n + 6]! & 0x40) !== 0;
+    const df = (key.flags & BPF_F_DONT_FRAGMENT) !== 0 || innerDf;
+    const len = skb.tail - n;
+    const mtu = dst_mtu(ns, rt) - 20;
+    if (innerDf && mtu < len) {
+      icmp_send(ns, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
+      return this.#txError(skb);
+    }
+    const ttl = key.ttl !== 0 ? key.ttl : inner_ttl(skb, n, ETH_P_IP);
+    iptunnel_xmit(this, rt, skb, f.saddr, f.daddr, 4, ecn_encapsulate(tos, innerTos), ttl, df, len, 0);
     return 0;
   }
 
@@ -189,10 +226,11 @@ export function ipip_namespaces(list: Iterable<Netns>): number {
   return n;
 }
 
-/** ip_tunnel_lookup: the most specific tunnel that is up, then tunl0 if it is. */
+/** ip_tunnel_lookup: the most specific tunnel that is up, then the one that takes any, then tunl0. */
 function lookup(ns: Netns, remote: number, local: number): IpipDevice | null {
   let byRemote: IpipDevice | null = null;
   let byLocal: IpipDevice | null = null;
+  let md: IpipDevice | null = null;
   let fb: IpipDevice | null = null;
   const list = tunnels(ns);
   for (let i = 0; i < list.length; i++) {
@@ -202,11 +240,15 @@ function lookup(ns: Netns, remote: number, local: number): IpipDevice | null {
       fb = t;
       continue;
     }
+    if (t.collectMd) {
+      md = t;
+      continue;
+    }
     if (t.remote === remote && t.local === local) return t;
     if (t.remote === remote && t.local === 0) byRemote ??= t;
     else if (t.remote === 0 && t.local === local) byLocal ??= t;
   }
-  return byRemote ?? byLocal ?? fb;
+  return byRemote ?? byLocal ?? md ?? fb;
 }
 
 /** tunnel4_rcv: protocol 4. `skb.data` is the inner header, `skb.network` the outer one. */

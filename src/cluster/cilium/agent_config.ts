@@ -130,6 +130,8 @@ export interface AgentConfig {
   readonly egressGateway: boolean;
   readonly lbMode: "snat" | "dsr" | "hybrid";
   readonly lbDsrDispatch: "opt" | "ipip" | "geneve";
+  /** Packets that do not fit with what DSR adds are answered with ICMP. */
+  readonly pmtuDiscovery: boolean;
   readonly lbAlgorithm: "random" | "maglev";
   readonly lbAcceleration: boolean;
   readonly lbExternalClusterIp: boolean;
@@ -143,6 +145,8 @@ export interface AgentConfig {
   readonly jiffies: boolean;
   readonly policyEnforcement: "default" | "always" | "never";
   readonly policyAuditMode: boolean;
+  /** What a pod hears of IPv4 traffic that egress policy denies: nothing, or ICMP "administratively prohibited". */
+  readonly policyDenyResponse: "none" | "icmp";
   readonly mtu: number | undefined;
   readonly ctTcpMax: number;
   readonly ctAnyMax: number;
@@ -200,11 +204,17 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
   ) {
     throw o.bad("node-port-range", "two ports like 30000,32767");
   }
+  const lbMode = o.oneOf("bpf-lb-mode", ["snat", "dsr", "hybrid"] as const, "snat");
+  const tunnelProtocol = o.oneOf("tunnel-protocol", ["vxlan", "geneve"] as const, "vxlan");
+  const lbDsrDispatch = o.oneOf("bpf-lb-dsr-dispatch", ["opt", "ipip", "geneve"] as const, "opt");
+  // The service travels in an option that VXLAN has not.
+  if (lbMode !== "snat" && lbDsrDispatch === "geneve" && tunnelProtocol !== "geneve")
+    throw o.bad("bpf-lb-dsr-dispatch", "opt or ipip unless tunnel-protocol is geneve");
   const debug = o.bool("debug", false) && o.text("debug-verbose", "").split(/[ ,]/).includes("datapath");
   return {
     profile: datapath.profile,
     routingMode,
-    tunnelProtocol: o.oneOf("tunnel-protocol", ["vxlan", "geneve"] as const, "vxlan"),
+    tunnelProtocol,
     tunnelPort: o.number("tunnel-port", options["tunnel-protocol"] === "geneve" ? 6081 : 8472, 1, 65535),
     hostRouting: routing.mode,
     hostRoutingReason: routing.reason,
@@ -232,8 +242,9 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
     ctAccounting: o.bool("bpf-conntrack-accounting", datapath.profile === "1.11"),
     hostFirewall: o.bool("enable-host-firewall", false),
     egressGateway: o.bool("enable-ipv4-egress-gateway", o.bool("enable-egress-gateway", false)),
-    lbMode: o.oneOf("bpf-lb-mode", ["snat", "dsr", "hybrid"] as const, "snat"),
-    lbDsrDispatch: o.oneOf("bpf-lb-dsr-dispatch", ["opt", "ipip", "geneve"] as const, "opt"),
+    lbMode,
+    lbDsrDispatch,
+    pmtuDiscovery: o.bool("enable-pmtu-discovery", false),
     lbAlgorithm: o.oneOf("bpf-lb-algorithm", ["random", "maglev"] as const, "random"),
     encryption,
     encryptNode: encryption === "wireguard" && o.bool("encrypt-node", false),
@@ -259,6 +270,7 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
     sctp: o.bool("enable-sctp", false),
     jiffies: o.bool("enable-bpf-clock-probe", false),
     policyEnforcement: o.oneOf("enable-policy", ["default", "always", "never"] as const, "default"),
+    policyDenyResponse: o.oneOf("policy-deny-response", ["none", "icmp"] as const, "none"),
     policyAuditMode: o.bool("policy-audit-mode", false),
     mtu: options.mtu === undefined || options.mtu === "0" ? undefined : o.number("mtu", 1500, 68, 65535),
     ctTcpMax: o.number("bpf-ct-global-tcp-max", 524288, 1, 1 << 24),

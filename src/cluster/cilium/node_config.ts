@@ -37,6 +37,8 @@ export interface NodeFacts {
   readonly ciliumNetMac: Uint8Array;
   /** ifindex of cilium_vxlan or cilium_geneve; 0: none. */
   readonly encapIfindex: number;
+  /** ifindex of cilium_ipip4; 0: none. */
+  readonly ipip4Ifindex: number;
   /** ifindex of cilium_wg0; 0: none. */
   readonly wgIfindex: number;
   readonly directRoutingIfindex: number;
@@ -84,6 +86,7 @@ export function nodeDefines(a: AgentConfig, n: NodeFacts): CompileConfig {
   c.TUNNEL_PROTOCOL = a.tunnelProtocol === "geneve" ? TUNNEL_PROTOCOL_GENEVE : TUNNEL_PROTOCOL_VXLAN;
   c.TUNNEL_PORT = a.tunnelPort;
   c.ENCAP_IFINDEX = n.encapIfindex;
+  c.ENCAP4_IFINDEX = n.ipip4Ifindex;
   c.ENABLE_HOST_FIREWALL = a.hostFirewall;
   c.ENABLE_BANDWIDTH_MANAGER = a.bandwidthManager;
   c.ENABLE_SCTP = a.sctp;
@@ -97,8 +100,9 @@ export function nodeDefines(a: AgentConfig, n: NodeFacts): CompileConfig {
   c.ENABLE_IP_MASQ_AGENT_IPV4 = n.ipMasqAgent;
   c.ENABLE_EGRESS_GATEWAY = a.egressGateway;
   c.ENABLE_DSR = a.lbMode !== "snat";
-  c.ENABLE_DSR_HYBRID = a.lbMode === "hybrid";
-  c.ENABLE_DSR_ICMP_ERRORS = a.lbMode !== "snat";
+  // In hybrid mode each service says; services of TCP say yes.
+  c.ENABLE_DSR_BYUSER = a.lbMode === "hybrid";
+  c.ENABLE_DSR_ICMP_ERRORS = a.lbMode !== "snat" && a.pmtuDiscovery;
   c.DSR_ENCAP_MODE =
     a.lbMode === "snat"
       ? DSR_ENCAP_INV
@@ -164,6 +168,7 @@ export function objectVariables(a: AgentConfig, n: NodeFacts, fields: Partial<Ob
   o.service_loopback_ipv6 = new Int32Array([0x000080fe, 0, 0, 0x01000000]);
   o.wg_ifindex = n.wgIfindex;
   o.wg_port = WIREGUARD_PORT;
+  o.policy_deny_response_enabled = a.policyDenyResponse === "icmp";
   o.trace_payload_len = a.tracePayloadLen;
   o.trace_payload_len_overlay = Math.max(a.tracePayloadLen, 192);
   return Object.assign(o, fields);

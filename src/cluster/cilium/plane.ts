@@ -15,6 +15,7 @@ import { IFF_NOARP, type NetDevice } from "../../kernel/device.js";
 import { GeneveDevice } from "../../kernel/geneve.js";
 import { KernelHelpers } from "../../kernel/helpers.js";
 import { ip_ident_start } from "../../kernel/ip_output.js";
+import { IpipDevice } from "../../kernel/ipip.js";
 import type { Unmodelled } from "../../kernel/netfilter/iptables.js";
 import { NetkitDevice } from "../../kernel/netkit.js";
 import { VethDevice } from "../../kernel/veth.js";
@@ -266,6 +267,13 @@ export class CiliumPlane implements ControlPlane {
       linkUp(overlay);
     }
 
+    // DSR by IPIP: the backend's address as tunnel end comes with each packet.
+    let ipip4: NetDevice | undefined;
+    if (a.ipv4 && a.lbMode !== "snat" && a.lbDsrDispatch === "ipip") {
+      ipip4 = new IpipDevice(ns, "cilium_ipip4", { collectMd: true });
+      linkUp(ipip4);
+    }
+
     const nic = machine.nics[0]!;
     const exclusion = a.nativeRoutingCidr4 ?? podCidr4;
     const exclusion6 = a.nativeRoutingCidr6 ?? podCidr6;
@@ -278,6 +286,7 @@ export class CiliumPlane implements ControlPlane {
     if (a.encryption === "wireguard")
       node.wireguard = addWireguardDevice(ns, this.machines.prng, a.mtu ?? nic.mtu);
       encapIfindex: overlay?.ifindex ?? 0,
+      ipip4Ifindex: ipip4?.ifindex ?? 0,
       wgIfindex: node.wireguard?.ifindex ?? 0,
       directRoutingIfindex: nic.ifindex,
       nodeIp4: model.internalIp4 === undefined ? 0 : parseIpv4(model.internalIp4),
