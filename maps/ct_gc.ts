@@ -255,7 +255,7 @@ export class CtGc {
     this.#timers = null;
   }
 
-  /** SIGNAL_NAT_FILL_UP of a family: runs at once. Without effect before `start`. */
+  /** SIGNAL_NAT_FILL_UP or SIGNAL_CT_FILL_UP of a family: runs at once. Without effect before `start`. */
   signal(ipv6: boolean): CtGcRun | null {
     const timers = this.#timers;
     if (timers === null) return null;

@@ -56,6 +56,8 @@ export class PerfEventArray {
   #nextView = 0;
   /** False: nobody listens, output is a no-op that returns -ENOENT, as with an empty slot of the real map. */
   enabled = false;
+  /** Called after each sample that got into a ring: what a reader that sleeps on the rings is woken by. */
+  onOutput: (() => void) | null = null;
 
   constructor(
     readonly name: string,
@@ -124,6 +126,7 @@ export class PerfEventArray {
     const head = at + need;
     ring.head = head === ring.size ? 0 : head;
     ring.used += skip + need;
+    if (this.onOutput !== null) this.onOutput();
     return 0;
   }
 

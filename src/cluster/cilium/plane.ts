@@ -66,6 +66,7 @@ import {
 } from "./policy/resolve.js";
 import { ServiceMaps } from "./service_maps.js";
 import { type LbCluster, type LbFrontend, nodeFrontends, readServices } from "./services.js";
+import { SignalListener } from "./signals.js";
 import { SockHooks } from "./sock_hooks.js";
 
 import { addWireguardDevice, addWireguardPeer, WIREGUARD_KEY } from "./wireguard.js";
@@ -163,7 +164,10 @@ export class CiliumPlane implements ControlPlane {
     this.services = readServices(model.objects, model.pods);
     for (const n of this.nodes) this.#programServices(n);
     if (config.egressGateway) this.#egressGateway();
-    for (const n of this.nodes) n.gc.start(this.machines.timers);
+    for (const n of this.nodes) {
+      n.gc.start(this.machines.timers);
+      new SignalListener(n.maps.cilium_signals, n.gc, this.machines.timers).start();
+    }
   }
 
   /** Endpoint of a pod. */
