@@ -9,7 +9,7 @@
 
 import { CiliumMaps } from "../../maps/cilium_maps.js";
 import { PolicyKey, PolicyValue } from "../../maps/policy.js";
-import { type CompileConfig, compileConfig } from "../../programs/config.js";
+import { type CompileConfig, compileConfig, type ObjectConfig } from "../../programs/config.js";
 import {
   createDatapath,
   type HostPrograms,
@@ -155,6 +155,8 @@ export class PlainHelpers implements Helpers {
 export interface PlainNodeOptions {
   /** Changes of the compile-time configuration; the default is native routing with BPF host routing. */
   readonly config?: Partial<CompileConfig>;
+  /** Load-time variables of every object. */
+  readonly variables?: Partial<ObjectConfig>;
   /** Entries of the TCP conntrack map; the other has half of it. */
   readonly ctSize?: number;
   /** Somebody reads the events. */
@@ -223,6 +225,7 @@ export class PlainNode {
       nat_ipv4_masquerade: NODE,
       service_loopback_ipv4: ip("169.254.42.1"),
       policy_verdict_log_filter: 3,
+      ...o.variables,
     };
     this.a = this.datapath.loadLxc({
       ...common,
