@@ -475,16 +475,14 @@ function do_lookup4(
   }
   if (ctx.def.DEBUG) {
     const old = ctx.def.profile === "1.11";
-    if (ctx.def.DEBUG)
-      cilium_dbg3(
-        ctx,
-        DBG_CT_LOOKUP4_1,
-        tuple.saddr,
-        tuple.daddr,
-        (bswap16(tuple.sport) << 16) | bswap16(tuple.dport),
-      );
-    if (ctx.def.DEBUG)
-      cilium_dbg3(ctx, DBG_CT_LOOKUP4_2, (tuple.nexthdr << 8) | tuple.flags, old ? 0 : dir, old ? 0 : scope);
+    cilium_dbg3(
+      ctx,
+      DBG_CT_LOOKUP4_1,
+      tuple.saddr,
+      tuple.daddr,
+      (bswap16(tuple.sport) << 16) | bswap16(tuple.dport),
+    );
+    cilium_dbg3(ctx, DBG_CT_LOOKUP4_2, (tuple.nexthdr << 8) | tuple.flags, old ? 0 : dir, old ? 0 : scope);
   }
   let ret = CT_NEW;
   if (scope !== SCOPE_FORWARD) {
@@ -696,16 +694,14 @@ function do_lookup6(
   }
   if (ctx.def.DEBUG) {
     const old = ctx.def.profile === "1.11";
-    if (ctx.def.DEBUG)
-      cilium_dbg3(
-        ctx,
-        DBG_CT_LOOKUP6_1,
-        tuple.saddrP4,
-        tuple.daddrP4,
-        (bswap16(tuple.sport) << 16) | bswap16(tuple.dport),
-      );
-    if (ctx.def.DEBUG)
-      cilium_dbg3(ctx, DBG_CT_LOOKUP6_2, (tuple.nexthdr << 8) | tuple.flags, old ? 0 : dir, old ? 0 : scope);
+    cilium_dbg3(
+      ctx,
+      DBG_CT_LOOKUP6_1,
+      tuple.saddrP4,
+      tuple.daddrP4,
+      (bswap16(tuple.sport) << 16) | bswap16(tuple.dport),
+    );
+    cilium_dbg3(ctx, DBG_CT_LOOKUP6_2, (tuple.nexthdr << 8) | tuple.flags, old ? 0 : dir, old ? 0 : scope);
   }
   let ret = CT_NEW;
   if (scope !== SCOPE_FORWARD) {
