@@ -8,9 +8,11 @@ import { Command, InvalidArgumentError } from "commander";
 import { PodpathError } from "../base/errors.js";
 import { Lab } from "../lab.js";
 import { loadScenario } from "../scenario/load.js";
-import { MatrixPlan, type MatrixPort, parseMatrixPort, portText, probe } from "../walk/matrix.js";
+import { type AskedPort, MatrixPlan, parseMatrixPort, portText } from "../walk/matrix.js";
+import { probe } from "../walk/matrix_probe.js";
 import {
   Matrix,
+  type MatrixChange,
   matrixCsv,
   matrixDiff,
   matrixHtml,
@@ -23,7 +25,7 @@ import type { MatrixFailure, MatrixJob } from "./matrix_worker.js";
 import { addLabFlags, type LabFlags, labOptions, readScenario } from "./scenario_arg.js";
 
 interface Flags extends LabFlags {
-  readonly port: readonly MatrixPort[];
+  readonly port: readonly AskedPort[];
   readonly csv?: boolean;
   readonly json?: boolean;
   readonly html?: string;
@@ -41,9 +43,14 @@ const EXIT_DIFFERENT = 1;
 export function matrixCommand(): Command {
   return addLabFlags(new Command("matrix"))
     .description(
-      "which pods reach which pods and services on given ports (IPv4), and what a change would open or close",
+      "which pods reach which pods and services on given ports, and what a change would open or close",
     )
-    .option("--port <port>", "80/tcp, 53/udp or icmp (repeatable; default: 80/tcp)", ports, [])
+    .option(
+      "--port <port>",
+      "80/tcp, 53/udp or icmp; with a 4 or 6 behind it over that family only (repeatable; default: 80/tcp)",
+      ports,
+      [],
+    )
     .option("--csv", "print a line for each pair")
     .option("--json", "print the matrix by classes of pods as JSON")
     .option("--html <file>", "write a page, without network")
@@ -88,9 +95,11 @@ Examples:
         for (const c of changes)
           process.stdout.write(`${c.line}${expected.length > 0 && odd.has(c) ? "  (unexpected)" : ""}\n`);
         for (const line of missing) process.stdout.write(`expected but not found: ${line}\n`);
-        const count = (kind: string): number => changes.filter((c) => c.kind === kind).length;
+        const count = (kind: MatrixChange["kind"]): number => changes.filter((c) => c.kind === kind).length;
+        const [more, less] = [count("appears"), count("disappears")];
         process.stdout.write(
-          `${count("opens")} opened, ${count("closes")} closed, ${count("changes")} changed in part\n`,
+          `${count("opens")} opened, ${count("closes")} closed, ${count("changes")} changed in part` +
+            `${more + less === 0 ? "" : `; ${more} appeared, ${less} disappeared`}\n`,
         );
       }
       if (surprising.length + missing.length > 0) process.exitCode = EXIT_DIFFERENT;
@@ -123,7 +132,7 @@ async function matrixOf(source: Source, flags: Flags): Promise<Matrix> {
     options: { ...model.datapath.options, ...options.options },
   };
   const plan = new MatrixPlan({ ...scenario, cluster: { ...model, datapath } }, wanted);
-  const answers = new SharedArrayBuffer(plan.probes.length);
+  const answers = new SharedArrayBuffer(plan.slots);
   const file = workerFile();
   const threads =
     flags.workers ?? (plan.probes.length < WORTH_A_THREAD ? 1 : Math.min(availableParallelism(), 64));
@@ -167,7 +176,7 @@ function expectedLines(file: string): string[] {
   }
 }
 
-function ports(value: string, earlier: readonly MatrixPort[]): MatrixPort[] {
+function ports(value: string, earlier: readonly AskedPort[]): AskedPort[] {
   return [...earlier, parseMatrixPort(value)];
 }
 

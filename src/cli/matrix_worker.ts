@@ -4,7 +4,8 @@ import { parentPort, workerData } from "node:worker_threads";
 import { isPodpathError, type PodpathError } from "../base/errors.js";
 import { Lab, type LabOptions } from "../lab.js";
 import { loadScenario } from "../scenario/load.js";
-import { MatrixPlan, type MatrixPort, probe } from "../walk/matrix.js";
+import { type AskedPort, MatrixPlan } from "../walk/matrix.js";
+import { probe } from "../walk/matrix_probe.js";
 
 /** What a worker sends where its lab cannot be built. */
 export type MatrixFailure = Pick<PodpathError, "code" | "message" | "position">;
@@ -14,10 +15,10 @@ export interface MatrixJob {
   readonly text: string;
   readonly file: string;
   readonly options: LabOptions;
-  readonly ports: readonly MatrixPort[];
+  readonly ports: readonly AskedPort[];
   readonly part: number;
   readonly parts: number;
-  /** Shared: each worker writes its own probes' bytes. */
+  /** Shared, the plan's slots: each worker writes its own probes' bytes. */
   readonly answers: SharedArrayBuffer;
 }
 

@@ -1,74 +1,86 @@
-// Reachability of every pod to every pod and service. Pods that no part of the cluster can tell apart (same node, same
-// identity, same addresses as far as any rule names them) form a class; one real flow is sent for each pair of classes,
-// and its answer holds for all their pods.
+// Reachability of every pod to every pod and service, over IPv4 and IPv6. Pods that no part of the cluster can tell apart
+// (matrix_classes.ts) form a class; one real flow is sent for each pair of classes (matrix_probe.ts), and its answer holds
+// for all their pods.
 
 import { PodpathError } from "../base/errors.js";
-import { isCiliumDatapath } from "../cluster/cilium/agent_config.js";
-import { podIdentityLabels } from "../cluster/cilium/identity.js";
 import { type LbBackend, type LbCluster, readServices } from "../cluster/cilium/services.js";
-import type { ClusterModel, PodModel } from "../cluster/model.js";
-import type { Netns } from "../kernel/netns.js";
-import { Ping } from "../kernel/raw.js";
-import { TCP_CLOSE, TcpSock } from "../kernel/tcp.js";
-import { UdpSock } from "../kernel/udp.js";
-import type { Lab } from "../lab.js";
-import { networkOf4, parseIpv4, tryParseIpv4 } from "../net/address.js";
+import type { NodeModel, PodModel } from "../cluster/model.js";
+import { formatIp, formatIpv4, formatIpv6, tryParseIp, tryParseIpv4, tryParseIpv6 } from "../net/address.js";
+import type { Destination } from "../scenario/clients.js";
 import type { Scenario } from "../scenario/load.js";
-import { prepare } from "./flow.js";
+import { classKeys } from "./matrix_classes.js";
 
 /** A port that is asked for; ICMP echo has port 0. */
 export interface MatrixPort {
   readonly port: number;
   readonly protocol: "tcp" | "udp" | "icmp";
+  readonly ipv6: boolean;
 }
 
-/** Closed, open, or (a service) open to some of its backends only. */
+/** A port as it is asked for: over both families where `ipv6` is left out. */
+export type AskedPort = Omit<MatrixPort, "ipv6"> & { readonly ipv6?: boolean };
+
+/** Closed, open, (a service) open to some of its backends only, or no address of that family at one end. */
 export const CLOSED = 0;
 export const OPEN = 1;
 export const PARTIAL = 2;
-export const VERDICT_NAMES = ["closed", "open", "partial"] as const;
+export const NO_ADDRESS = 3;
+export const VERDICT_NAMES = ["closed", "open", "partial", "none"] as const;
 
-/** One flow to send. `to` is a pod's number, or -1 for a service's address. */
-interface Probe {
+/**
+ * One flow to send, or several to a service. Its outcome is a byte at `slot` of the answers, OPEN if it was answered. Of
+ * a service: OPEN at `slot` if one flow was answered, at `slot + 1` if one was not, at `slot + 2 + i` if backend i took one.
+ */
+export interface Probe {
+  readonly slot: number;
   readonly from: number;
-  readonly to: number;
-  readonly ip4: number;
+  /** A pod's number, or -1 for a service's address. */
+  readonly pod: number;
+  readonly to: Destination;
   readonly port: MatrixPort;
-  /** Flows sent until one gets through. */
-  readonly tries: number;
+  /** Of a service: who may answer (pods; others are not seen answering). */
+  readonly backends: readonly BackendEnd[] | undefined;
+  /** A flow may come back to its own pod. */
+  readonly itself: boolean;
 }
 
-interface ServiceEnd {
+/** A pod behind a service. */
+export interface BackendEnd {
+  readonly pod: number;
+  readonly port: number;
+}
+
+export interface ServiceEnd extends Destination {
   readonly name: string;
-  readonly ip4: number;
   readonly key: string;
 }
 
-/** Virtual time that an answer may take; nothing in a lab is slower, and a SYN is sent again only after a second. */
-const WAIT_NS = 100_000_000;
-
-/** Flows sent to a service until one gets through. */
-const FEW_TRIES = 4;
-const MANY_TRIES = 24;
-
-/** `80/tcp`, `53/udp`, `icmp`. @throws PodpathError USAGE */
-export function parseMatrixPort(text: string): MatrixPort {
-  if (text.toLowerCase() === "icmp") return { port: 0, protocol: "icmp" };
-  const m = /^(\d+)(?:\/(tcp|udp))?$/i.exec(text);
-  const port = Number(m?.[1]);
-  if (m === null || port < 1 || port > 65535)
+/** `80/tcp`, `53/udp`, `icmp`, over one family `80/tcp4`, `icmp6`. @throws PodpathError USAGE */
+export function parseMatrixPort(text: string): AskedPort {
+  const m = /^(?:(icmp)|(\d+)(?:\/(tcp|udp))?)([46])?$/i.exec(text);
+  const port = m?.[1] === undefined ? Number(m?.[2]) : 0;
+  // A family behind the number alone would be read as a digit of it.
+  if (
+    m === null ||
+    (m[1] === undefined && (port < 1 || port > 65535 || (m[3] === undefined && m[4] !== undefined)))
+  )
     throw new PodpathError("USAGE", `--port ${text}: write it like 80/tcp, 53/udp or icmp`);
-  return { port, protocol: (m[2] ?? "tcp").toLowerCase() as "tcp" | "udp" };
+  const protocol = (m[1] ?? m[3] ?? "tcp").toLowerCase() as MatrixPort["protocol"];
+  return { port, protocol, ...(m[4] === undefined ? {} : { ipv6: m[4] === "6" }) };
 }
 
-export function portText(p: MatrixPort): string {
-  return p.protocol === "icmp" ? "icmp" : `${p.port}/${p.protocol}`;
+/** As it is written; IPv6 shows as a 6 behind the protocol. */
+export function portText(p: AskedPort): string {
+  const text = p.protocol === "icmp" ? "icmp" : `${p.port}/${p.protocol}`;
+  return p.ipv6 === true ? `${text}6` : text;
 }
 
 /** What to send and how the answers make a matrix. The same scenario and ports give the same plan everywhere. */
 export class MatrixPlan {
-  /** Pods with an IPv4 address of their own, in the order of the scenario. */
+  /** Pods with an address, in the order of the scenario. */
   readonly pods: readonly PodModel[];
+  /** Their addresses: those of their node for pods in its network. */
+  readonly addresses: readonly Destination[];
   readonly podNames: readonly string[];
   readonly services: readonly ServiceEnd[];
   /** Class of each pod. */
@@ -76,6 +88,10 @@ export class MatrixPlan {
   /** Pods of each class. */
   readonly classes: readonly (readonly number[])[];
   readonly probes: readonly Probe[];
+  /** Each port over each family that it is asked for over, IPv6 only where a pod has such an address. */
+  readonly ports: readonly MatrixPort[];
+  /** Bytes of the answers. */
+  readonly slots: number;
   readonly #index = new Map<string, number>();
   readonly #cluster: LbCluster;
   readonly #podByIp = new Map<string, number>();
@@ -83,15 +99,26 @@ export class MatrixPlan {
   /** With `exhaustive`, every pod is a class of its own. */
   constructor(
     readonly scenario: Scenario,
-    readonly ports: readonly MatrixPort[],
+    asked: readonly AskedPort[],
     exhaustive = false,
   ) {
     const model = scenario.cluster;
-    this.pods = model.pods.filter((p) => !p.hostNetwork && p.ip4 !== undefined);
+    const nodes = new Map(model.nodes.map((n) => [n.name, n]));
+    const ends = model.pods.map((pod) => ({ pod, texts: addressesOf(pod, nodes.get(pod.nodeName)) }));
+    const known = ends.filter(({ texts }) => texts.some((t) => t !== undefined));
+    this.pods = known.map((e) => e.pod);
+    this.addresses = known.map(({ texts: [ip4, ip6] }) => destination(ip4, ip6));
     this.podNames = this.pods.map((p) => `pod/${p.namespace}/${p.name}`);
-    this.pods.forEach((p, i) => {
-      this.#podByIp.set(p.ip4!, i);
+    known.forEach(({ texts }, i) => {
+      for (const t of texts)
+        if (t !== undefined && !this.#podByIp.has(plain(t))) this.#podByIp.set(plain(t), i);
     });
+    const six = this.pods.some((p) => p.ip6 !== undefined);
+    const ports = new Map<string, MatrixPort>();
+    for (const p of asked)
+      for (const ipv6 of p.ipv6 === undefined ? (six ? [false, true] : [false]) : [p.ipv6])
+        ports.set(portText({ ...p, ipv6 }), { ...p, ipv6 });
+    this.ports = [...ports.values()];
     const keyOf = exhaustive ? (p: PodModel) => `${p.namespace}/${p.name}` : classKeys(scenario);
     const byKey = new Map<string, number>();
     const classes: number[][] = [];
@@ -110,25 +137,33 @@ export class MatrixPlan {
     this.#cluster = readServices(model.objects, model.pods);
     this.services = model.objects.flatMap((o) => {
       if (o.kind !== "Service") return [];
-      const ip = (o.raw.spec as { clusterIP?: unknown } | undefined)?.clusterIP;
-      const ip4 = typeof ip === "string" ? tryParseIpv4(ip) : undefined;
+      const spec = o.raw.spec as { clusterIP?: unknown; clusterIPs?: unknown } | undefined;
+      const more = Array.isArray(spec?.clusterIPs) ? (spec.clusterIPs as unknown[]) : [];
+      const ips = [spec?.clusterIP, ...more].filter((x) => typeof x === "string");
+      const to = destination(
+        ips.find((x) => tryParseIpv4(x) !== undefined),
+        ips.find((x) => tryParseIpv6(x) !== undefined),
+      );
       const key = `${o.metadata.namespace}/${o.metadata.name}`;
-      return ip4 === undefined ? [] : [{ name: `service/${key}`, ip4, key }];
+      return to.ip4 === 0 && to.ip6 === undefined ? [] : [{ name: `service/${key}`, ...to, key }];
     });
 
     const probes: Probe[] = [];
-    const add = (key: string, p: Probe): void => {
+    let slots = 0;
+    const add = (key: string, p: Omit<Probe, "slot">): void => {
       if (this.#index.has(key)) return;
       this.#index.set(key, probes.length);
-      probes.push(p);
+      probes.push({ ...p, slot: slots });
+      slots += p.backends === undefined ? 1 : 2 + p.backends.length;
     };
     const addPair = (from: number, to: number, port: MatrixPort): void => {
       const key = this.#pairKey(from, to, port);
-      if (this.#index.has(key)) return;
+      if (this.#index.has(key) || !has(this.addresses[from]!, port) || !has(this.addresses[to]!, port))
+        return;
       const [a, b] = this.#representatives(from, to);
-      add(key, { from: a, to: b, ip4: parseIpv4(this.pods[b]!.ip4!), port, tries: 1 });
+      add(key, { from: a, pod: b, to: this.addresses[b]!, port, backends: undefined, itself: a === b });
     };
-    for (const port of ports) {
+    for (const port of this.ports) {
       for (const a of classes) {
         for (const b of classes) {
           if (a !== b || a.length > 1) addPair(a[0]!, a === b ? a[1]! : b[0]!, port);
@@ -136,76 +171,87 @@ export class MatrixPlan {
         addPair(a[0]!, a[0]!, port);
       }
       for (const s of this.services) {
+        if (!has(s, port)) continue;
         const seen = new Set<string>();
         this.pods.forEach((_, from) => {
+          if (!has(this.addresses[from]!, port)) return;
           const key = this.#serviceKey(from, s, port);
           if (seen.has(key)) return;
           seen.add(key);
-          const backends = this.#backends(from, s, port);
-          // A backend may meet itself behind the service, time and again.
-          const itself = backends.some((b) => b.address === this.pods[from]!.ip4);
-          const tries = backends.length === 1 ? 1 : itself ? MANY_TRIES : FEW_TRIES;
-          add(key, { from, to: -1, ip4: s.ip4, port, tries });
+          const all = this.#backends(from, s, port);
+          const itself = this.#meetsItself(from, all);
+          const backends = all.flatMap((b) => {
+            const pod = this.#podOf(b);
+            return pod === undefined ? [] : [{ pod, port: b.port }];
+          });
+          add(key, { from, pod: -1, to: s, port, backends, itself });
           for (const b of backends) {
-            const to = this.#podByIp.get(b.address);
-            if (to !== undefined && to !== from) addPair(from, to, { port: b.port, protocol: port.protocol });
+            if (b.pod !== from) addPair(from, b.pod, { ...port, port: b.port });
           }
         });
       }
     }
     this.probes = probes;
+    this.slots = slots;
   }
 
   /** Verdict of a pod to a pod from the probes' answers. */
   podVerdict(answers: Uint8Array, from: number, to: number, port: MatrixPort): number {
-    return answers[this.#index.get(this.#pairKey(from, to, port))!]!;
+    const probe = this.probes[this.#index.get(this.#pairKey(from, to, port)) ?? -1];
+    return probe === undefined ? NO_ADDRESS : answers[probe.slot]!;
   }
 
   /**
-   * Verdict of a pod to a service: open if every backend is. Which backend a flow meets is chance, so backends are asked
-   * one by one, and flows to the service's address only show that it leads to them. A pod's way to itself counts only
-   * where it is the only one.
+   * Verdict of a pod to a service. Flows through the service are the judge: open if all were answered and each backend
+   * took one, or is known to be open to the pod where chance did not lead there; closed if none was answered. A pod's
+   * way to itself counts only where it is the only one.
    */
   serviceVerdict(answers: Uint8Array, from: number, s: ServiceEnd, port: MatrixPort): number {
-    const sent = answers[this.#index.get(this.#serviceKey(from, s, port))!]!;
-    const backends = this.#backends(from, s, port);
-    const pods = backends.map((b) => this.#podByIp.get(b.address));
-    const others = backends.filter((_, i) => pods[i] !== from);
-    if (others.length === 0 || pods.includes(undefined)) return sent;
-    let open = 0;
-    for (const b of others) {
-      const at = { port: b.port, protocol: port.protocol };
-      open += this.podVerdict(answers, from, this.#podByIp.get(b.address)!, at);
+    const probe = this.probes[this.#index.get(this.#serviceKey(from, s, port)) ?? -1];
+    if (probe === undefined) return NO_ADDRESS;
+    const { slot, itself } = probe;
+    const through = answers[slot]!;
+    const all = this.#backends(from, s, port);
+    const pods = all.map((b) => this.#podOf(b));
+    const backends = probe.backends ?? [];
+    // The flows were another pod's of the class, perhaps: what that one is to this one, this one was to that.
+    const took = (b: BackendEnd): boolean => {
+      const pod = b.pod === probe.from ? from : b.pod;
+      const i = backends.findIndex((x) => x.pod === pod && x.port === b.port);
+      return answers[slot + 2 + i] === OPEN;
+    };
+    const foreign = backends.filter((b) => b.pod !== from);
+    if (foreign.length === 0 || pods.includes(undefined)) return through;
+    const direct = (b: BackendEnd): boolean =>
+      this.podVerdict(answers, from, b.pod, { ...port, port: b.port }) === OPEN;
+    const open = foreign.filter((b) => took(b) || direct(b)).length;
+    if (through === CLOSED || (itself && !foreign.some(took))) {
+      // Every flow met a closed backend, it seems: a service that leads anywhere would lead to an open one in time.
+      return open > 0 && open < foreign.length && this.#leads(answers, s, port) ? PARTIAL : CLOSED;
     }
-    if (open === others.length) return sent;
-    if (open > 0) return this.#leads(answers, s, port) ? PARTIAL : CLOSED;
-    return sent === OPEN && others.length === backends.length ? PARTIAL : CLOSED;
+    return open === foreign.length && (itself || answers[slot + 1] !== OPEN) ? OPEN : PARTIAL;
   }
 
   /** Whether anybody got through to the service. */
   #leads(answers: Uint8Array, s: ServiceEnd, port: MatrixPort): boolean {
+    const text = portText(port);
     return this.probes.some(
-      (p, i) =>
-        answers[i] === OPEN &&
-        p.to < 0 &&
-        p.ip4 === s.ip4 &&
-        p.port.port === port.port &&
-        p.port.protocol === port.protocol,
+      (p) => p.pod < 0 && p.to === s && answers[p.slot] === OPEN && portText(p.port) === text,
     );
   }
 
   /** Ports that pods must answer on, by pod: those asked for, and what services lead to. */
-  servers(): { readonly pod: number; readonly port: MatrixPort }[] {
-    const out = new Map<string, { pod: number; port: MatrixPort }>();
-    const need = (pod: number, port: MatrixPort): void => {
-      if (port.protocol !== "icmp") out.set(`${pod} ${portText(port)}`, { pod, port });
+  servers(): { readonly pod: number; readonly port: ServerPort }[] {
+    const out = new Map<string, { pod: number; port: ServerPort }>();
+    const need = (pod: number, { port, protocol }: MatrixPort): void => {
+      if (protocol !== "icmp") out.set(`${pod} ${port}/${protocol}`, { pod, port: { port, protocol } });
     };
-    for (const p of this.probes) if (p.to >= 0) need(p.to, p.port);
+    for (const p of this.probes) if (p.pod >= 0) need(p.pod, p.port);
     for (const s of this.services) {
       for (const port of this.ports) {
         for (const b of this.#backends(undefined, s, port)) {
-          const pod = this.#podByIp.get(b.address);
-          if (pod !== undefined) need(pod, { port: b.port, protocol: port.protocol });
+          const pod = this.#podOf(b);
+          if (pod !== undefined) need(pod, { ...port, port: b.port });
         }
       }
     }
@@ -219,10 +265,11 @@ export class MatrixPlan {
     for (const f of frontends) {
       const key = `${f.service.namespace}/${f.service.name}`;
       if (key !== s.key || f.port !== port.port || f.protocol.toLowerCase() !== port.protocol) continue;
-      if (tryParseIpv4(f.address) !== s.ip4) continue;
+      if (plain(f.address) !== textOf(s, port)) continue;
       for (const b of backends.get(key) ?? []) {
         if (f.portName !== "" && !b.portNames.includes(f.portName)) continue;
         if (b.protocol.toLowerCase() !== port.protocol || b.state !== "active") continue;
+        if (b.address.includes(":") !== port.ipv6) continue;
         out.set(`${b.address}:${b.port}`, b);
       }
     }
@@ -240,6 +287,15 @@ export class MatrixPlan {
     );
   }
 
+  #podOf(b: LbBackend): number | undefined {
+    return this.#podByIp.get(plain(b.address));
+  }
+
+  #meetsItself(from: number, backends: readonly LbBackend[]): boolean {
+    const own = this.addresses[from]!;
+    return backends.some((b) => plain(b.address) === textOf(own, { ipv6: b.address.includes(":") }));
+  }
+
   #pairKey(from: number, to: number, port: MatrixPort): string {
     const to2 = from === to ? "self" : this.classOf[to]!;
     return `${this.classOf[from]!} ${to2} ${portText(port)}`;
@@ -247,7 +303,7 @@ export class MatrixPlan {
 
   /** A backend of the service may meet itself behind it: such pods are apart from the rest of their class. */
   #serviceKey(from: number, s: ServiceEnd, port: MatrixPort): string {
-    const itself = this.#backends(from, s, port).some((b) => b.address === this.pods[from]!.ip4);
+    const itself = this.#meetsItself(from, this.#backends(from, s, port));
     return `${this.classOf[from]!} ${s.name} ${itself ? "itself " : ""}${portText(port)}`;
   }
 
@@ -259,115 +315,34 @@ export class MatrixPlan {
   }
 }
 
-/** Sends the probes number `part`, `part + parts` ... and puts 1 in `answers` for each that was answered. */
-export function probe(lab: Lab, plan: MatrixPlan, part: number, parts: number, answers: Uint8Array): void {
-  prepare(lab);
-  for (const { pod, port } of plan.servers()) {
-    const on = plan.podNames[pod]!;
-    const sockets = lab.endpoint(on).ns!.sockets;
-    const { protocol } = port;
-    if (protocol === "icmp" || (protocol === "tcp" ? sockets.tcpListen : sockets.udp).has(port.port))
-      continue;
-    lab.traffic.listen({ on, port: port.port, protocol });
-  }
-  const spaces: Netns[] = plan.pods.map((p) => lab.cluster.pods.get(`${p.namespace}/${p.name}`)!.ns);
-  for (let i = part; i < plan.probes.length; i += parts) {
-    const p = plan.probes[i]!;
-    for (let n = 0; n < p.tries && answers[i] === CLOSED; n++) {
-      if (answered(lab, spaces[p.from]!, p.ip4, p.port, 1 + ((i * MANY_TRIES + n) % 0xffff)))
-        answers[i] = OPEN;
-    }
-  }
+/** A port that a server listens on, over both families. */
+export interface ServerPort {
+  readonly port: number;
+  readonly protocol: "tcp" | "udp";
 }
 
-function answered(lab: Lab, ns: Netns, ip4: number, { protocol, port }: MatrixPort, ident: number): boolean {
-  if (protocol === "icmp") {
-    const ping = new Ping(ns, ip4, ident);
-    ping.send(1, 56);
-    const sent = ping.probes[0]!;
-    lab.runWhileWaiting(() => sent.reply !== null || sent.error !== null || sent.sendErrno !== 0, WAIT_NS);
-    ping.close();
-    return sent.reply !== null;
-  }
-  if (protocol === "udp") {
-    const sock = new UdpSock(ns);
-    sock.recverr = true;
-    const ok = sock.connect(ip4, port) >= 0 && sock.sendto(new Uint8Array(8)) >= 0;
-    const over = (): boolean => sock.received.length > 0 || sock.err !== 0 || sock.errqueue.length > 0;
-    if (ok) lab.runWhileWaiting(over, WAIT_NS);
-    sock.close();
-    return sock.received.length > 0;
-  }
-  const sock = new TcpSock(ns);
-  sock.recverr = true;
-  if (sock.connect(ip4, port) < 0) return false;
-  lab.runWhileWaiting(() => sock.connected || sock.err !== 0 || sock.state === TCP_CLOSE, WAIT_NS);
-  const { connected } = sock;
-  sock.abort();
-  return connected;
+function addressesOf(p: PodModel, node: NodeModel | undefined): [string | undefined, string | undefined] {
+  return p.hostNetwork ? [node?.internalIp4, node?.internalIp6] : [p.ip4, p.ip6];
 }
 
-const IPV4_TEXT = /\b(\d{1,3}(?:\.\d{1,3}){3})(?:\/(\d{1,2}))?\b/g;
-
-/**
- * What tells pods apart, as a text: the node, what policies select by, and on which side of every address and subnet of
- * the scenario the pod's address is. A pod that a hand-written rule or command names is alone.
- */
-function classKeys(scenario: Scenario): (p: PodModel) => string {
-  const model: ClusterModel = scenario.cluster;
-  const byHand = [
-    ...model.nodes.flatMap((n) => [n.iptables ?? "", ...(n.setup ?? [])]),
-    ...model.hosts.flatMap((h) => h.setup ?? []),
-    ...scenario.traffic.flatMap((s) => (s.kind === "exec" ? [s.spec.command] : [])),
-  ].join("\n");
-  const policies = model.objects.filter((o) => /Policy$/.test(o.kind));
-  const toServices = policies.some((o) => JSON.stringify(o.raw).includes('"toServices"'));
-  // Backends are met as pods, by a policy's labels; their lists of addresses matter only to rules made of them.
-  const skip = (kind: string): boolean =>
-    kind === "WorkloadEndpoint" || (!toServices && (kind === "Endpoints" || kind === "EndpointSlice"));
-  const texts = [
-    byHand,
-    JSON.stringify(model.datapath),
-    JSON.stringify(model.nodes.map((n) => [n.podCidrs, n.annotations, n.routerIp4])),
-    JSON.stringify(model.networks),
-    JSON.stringify(model.hosts.map((h) => h.routes)),
-    ...model.objects.filter((o) => !skip(o.kind)).map((o) => JSON.stringify(o.raw)),
-  ];
-  const prefixes = new Map<string, { net: number; bits: number }>();
-  for (const text of texts) {
-    for (const [whole, address, length] of text.matchAll(IPV4_TEXT)) {
-      const ip = tryParseIpv4(address!);
-      const bits = length === undefined ? 32 : Number(length);
-      if (ip === undefined || bits > 32) continue;
-      prefixes.set(whole, { net: networkOf4(parseIpv4(address!), bits), bits });
-    }
-  }
-  const list = [...prefixes.values()];
-  const sides = (ip: ReturnType<typeof parseIpv4>): string =>
-    list.map((p) => (networkOf4(ip, p.bits) === p.net ? "1" : "0")).join("");
-  const cilium = isCiliumDatapath(model.datapath.name);
-  // Anything by name, device or MAC address; devices of pods have names that only the control plane knows.
-  const devices = /\b(lxc|cali|veth)/.test(byHand);
-  return (p) => {
-    const named = [p.name, p.hostInterface, p.mac, p.hostMac].some(
-      (x) => x !== undefined && byHand.includes(x),
-    );
-    const namespaceLabels = model.namespaces.find((n) => n.name === p.namespace)?.labels ?? {};
-    const labels = cilium
-      ? podIdentityLabels(
-          { namespace: p.namespace, labels: p.labels, namespaceLabels, serviceAccount: p.serviceAccount },
-          "",
-        ).texts
-      : [Object.entries(p.labels).sort(), Object.entries(p.annotations).sort(), p.serviceAccount];
-    return JSON.stringify([
-      p.nodeName,
-      p.namespace,
-      labels,
-      p.identity ?? null,
-      p.ports.filter((x) => x.name !== undefined || x.hostPort !== undefined),
-      p.mtu ?? null,
-      sides(parseIpv4(p.ip4!)),
-      named || (devices && byHand !== "") ? p.name : "",
-    ]);
+function destination(ip4: string | undefined, ip6: string | undefined): Destination {
+  return {
+    ip4: (ip4 === undefined ? undefined : tryParseIpv4(ip4)) ?? 0,
+    ip6: ip6 === undefined ? undefined : tryParseIpv6(ip6),
   };
+}
+
+function has(d: Destination, { ipv6 }: MatrixPort): boolean {
+  return ipv6 ? d.ip6 !== undefined : d.ip4 !== 0;
+}
+
+/** An address in the one form that compares equal. */
+function plain(address: string): string {
+  const ip = tryParseIp(address);
+  return ip === undefined ? address : formatIp(ip);
+}
+
+function textOf(d: Destination, { ipv6 }: Pick<MatrixPort, "ipv6">): string | undefined {
+  if (ipv6) return d.ip6 === undefined ? undefined : formatIpv6(d.ip6);
+  return d.ip4 === 0 ? undefined : formatIpv4(d.ip4);
 }

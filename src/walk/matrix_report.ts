@@ -1,6 +1,14 @@
 // A finished matrix and what is made of it: table, CSV, JSON, a page, and the difference to another one.
 
-import { type MatrixPlan, type MatrixPort, portText, VERDICT_NAMES } from "./matrix.js";
+import {
+  CLOSED,
+  type MatrixPlan,
+  type MatrixPort,
+  NO_ADDRESS,
+  OPEN,
+  portText,
+  VERDICT_NAMES,
+} from "./matrix.js";
 
 /** A plan with the answers to its probes. */
 export class Matrix {
@@ -24,11 +32,14 @@ export class Matrix {
 
   /** How many pairs of a pod with a pod there are, and how many flows were sent to know them. */
   get size(): { readonly pairs: number; readonly flows: number } {
-    return { pairs: this.plan.pods.length ** 2 * this.plan.ports.length, flows: this.plan.probes.length };
+    const { addresses, ports, probes } = this.plan;
+    const ends = (p: MatrixPort): number =>
+      addresses.filter((a) => (p.ipv6 ? a.ip6 !== undefined : a.ip4 !== 0)).length;
+    return { pairs: ports.reduce((n, p) => n + ends(p) ** 2, 0), flows: probes.length };
   }
 }
 
-const MARKS = [".", "X", "/"] as const;
+const MARKS = [".", "X", "/", "-"] as const;
 /** More targets than this, and the table shows one pod of each class. */
 const TABLE_LIMIT = 40;
 
@@ -57,12 +68,13 @@ function target(m: Matrix, row: Group, column: Group): number {
   return m.plan.classes[m.plan.classOf[row.index]!]![1] ?? column.index;
 }
 
-/** A table for each port; `X` open, `.` closed, `/` open to some backends. */
+/** A table for each port; `X` open, `.` closed, `/` open to some backends, `-` where an end has no such address. */
 export function matrixText(m: Matrix): string {
   const { rows, columns } = groups(m);
   let out = "";
   for (const port of m.plan.ports) {
-    out += `${portText(port)}  (X open, . closed, / open to some backends)\n`;
+    const none = m.plan.ports.some((p) => p.ipv6) ? ", - no address" : "";
+    out += `${portText(port)}  (X open, . closed, / open to some backends${none})\n`;
     const width = Math.max(4, ...rows.map((r) => r.name.length));
     const digits = String(columns.length).length + 1;
     out += `${"from".padEnd(width)} ${columns.map((_, i) => String(i + 1).padStart(digits)).join("")}\n`;
@@ -79,7 +91,7 @@ export function matrixText(m: Matrix): string {
   return `${out}\n${pairs} pairs of pods, known from ${flows} flows of ${m.plan.classes.length} classes\n`;
 }
 
-/** A line for each pair, in pieces of one source pod each. */
+/** A line for each pair that has addresses, in pieces of one source pod each. */
 export function* matrixCsv(m: Matrix): Generator<string> {
   yield "from,to,port,verdict\n";
   const { plan } = m;
@@ -92,7 +104,7 @@ export function* matrixCsv(m: Matrix): Generator<string> {
       const known = plan.classes.map((c) => (c[0] === a ? (c[1] ?? a) : c[0]!)).map((b) => m.at(a, b, port));
       for (let b = 0; b < m.targets.length; b++) {
         const v = b < plan.pods.length && b !== a ? known[plan.classOf[b]!]! : m.at(a, b, port);
-        out += `${from},${m.targets[b]},${p},${VERDICT_NAMES[v]}\n`;
+        if (v !== NO_ADDRESS) out += `${from},${m.targets[b]},${p},${VERDICT_NAMES[v]}\n`;
       }
       yield out;
     }
@@ -154,28 +166,34 @@ td{width:1.4rem;height:1.4rem;text-align:center;border:1px solid #fff;font-size:
 th{font-weight:normal;text-align:right;padding:0 .4rem;white-space:nowrap}
 thead th{vertical-align:bottom;padding:.4rem 0}
 thead span{writing-mode:vertical-rl;transform:rotate(180deg)}
-.open{background:#9fd8a4}.closed{background:#f0b0aa}.partial{background:#f3dc8b}
+.none{color:#999}.open{background:#9fd8a4}.closed{background:#f0b0aa}.partial{background:#f3dc8b}
 </style></head><body>
 <h1>${safe(m.plan.scenario.name)}</h1>
-<p>Rows send, columns answer: o open, c closed, p open to some backends. ${pairs} pairs of pods, known from ${flows} flows.</p>
+<p>Rows send, columns answer: o open, c closed, p open to some backends, n no such address. ${pairs} pairs of pods, known from ${flows} flows.</p>
 ${tables.join("\n")}
 </body></html>
 `;
 }
 
-/** A pair whose verdict differs; `line` is how it is printed and expected. */
+/** A pair whose verdict differs, or an end that only one side has; `line` is how it is printed and expected. */
 export interface MatrixChange {
-  readonly kind: "opens" | "closes" | "changes";
+  readonly kind: "opens" | "closes" | "changes" | "appears" | "disappears";
   readonly line: string;
 }
 
-/** What the second matrix has otherwise than the first, pod by pod; pods and services of one only are left out. */
+/** What the second matrix has otherwise than the first: pods and services that came or went, then pair by pair. */
 export function matrixDiff(before: Matrix, after: Matrix): MatrixChange[] {
   const out: MatrixChange[] = [];
   const rows = new Map(after.plan.podNames.map((n, i) => [n, i]));
   const columns = new Map(after.targets.map((n, i) => [n, i]));
-  for (const port of before.plan.ports) {
-    const p = portText(port);
+  const had = new Set(before.targets);
+  for (const name of before.targets)
+    if (!columns.has(name)) out.push({ kind: "disappears", line: `disappears ${name}` });
+  for (const name of after.targets)
+    if (!had.has(name)) out.push({ kind: "appears", line: `appears ${name}` });
+  // A family that only one side has pods of is a port that only that side has.
+  const ports = new Map([...before.plan.ports, ...after.plan.ports].map((p) => [portText(p), p]));
+  for (const [p, port] of ports) {
     before.plan.podNames.forEach((from, a) => {
       const a2 = rows.get(from);
       if (a2 === undefined) return;
@@ -185,13 +203,10 @@ export function matrixDiff(before: Matrix, after: Matrix): MatrixChange[] {
         const was = before.at(a, b, port);
         const is = after.at(a2, b2, port);
         if (was === is) return;
-        const kind =
-          VERDICT_NAMES[is] === "open" ? "opens" : VERDICT_NAMES[is] === "closed" ? "closes" : "changes";
-        const flow = `${from} -> ${to}${p === "icmp" ? "/icmp" : `:${p}`}`;
-        out.push({
-          kind,
-          line: `${kind} ${flow}${kind === "changes" ? ` (${VERDICT_NAMES[was]} to partial)` : ""}`,
-        });
+        const kind = is === OPEN ? "opens" : is === CLOSED && was !== NO_ADDRESS ? "closes" : "changes";
+        const flow = `${from} -> ${to}${port.protocol === "icmp" ? `/${p}` : `:${p}`}`;
+        const how = kind === "changes" ? ` (${VERDICT_NAMES[was]} to ${VERDICT_NAMES[is]})` : "";
+        out.push({ kind, line: `${kind} ${flow}${how}` });
       });
     });
   }

@@ -168,6 +168,63 @@ opens pod/default/c -> service/default/web:80/tcp
     });
   });
 
+  it("names pods and services that only one side has, as changes that can be expected", async () => {
+    const yaml = file("a.yaml", CLUSTER());
+    const more = `---
+apiVersion: v1
+kind: Pod
+metadata: {name: d}
+spec: {nodeName: n2}
+status: {podIP: 10.0.1.22}
+`;
+    const other = file("b.yaml", twoNodes(more, { "kube-proxy-replacement": "true" }));
+    const expected = file("e.txt", "appears pod/default/d\n");
+    const r = await matrix(yaml, "--diff", other, "--expect", expected);
+    expect(r).toEqual({
+      out: `disappears service/default/web  (unexpected)
+appears pod/default/d
+0 opened, 0 closed, 0 changed in part; 1 appeared, 1 disappeared
+`,
+      err: "",
+      status: 1,
+    });
+  });
+
+  it("asks dual-stack pods over both families, or over the one that a port names", async () => {
+    const six = twoNodes("", { "enable-ipv6": "true" })
+      .replace("podCIDR: 10.0.0.0/24", 'podCIDRs: [10.0.0.0/24, "fd00:10::/64"]')
+      .replaceAll(
+        /status: \{podIP: 10\.0\.0\.(\d+)\}/g,
+        'status: {podIPs: [{ip: 10.0.0.$1}, {ip: "fd00:10::$1"}]}',
+      );
+    const yaml = file("six.yaml", six);
+    const both = await matrix(yaml, "--port", "80");
+    expect(both.out).toBe(`80/tcp  (X open, . closed, / open to some backends, - no address)
+from           1 2 3
+pod/default/a  X X X
+pod/default/b  X X X
+pod/default/c  X X X
+
+80/tcp6  (X open, . closed, / open to some backends, - no address)
+from           1 2 3
+pod/default/a  X X -
+pod/default/b  X X -
+pod/default/c  - - -
+
+   1  pod/default/a
+   2  pod/default/b
+   3  pod/default/c
+
+13 pairs of pods, known from 13 flows of 3 classes
+`);
+    expect((await matrix(yaml, "--port", "icmp6", "--csv")).out).toBe(`from,to,port,verdict
+pod/default/a,pod/default/a,icmp6,open
+pod/default/a,pod/default/b,icmp6,open
+pod/default/b,pod/default/a,icmp6,open
+pod/default/b,pod/default/b,icmp6,open
+`);
+  });
+
   it("prints the same from one worker thread and from three", (ctx) => {
     // Worker threads load built modules only.
     const main = new URL("../../../dist/src/cli/main.js", import.meta.url).pathname;
