@@ -717,4 +717,71 @@ describe("IPv6 services and masquerading", () => {
     `,
     );
   });
+
+  it("(h) goes by DSR with the service in a destination option, the hop limit left alone on the first node", () => {
+    const b = inBuilds6(
+      { ...HOST_ROUTING, options: { "bpf-lb-mode": "dsr" } },
+      service("c"),
+      toService("c", "host/outside", NODE6_1, 30080),
+    );
+    expect(b.debug.text).toBe(
+      text`
+      packet
+        outside: local_out >eth0[64]
+        n1: backlog <eth0[64] cil_from_netdev redirect_neigh(eth0) >eth0[64] cil_to_netdev
+        n2: backlog <eth0[64] cil_from_netdev policy(C) redirect_peer(lxc_c)
+        pod/c: <eth0[63] local_in socket
+      packet
+        pod/c: local_out >eth0[64]
+        n2: backlog <lxc_c[64] cil_from_container redirect_neigh(eth0) >eth0[63] cil_to_netdev
+        outside: backlog <eth0[63] local_in socket
+      events n1
+        H1 D59 Successfully mapped addr.p4=[::0:99] to identity=10
+        H1 T:from-network(10,0,0,eth0,unknown) ttl 64
+        H1 D51 Conntrack lookup 1/2: src=[::0:99]:40000 dst=[::0:11]:30080
+        H1 D52 Conntrack lookup 2/2: nexthdr=17 flags=4 dir=2 scope=1
+        H1 D15 CT verdict: New, revnat=3
+        H1 D24 Service backend slot lookup: slot=1, dport=30080
+        H1 D53 Conntrack create: proxy-port=0 revnat=3 src-identity=0
+        H1 T:to-network(0,0,0,eth0,unknown) ttl 64
+      events n2
+        H2 D59 Successfully mapped addr.p4=[::0:99] to identity=10
+        H2 T:from-network(10,0,0,eth0,unknown) ttl 64
+        H2 D51 Conntrack lookup 1/2: src=[::0:21]:8080 dst=[::0:99]:40000
+        H2 D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=0 scope=0
+        H2 D15 CT verdict: New, revnat=0
+        H2 D53 Conntrack create: proxy-port=0 revnat=0 src-identity=10
+        H2 D2 Attempting local delivery for container id 103 from seclabel 10
+        C D51 Conntrack lookup 1/2: src=[::0:99]:40000 dst=[::0:21]:8080
+        C D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=1 scope=2
+        C D15 CT verdict: New, revnat=0
+        C D53 Conntrack create: proxy-port=0 revnat=0 src-identity=10
+        C T:to-endpoint(10,idC,C,lxc_c,new) ttl 63 from fd00:1::99
+        SOCK pre-rev fd00:1::99:40000
+        C T:from-endpoint(idC,0,0,0,unknown) ttl 64
+        C D51 Conntrack lookup 1/2: src=[::0:21]:8080 dst=[::0:99]:40000
+        C D52 Conntrack lookup 2/2: nexthdr=17 flags=1 dir=0 scope=2
+        C D8 CT entry found lifetime=L, revnat=0
+        C D15 CT verdict: Reply, revnat=0
+        C D59 Successfully mapped addr.p4=[::0:99] to identity=10
+        C T:to-network(idC,10,0,eth0,reply) ttl 63
+        H2 D51 Conntrack lookup 1/2: src=[::0:21]:8080 dst=[::0:99]:40000
+        H2 D52 Conntrack lookup 2/2: nexthdr=17 flags=0 dir=1 scope=1
+        H2 D8 CT entry found lifetime=L, revnat=0
+        H2 D15 CT verdict: Reply, revnat=0
+        H2 D29 Performing reverse NAT, address.p4=11000000 port=30080
+        H2 T:to-network(idC,0,0,eth0,reply) ttl 63
+    `,
+    );
+    expect(b.plain.text).toBe(withoutDebug(b.debug.text));
+    expect(b.medium.events).toBe(
+      text`
+      events n2
+        C T:to-endpoint(10,idC,C,lxc_c,new) ttl 63 from fd00:1::99
+        SOCK pre-rev fd00:1::99:40000
+        C T:to-network(idC,10,0,eth0,reply) ttl 63
+        H2 T:to-network(idC,0,0,eth0,reply) ttl 63
+    `,
+    );
+  });
 });

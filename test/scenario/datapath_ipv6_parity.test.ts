@@ -80,7 +80,7 @@ function asIpv6(trace: string): string {
       // World has an identity of its own in each family.
       return l
         .replace(/ 0\/1 deny/, " 0/58 deny")
-        .replace(/\b(identity=|seclabel )9\b/g, "$110")
+        .replace(/\b(identity=|seclabel |src=|dst=|from |to |ingress |egress )9\b/g, "$110")
         .replace(/([(,])9,/, "$110,");
     })
     .join("\n");
@@ -107,11 +107,11 @@ const ping =
     void lab.ping({ from, to, id: 3072, ipFamily });
 /** One datagram that nobody answers. */
 const datagram =
-  (from: string, to: string): Run =>
+  (from: string, to: string, port = 9000): Run =>
   (lab, ipFamily) => {
     const end = udpEnd(lab.endpoint(from).ns!, ipFamily === "IPv6");
     end.bind(40000);
-    end.connect(lab.endpoint(to), 9000);
+    if (end.connect(lab.endpoint(to), port) !== 0) return;
     end.send(new Uint8Array(8));
     lab.advance("100ms");
     end.close();
@@ -218,5 +218,55 @@ describe.each(DATAPATHS)("IPv6 beside IPv4 with %s", (_name, datapath, options, 
         listening(backend, udp("host/outside", "node/n1", 30080)),
         tcp("host/outside", "node/n1", 30081),
       ]);
+  });
+});
+
+describe("IPv6 beside IPv4 with features of the services and of the node", () => {
+  const build = (more: string, options: Readonly<Record<string, string>> = {}): Lab =>
+    dualLab({ datapath: "cilium-host-routing", options: { ...DEBUG, ...options } }, more);
+  const policies = (spec: string): string => service("a", `${NODE_PORT}, ${spec}`);
+
+  it("is refused by a node without a backend under externalTrafficPolicy Local, and served by the other", () => {
+    same(build(policies("externalTrafficPolicy: Local")), [
+      listening("a", udp("host/outside", "node/n1", 30080)),
+      datagram("host/outside", "node/n2", 30080),
+    ]);
+  });
+
+  it("obeys internalTrafficPolicy Local", () => {
+    same(build(policies("internalTrafficPolicy: Local"), PER_PACKET), [
+      listening("a", udp("pod/b", "service/web", 80)),
+      datagram("pod/c", "service/web", 80),
+    ]);
+  });
+
+  it("is let in and out by the host firewall, or not", () => {
+    const rules = `---
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: nodes}
+spec:
+  nodeSelector: {}
+  ingress: [{fromEntities: [world], toPorts: [{ports: [{port: "9000", protocol: UDP}]}]}]
+  egress: [{toEntities: [world], toPorts: [{ports: [{port: "9002", protocol: UDP}]}]}]
+`;
+    same(build(rules, { "enable-host-firewall": "true" }), [
+      udp("host/outside", "node/n1", 9000),
+      datagram("host/outside", "node/n1", 9001),
+      udp("node/n1", "host/outside", 9002),
+      datagram("node/n1", "host/outside", 9003),
+      udp("pod/a", "host/outside"),
+    ]);
+  });
+
+  it("goes by DSR with the service in an option of a Geneve packet", () => {
+    const geneve = { "bpf-lb-mode": "dsr", "bpf-lb-dsr-dispatch": "geneve", "tunnel-protocol": "geneve" };
+    same(build(service("c", NODE_PORT), geneve), [listening("c", udp("host/outside", "node/n1", 30080))]);
+  });
+
+  it("goes by XDP with acceleration", () => {
+    same(build(service("c", NODE_PORT), { "bpf-lb-acceleration": "native" }), [
+      listening("c", udp("host/outside", "node/n1", 30080)),
+    ]);
   });
 });

@@ -1,7 +1,7 @@
 // net/ipv6/ip6_input.c and the forwarding of ip6_output.c: from a received IPv6 packet to the neighbour code.
 //
-// Differs from the kernel: no netfilter hooks for IPv6, no extension headers but a skipped hop-by-hop header, no
-// fragments for this host.
+// Differs from the kernel: no netfilter hooks for IPv6, no extension headers but options, none of which does anything,
+// no fragments for this host.
 
 import { PACKET_HOST, PACKET_OTHERHOST, type Skb } from "../../bpf/skb.js";
 import { Step } from "../../bpf/steps.js";
@@ -90,6 +90,37 @@ function joined(dev: NetDevice, b: Uint8Array, o: number): boolean {
   return false;
 }
 
+const NEXTHDR_HOP = 0;
+const NEXTHDR_DEST = 60;
+const ICMPV6_UNK_OPTION = 2;
+
+/**
+ * ip6_parse_tlv: the options from `o` to `end`. None is known here but padding; the two high bits of an option's type say
+ * what becomes of the packet (ip6_tlvopt_unknown): 0 nothing, 1 it goes, 2 and 3 it goes and its sender hears of it.
+ */
+function ip6_parse_tlv(ns: Netns, skb: Skb, from: number, end: number): boolean {
+  const b = skb.bytes;
+  for (let o = from; o < end; ) {
+    const type = b[o]!;
+    if (type === 0) {
+      o++;
+      continue;
+    }
+    const len = o + 1 < end ? 2 + b[o + 1]! : end;
+    if (o + len > end) return false;
+    // Pad1 and PadN have the bits 0, too.
+    const action = type >> 6;
+    if (action !== 0) {
+      const multicast = b[skb.network + 24] === 0xff;
+      if (action === 2 || (action === 3 && !multicast))
+        icmp6_send(ns, skb, ICMPV6_PARAMPROB, ICMPV6_UNK_OPTION, o - skb.network);
+      return false;
+    }
+    o += len;
+  }
+  return true;
+}
+
 /** ip6_input_finish: the transport protocol. */
 function ip6_input(ns: Netns, skb: Skb, dev: NetDevice): void {
   const n = skb.network;
@@ -98,13 +129,15 @@ function ip6_input(ns: Netns, skb: Skb, dev: NetDevice): void {
   let d = n + 40;
   if (ns.recorder !== null) ns.recorder.step(Step.LOCAL_IN, skb, dev, 0, 0, 0);
   ns.mib[Mib.Ip6InDelivers]!++;
-  if (proto === 0 && skb.tail - d >= 8) {
-    proto = b[d]!;
-    d += 8 + b[d + 1]! * 8;
-    if (d > skb.tail) {
+  // ipv6_destopt_rcv, ipv6_parse_hopopts.
+  while ((proto === NEXTHDR_HOP || proto === NEXTHDR_DEST) && skb.tail - d >= 8) {
+    const end = d + 8 + b[d + 1]! * 8;
+    if (end > skb.tail || !ip6_parse_tlv(ns, skb, d + 2, end)) {
       kfree_skb_reason(ns, skb, R.IP_INHDR);
       return;
     }
+    proto = b[d]!;
+    d = end;
   }
   switch (proto) {
     case 58:

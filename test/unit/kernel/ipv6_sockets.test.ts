@@ -1,7 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { Ping6 } from "../../../src/kernel/ipv6/raw6.js";
+import { csum_ipv6_magic } from "../../../src/kernel/ipv6/icmpv6.js";
+import { ip6_build_header, ip6_local_out } from "../../../src/kernel/ipv6/ip6_output.js";
+import { Ping6, Raw6Sock } from "../../../src/kernel/ipv6/raw6.js";
 import { ipv6_specific } from "../../../src/kernel/ipv6/tcp_ipv6.js";
 import { Udp6Sock } from "../../../src/kernel/ipv6/udp6.js";
+import { alloc_local_skb } from "../../../src/kernel/skbuff.js";
 import { TCP_CLOSE, TCP_ESTABLISHED, TCP_TIME_WAIT, TcpSock } from "../../../src/kernel/tcp.js";
 import { formatIpv6, parseIpv6 } from "../../../src/net/address.js";
 import type { KernelNet } from "../../support/kernel_net.js";
@@ -93,6 +96,42 @@ describe("UDP over IPv6", () => {
     const client = new Udp6Sock(net.ns("n1"));
     expect(client.connect(parseIpv6("fd77::1"), 53)).toBe(-101);
     expect(client.sendto(new Uint8Array(1), parseIpv6("fd77::1"), 53)).toBe(-101);
+  });
+});
+
+describe("options in front of a datagram", () => {
+  /** Sends a datagram behind a destination options header with one option of `type` and four bytes. */
+  function send(net: KernelNet, type: number): void {
+    const ns = net.ns("p1");
+    const skb = alloc_local_skb(ns);
+    const d = skb.data;
+    skb.tail = d + 8 + 10;
+    skb.bytes.fill(0, d, skb.tail);
+    skb.bytes.set([17, 0, type, 4], d);
+    skb.view.setUint16(d + 8, 5000, false);
+    skb.view.setUint16(d + 10, 53, false);
+    skb.view.setUint16(d + 12, 10, false);
+    ip6_build_header(skb, d - 40, 0, 60, 64, P1, P2);
+    skb.view.setUint16(d + 14, csum_ipv6_magic(skb, d - 40, 17, d + 8, 10), false);
+    ip6_local_out(ns, skb);
+    net.ms(5);
+  }
+
+  it.each([
+    [0x1b, "is passed over", ["fd00::1:5000 hops 63 2"], []],
+    [0x5b, "drops it", [], []],
+    [0x9b, "drops it and tells the sender where it stands", [], [[4, 2, 42]]],
+    [0xdb, "likewise", [], [[4, 2, 42]]],
+  ] as const)("an unknown one of type %i %s", (type, _what, datagrams, errors) => {
+    const net = net6();
+    const server = new Udp6Sock(net.ns("p2"));
+    server.bind(53);
+    const sock = new Raw6Sock(net.ns("p1"));
+    const heard: number[][] = [];
+    sock.onPacket = (p) => heard.push([p[40]!, p[41]!, new DataView(p.buffer, p.byteOffset).getUint32(44)]);
+    send(net, type);
+    expect(got(server)).toEqual(datagrams);
+    expect(heard).toEqual(errors);
   });
 });
 
