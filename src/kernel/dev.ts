@@ -199,6 +199,9 @@ function sch_handle_ingress(skb: Skb, dev: NetDevice): number {
         // skb->protocol is not parsed again, as in the kernel: only helpers that change it (adjust_room,
         // change_proto) do.
         skb.data += dev.hardHeaderLen;
+      } else if (skb.data < skb.network) {
+        // skb->mac_len: a header that the program put in front (skb_change_head) is the link layer's.
+        skb.data = skb.network;
       }
       skb.network = skb.data;
       return TC_GOES_ON;

@@ -56,6 +56,8 @@ export class Sock {
   boundIf = 0;
   /** IP_RECVERR. */
   recverr = false;
+  /** IP_TRANSPARENT: its own address may be anybody's. */
+  transparent = false;
   /** Pending SO_ERROR. */
   err = 0;
   readonly errqueue: SockError[] = [];

@@ -200,7 +200,7 @@ export class TcpSock extends Sock {
 
   bind(addr: number, port: number): number {
     const t = this.ns.sockets;
-    if (addr !== 0 && !this.ns.fib.isLocalAddr(addr)) return -EADDRNOTAVAIL;
+    if (addr !== 0 && !this.transparent && !this.ns.fib.isLocalAddr(addr)) return -EADDRNOTAVAIL;
     if (
       port !== 0 &&
       t.tcpListen.get(port)?.some((s) => s.saddr === 0 || addr === 0 || s.saddr === addr) === true
@@ -1088,6 +1088,7 @@ export class TcpSock extends Sock {
     c.mark = this.mark;
     c.priority = this.priority;
     c.boundIf = this.boundIf;
+    c.transparent = this.transparent;
     c.tsoSegs = this.tsoSegs;
     const rt = af.route(c);
     if (rt === null) return;

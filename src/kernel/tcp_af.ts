@@ -10,6 +10,7 @@ import type { Route6 } from "./ipv6/fib6.js";
 import type { Netns } from "./netns.js";
 import {
   dst_mtu,
+  FLOWI_FLAG_ANYSRC,
   flowOut,
   ip_route_output_flow,
   ipv4_update_pmtu,
@@ -92,6 +93,7 @@ function v4_route(sk: TcpSock, settle: boolean): Rtable | null {
   f.oif = sk.boundIf;
   f.sport = sk.sport;
   f.dport = sk.dport;
+  if (sk.transparent) f.flags |= FLOWI_FLAG_ANYSRC;
   const rt = ip_route_output_flow(sk.ns, f);
   if (settle && rt !== null) sk.saddr = f.saddr;
   return rt;

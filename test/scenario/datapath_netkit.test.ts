@@ -630,6 +630,7 @@ describe("(o, l) L7 proxy", () => {
     );
     // Nothing listens on the proxy's port: TPROXY finds no socket and drops the packet.
     const connect = (lab: Lab): void => {
+      (lab.node("n1") as CiliumNode).proxy.close();
       const sock = new TcpSock(lab.endpoint("pod/a").ns!);
       sock.bind(0, 20000);
       sock.connect(parseIpv4(POD_B), 8080);

@@ -181,11 +181,11 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
   const bpfMasquerade = o.bool("enable-bpf-masquerade", false);
   const masquerade4 = o.bool("enable-ipv4-masquerade", o.bool("masquerade", true));
   const endpointRoutes = o.bool("enable-endpoint-routes", false);
+  const encryption = o.encryption(datapath.profile);
   const routing = hostRouting(datapath.profile, {
     forcedLegacy: o.bool("enable-host-legacy-routing", false),
     kpr,
     iptablesMasquerade: masquerade4 && !bpfMasquerade,
-  const encryption = o.encryption(datapath.profile);
     endpointRoutes,
     encryption: encryption !== "none",
   });
@@ -241,11 +241,6 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
     tracePayloadLen: o.number("trace-payloadlen", 128, 0, 65535),
     ctAccounting: o.bool("bpf-conntrack-accounting", datapath.profile === "1.11"),
     hostFirewall: o.bool("enable-host-firewall", false),
-    egressGateway: o.bool("enable-ipv4-egress-gateway", o.bool("enable-egress-gateway", false)),
-    lbMode,
-    lbDsrDispatch,
-    pmtuDiscovery: o.bool("enable-pmtu-discovery", false),
-    lbAlgorithm: o.oneOf("bpf-lb-algorithm", ["random", "maglev"] as const, "random"),
     encryption,
     encryptNode: encryption === "wireguard" && o.bool("encrypt-node", false),
     nodeEncryptionOptOut: o
@@ -255,6 +250,11 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
     wireguardKeepalive: o.seconds("wireguard-persistent-keepalive", 0),
     l7Proxy: o.bool("enable-l7-proxy", true),
     envoyConfig: o.bool("enable-envoy-config", false),
+    egressGateway: o.bool("enable-ipv4-egress-gateway", o.bool("enable-egress-gateway", false)),
+    lbMode,
+    lbDsrDispatch,
+    pmtuDiscovery: o.bool("enable-pmtu-discovery", false),
+    lbAlgorithm: o.oneOf("bpf-lb-algorithm", ["random", "maglev"] as const, "random"),
     lbAcceleration:
       o.oneOf(
         "bpf-lb-acceleration",
@@ -417,18 +417,18 @@ class Options {
     return n;
   }
 
-  /** true/false since 1.14; strict, probe, partial, disabled before. */
-  kubeProxyReplacement(): boolean {
-    const v = this.o["kube-proxy-replacement"];
-    if (v === "strict" || v === "probe" || v === "partial") return true;
-    if (v === "disabled") return false;
-    return this.bool("kube-proxy-replacement", false);
   encryption(profile: Profile): Encryption {
     if (!this.bool("enable-wireguard", false)) return "none";
     if (profile === "1.11") throw this.refused("enable-wireguard", "is modelled for release 1.19 only");
     return "wireguard";
   }
 
+  /** true/false since 1.14; strict, probe, partial, disabled before. */
+  kubeProxyReplacement(): boolean {
+    const v = this.o["kube-proxy-replacement"];
+    if (v === "strict" || v === "probe" || v === "partial") return true;
+    if (v === "disabled") return false;
+    return this.bool("kube-proxy-replacement", false);
   }
 }
 

@@ -88,13 +88,13 @@ export function nodeDefines(a: AgentConfig, n: NodeFacts): CompileConfig {
   c.ENCAP_IFINDEX = n.encapIfindex;
   c.ENCAP4_IFINDEX = n.ipip4Ifindex;
   c.ENABLE_HOST_FIREWALL = a.hostFirewall;
+  c.ENABLE_WIREGUARD = a.encryption === "wireguard";
+  c.ENABLE_NODE_ENCRYPTION = a.encryptNode;
   c.ENABLE_BANDWIDTH_MANAGER = a.bandwidthManager;
   c.ENABLE_SCTP = a.sctp;
   c.POLICY_AUDIT_MODE = a.policyAuditMode;
   c.ENABLE_NODEPORT = a.kubeProxyReplacement || a.bpfMasquerade;
   c.ENABLE_NODEPORT_ACCELERATION = a.lbAcceleration;
-  c.ENABLE_WIREGUARD = a.encryption === "wireguard";
-  c.ENABLE_NODE_ENCRYPTION = a.encryptNode;
   c.ENABLE_MASQUERADE_IPV4 = a.bpfMasquerade && a.masquerade4 && a.ipv4;
   c.ENABLE_MASQUERADE_IPV6 = a.bpfMasquerade && a.masquerade6 && a.ipv6;
   c.ENABLE_IP_MASQ_AGENT_IPV4 = n.ipMasqAgent;

@@ -18,11 +18,11 @@ import { ip_ident_start } from "../../kernel/ip_output.js";
 import { IpipDevice } from "../../kernel/ipip.js";
 import type { Unmodelled } from "../../kernel/netfilter/iptables.js";
 import { NetkitDevice } from "../../kernel/netkit.js";
-import { VethDevice } from "../../kernel/veth.js";
 import type { Netns } from "../../kernel/netns.js";
+import { VethDevice } from "../../kernel/veth.js";
 import { VxlanDevice } from "../../kernel/vxlan.js";
-import { formatIpv6, networkOf4, networkOf6, parseIpv4, parseIpv6, parseMac } from "../../net/address.js";
 import type { WireguardDevice } from "../../kernel/wireguard/device.js";
+import { formatIpv6, networkOf4, networkOf6, parseIpv4, parseIpv6, parseMac } from "../../net/address.js";
 import { type ControlPlane, type PlaneNode, podKey } from "../control_plane.js";
 import { installKubeProxy } from "../kube_proxy/kube_proxy.js";
 import { clusterCidr } from "../linux_plane.js";
@@ -64,12 +64,13 @@ import {
   resolvePolicy,
   SelectorCache,
 } from "./policy/resolve.js";
+import { NodeProxy, type ProxyPort } from "./proxy.js";
 import { ServiceMaps } from "./service_maps.js";
 import { type LbCluster, type LbFrontend, nodeFrontends, readServices } from "./services.js";
 import { SignalListener } from "./signals.js";
 import { SockHooks } from "./sock_hooks.js";
-
 import { addWireguardDevice, addWireguardPeer, WIREGUARD_KEY } from "./wireguard.js";
+
 /** An endpoint as the agent keeps it. */
 export interface CiliumEndpoint {
   readonly id: number;
@@ -88,9 +89,11 @@ export class CiliumNode implements PlaneNode {
   facts!: NodeFacts;
   gc!: CtGc;
   serviceMaps!: ServiceMaps;
-  /** What the node programs of the cluster's services. */
+  /** What L7 redirects lead to. */
+  proxy!: NodeProxy;
   /** cilium_wg0. */
   wireguard: WireguardDevice | null = null;
+  /** What the node programs of the cluster's services. */
   frontends: readonly LbFrontend[] = [];
 
   constructor(
@@ -158,8 +161,8 @@ export class CiliumPlane implements ControlPlane {
     for (const n of this.nodes) this.#routes(n);
     for (const p of model.pods) if (!p.hostNetwork) this.#addEndpoint(p);
     for (const n of this.nodes) this.#ipcache(n, prefixes);
-    this.#regenerate();
     for (const n of this.nodes) this.#wireguardPeers(n);
+    this.#regenerate();
     for (const n of this.nodes) this.#iptables(n);
     this.services = readServices(model.objects, model.pods);
     for (const n of this.nodes) this.#programServices(n);
@@ -279,6 +282,8 @@ export class CiliumPlane implements ControlPlane {
     }
 
     const nic = machine.nics[0]!;
+    if (a.encryption === "wireguard")
+      node.wireguard = addWireguardDevice(ns, this.machines.prng, a.mtu ?? nic.mtu);
     const exclusion = a.nativeRoutingCidr4 ?? podCidr4;
     const exclusion6 = a.nativeRoutingCidr6 ?? podCidr6;
     const mtu = a.mtu ?? nic.mtu;
@@ -287,8 +292,6 @@ export class CiliumPlane implements ControlPlane {
       ciliumNetIfindex: net.ifindex,
       ciliumHostMac: host.mac,
       ciliumNetMac: net.mac,
-    if (a.encryption === "wireguard")
-      node.wireguard = addWireguardDevice(ns, this.machines.prng, a.mtu ?? nic.mtu);
       encapIfindex: overlay?.ifindex ?? 0,
       ipip4Ifindex: ipip4?.ifindex ?? 0,
       wgIfindex: node.wireguard?.ifindex ?? 0,
@@ -340,6 +343,14 @@ export class CiliumPlane implements ControlPlane {
       overlay.tc_ingress = onOverlay.from_overlay;
       overlay.tc_egress = onOverlay.to_overlay;
     }
+    const wg = node.wireguard;
+    if (wg !== null) {
+      const onWireguard = node.datapath.loadWireguard({ ...hostVars(wg), eth_header_length: 0 });
+      wg.tc_ingress = onWireguard.from_wireguard;
+      // Only replies of services need a program on the way in.
+      if (a.routingMode === "native" && a.l7Proxy && a.kubeProxyReplacement)
+        wg.tc_egress = onWireguard.to_wireguard;
+    }
     if (a.socketLb && a.kubeProxyReplacement)
       machine.kernel.cgroup = new SockHooks(node.datapath.loadSock(vars({})));
     // Native devices get programs only when some feature needs them there.
@@ -350,14 +361,6 @@ export class CiliumPlane implements ControlPlane {
         dev.tc_egress = onNetdev.to_netdev;
         if (a.lbAcceleration && a.kubeProxyReplacement)
           dev.xdp = node.datapath.loadXdp(hostVars(dev)).xdp_entry;
-    const wg = node.wireguard;
-    if (wg !== null) {
-      const onWireguard = node.datapath.loadWireguard({ ...hostVars(wg), eth_header_length: 0 });
-      wg.tc_ingress = onWireguard.from_wireguard;
-      // Only replies of services need a program on the way in.
-      if (a.routingMode === "native" && a.l7Proxy && a.kubeProxyReplacement)
-        wg.tc_egress = onWireguard.to_wireguard;
-    }
       }
     }
     return node;
@@ -372,6 +375,7 @@ export class CiliumPlane implements ControlPlane {
     // The local table moves behind the rules for proxy traffic.
     addMarkRule(ns, 9, 0x200, 0xf00, 2004);
     addRoute(ns, { to: "0.0.0.0/0", dev: ns.lo, type: "local", table: 2004 });
+    if (router !== undefined) this.#fromProxyRoutes(ns, router, host, node.facts.mtu);
     if (router !== undefined) {
       addRoute(ns, { to: `${router}/32`, dev: host, scope: "link" });
       for (const cidr of node.model.podCidrs) {
@@ -382,7 +386,6 @@ export class CiliumPlane implements ControlPlane {
       if (other === node) continue;
       for (const cidr of other.model.podCidrs) {
         if (cidr.includes(":")) continue;
-    if (router !== undefined) this.#fromProxyRoutes(ns, router, host, node.facts.mtu);
         if (a.routingMode === "tunnel") {
           if (router !== undefined)
             addRoute(ns, {
@@ -402,16 +405,6 @@ export class CiliumPlane implements ControlPlane {
     this.#hostAddresses(node);
   }
 
-  /** The same for IPv6: pods by cilium_host, other nodes' pods by the node or, in tunnel mode, by cilium_host too. */
-  #routes6(node: CiliumNode): void {
-    const a = this.config;
-    const ns = node.machine.ns;
-    const host = ns.devByName("cilium_host")!;
-    const v6 = (n: CiliumNode): string[] => n.model.podCidrs.filter((c) => c.includes(":"));
-    for (const cidr of v6(node)) addRoute6(ns, cidr, host);
-    for (const other of this.nodes) {
-      if (other === node) continue;
-      for (const cidr of v6(other)) {
   /** requireFromProxyRoutes(): what a proxy sends goes by cilium_host where it must not leave by the native device. */
   #fromProxyRoutes(ns: Netns, router: string, host: NetDevice, mtu: number): void {
     const a = this.config;
@@ -429,6 +422,16 @@ export class CiliumPlane implements ControlPlane {
     });
   }
 
+  /** The same for IPv6: pods by cilium_host, other nodes' pods by the node or, in tunnel mode, by cilium_host too. */
+  #routes6(node: CiliumNode): void {
+    const a = this.config;
+    const ns = node.machine.ns;
+    const host = ns.devByName("cilium_host")!;
+    const v6 = (n: CiliumNode): string[] => n.model.podCidrs.filter((c) => c.includes(":"));
+    for (const cidr of v6(node)) addRoute6(ns, cidr, host);
+    for (const other of this.nodes) {
+      if (other === node) continue;
+      for (const cidr of v6(other)) {
         if (a.routingMode === "tunnel") addRoute6(ns, cidr, host, undefined, routeMtu(a, node.facts.mtu));
         else if (a.autoDirectNodeRoutes && other.model.internalIp6 !== undefined)
           addRoute6(ns, cidr, node.machine.nics[0]!, other.model.internalIp6);
@@ -441,11 +444,13 @@ export class CiliumPlane implements ControlPlane {
     const a = this.config;
     const ns = node.machine.ns;
     const router = node.routerIp4;
-    const proxies = new Map<number, string>();
+    const proxies = new Map<number, ProxyPort>();
     for (const e of node.endpoints.values()) {
-      for (const r of e.policy.redirects) proxies.set(r.proxyPort, r.proxy);
+      for (const r of e.policy.redirects)
+        proxies.set(r.proxyPort, { name: r.proxy, port: r.proxyPort, ingress: r.direction === "ingress" });
     }
-    const proxyPorts = [...proxies].map(([port, name]) => ({ name, port }));
+    const proxyPorts = [...proxies.values()];
+    node.proxy = new NodeProxy(ns, proxyPorts, node.maps);
     const text = ciliumIptables(a, {
       podCidr4: node.model.podCidrs.find((c) => !c.includes(":")),
       routerIp4: router,
@@ -510,6 +515,7 @@ export class CiliumPlane implements ControlPlane {
       );
     }
     const mtu = pod.mtu ?? node.facts.mtu;
+    const toPods = routeMtu(a, mtu);
     const name = pod.hostInterface ?? lxcName(key);
     const sandbox = this.machines.sandbox(pod, node.machine, name, mtu, { device: a.datapathMode });
     this.pods.set(key, sandbox);
@@ -520,7 +526,6 @@ export class CiliumPlane implements ControlPlane {
     setSysctl(node.machine.ns, `net/ipv4/conf/${host.name}/accept_local`, 1);
     if (pod.ip4 !== undefined) {
       addAddress(eth0, `${pod.ip4}/32`);
-    const toPods = routeMtu(a, mtu);
       const router = node.routerIp4;
       if (router !== undefined) {
         addRoute(ns, { to: router, dev: eth0, scope: "link" });
@@ -629,6 +634,7 @@ export class CiliumPlane implements ControlPlane {
     const put = (prefix: string, identity: number, tunnel: string | undefined, encryptKey = 0): void => {
       const value = new IpcacheValue();
       value.sec_identity = identity;
+      value.key = encryptKey;
       if (tunnel !== undefined) {
         value.tunnel_endpoint4 = parseIpv4(tunnel);
         value.flags = IPCACHE_F_HAS_TUNNEL_EP;
@@ -639,7 +645,6 @@ export class CiliumPlane implements ControlPlane {
       else key.setIpv4(parseIpv4(addr!), bits === undefined ? 32 : Number(bits));
       map.update(key.words, value.words, BPF_ANY);
     };
-      value.key = encryptKey;
     const dual = a.ipv4 && a.ipv6;
     if (a.ipv4) put("0.0.0.0/0", dual ? ID_WORLD_IPV4 : ID_WORLD, undefined);
     if (a.ipv6) put("::/0", dual ? ID_WORLD_IPV6 : ID_WORLD, undefined);
@@ -841,6 +846,15 @@ function text4(addr: number): string {
   return `${addr & 0xff}.${(addr >>> 8) & 0xff}.${(addr >>> 16) & 0xff}.${addr >>> 24}`;
 }
 
+/** True for a node that does not take part in node encryption. */
+function optedOut(a: AgentConfig, node: CiliumNode): boolean {
+  return a.nodeEncryptionOptOut.some((label) => {
+    const [key, value] = label.split("=");
+    const have = node.model.labels[key!];
+    return have !== undefined && (value === undefined || value === have);
+  });
+}
+
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
@@ -851,15 +865,6 @@ function words6(text: string): Int32Array {
 
 function prefix6(cidr: string): { address: Int32Array; bits: number } {
   const [a, bits] = cidr.split("/");
-/** True for a node that does not take part in node encryption. */
-function optedOut(a: AgentConfig, node: CiliumNode): boolean {
-  return a.nodeEncryptionOptOut.some((label) => {
-    const [key, value] = label.split("=");
-    const have = node.model.labels[key!];
-    return have !== undefined && (value === undefined || value === have);
-  });
-}
-
   return { address: words6(a!), bits: Number(bits) };
 }
 

@@ -1441,11 +1441,6 @@ function bestBound(list: readonly Sock[] | undefined, daddr: number): Sock | nul
   return any;
 }
 
-/** IP_TRANSPARENT of a socket. */
-export function isTransparent(s: Sock): boolean {
-  return (s as { readonly transparent?: boolean }).transparent === true;
-}
-
 /** xt_socket.c. */
 class SocketMatch extends XtMatch {
   transparent = false;
@@ -1475,7 +1470,7 @@ class SocketMatch extends XtMatch {
     }
     if (sk === null) return false;
     if (!this.nowildcard && sk.saddr === 0) return false;
-    if (this.transparent && !isTransparent(sk)) return false;
+    if (this.transparent && !sk.transparent) return false;
     if (this.restore) skb.mark = sk.mark;
     return true;
   }

@@ -26,7 +26,6 @@ import { nf_send_reset, nf_send_unreach } from "./reject.js";
 import { formatIpv4, parseIpv4, parsePort, RuleError } from "./text.js";
 import {
   hex,
-  isTransparent,
   nfSocketLookup,
   parseMarkMask,
   parseSetDirs,
@@ -799,7 +798,7 @@ class TproxyTarget extends XtTarget {
       const laddr = this.ip !== 0 ? this.ip : cx.inDev === null ? 0 : (primaryAddr(cx.inDev) ?? cx.daddr);
       sk = nfSocketLookup(ns, cx.proto, cx.saddr, sport, laddr, this.port !== 0 ? this.port : dport);
     }
-    if (sk === null || !isTransparent(sk)) return NF_DROP;
+    if (sk === null || !sk.transparent) return NF_DROP;
     skb.mark = (skb.mark & ~this.mask) ^ this.mark;
     skb.sk = sk;
     return NF_ACCEPT;
