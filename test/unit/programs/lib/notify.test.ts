@@ -1,6 +1,7 @@
 // trace, drop, debug and verdict samples byte for byte, aggregation, capture lengths, the rate limit, metrics.
 
 import { describe, expect, it } from "vitest";
+import { POLICY_MATCH_ALL } from "../../../../programs/lib/common.js";
 import { IS_BPF_HOST } from "../../../../programs/lib/ctx.js";
 import { cilium_dbg, cilium_dbg_capture, cilium_dbg3 } from "../../../../programs/lib/dbg.js";
 import {
@@ -9,13 +10,17 @@ import {
 } from "../../../../programs/lib/drop.js";
 import { update_metrics } from "../../../../programs/lib/metrics.js";
 import { PolicyResult } from "../../../../programs/lib/policy.js";
-import { POLICY_INGRESS, send_policy_verdict_notify } from "../../../../programs/lib/policy_log.js";
+import {
+  POLICY_EGRESS,
+  POLICY_INGRESS,
+  send_policy_verdict_notify,
+} from "../../../../programs/lib/policy_log.js";
 import {
   compute_capture_len,
   send_trace_notify,
   send_trace_notify4,
 } from "../../../../programs/lib/trace.js";
-import { ip as be32 } from "../../../../src/bench/programs_node.js";
+import { ip as be32, PlainNode } from "../../../../src/bench/programs_node.js";
 import { countingBytes, ip4, ip6, udp } from "../../../../src/net/build.js";
 import { toHex } from "../../../../src/net/view.js";
 import { enterProgram, metricRows, samples } from "../../../support/program_ctx.js";
@@ -239,6 +244,88 @@ describe("policy verdicts", () => {
     expect(send(2, 0)).toEqual([]);
     expect(send(0, 0)).toEqual([]);
     expect(send(3, 0).length).toBe(1);
+  });
+
+  /** Words 3 to 9 of the one sample, its length, and whether there is one. */
+  const sent = (
+    o: Parameters<typeof enterProgram>[0],
+    res: Partial<PolicyResult> = {},
+    verdict = 0,
+    dir = POLICY_INGRESS,
+    v6 = 0,
+  ) => {
+    const { ctx, node } = enterProgram(o);
+    send_policy_verdict_notify(
+      ctx,
+      20002,
+      0x3500,
+      17,
+      dir,
+      v6,
+      verdict,
+      Object.assign(new PolicyResult(), res),
+      3,
+    );
+    const all = samples(node);
+    expect(all.length).toBeLessThan(2);
+    return all.map((s) => ({ length: s.length, words: [...new Int32Array(s.slice(0, 40).buffer)] }))[0];
+  };
+  const config = { policy_verdict_log_filter: 3 };
+
+  it("carry the proxy port of what is allowed, and the reason of what is not", () => {
+    const res = { proxy_port: 0xe803, cookie: 9 };
+    expect(sent({ frame: FRAME, config }, res)!.words.slice(5)).toEqual([0xe803, 0x01110035, 3, 9, 0]);
+    expect(sent({ frame: FRAME, config }, res, -133)!.words[5]).toBe(-133);
+  });
+
+  it("carry direction, family, match type, audit and a frame without Ethernet header as flags", () => {
+    const flags = (
+      o: Parameters<typeof sent>[0],
+      ...rest: [Partial<PolicyResult>?, number?, number?, number?]
+    ) => sent(o, ...rest)!.words[6]! >>> 24;
+    expect(flags({ frame: FRAME, config }, {}, 0, POLICY_EGRESS)).toBe(2);
+    expect(flags({ frame: FRAME, config }, {}, 0, POLICY_INGRESS, 1)).toBe(1 | 4);
+    expect(flags({ frame: FRAME, config }, { match_type: 6 })).toBe(1 | (6 << 3));
+    expect(flags({ frame: FRAME, config }, { audited: 1 })).toBe(1 | 0x40);
+    expect(flags({ frame: FRAME, config: { ...config, eth_header_length: 0 } })).toBe(1 | 0x80);
+    const old = { profile: "1.11" } as const;
+    expect(flags({ frame: FRAME, def: old, config: { ...config, eth_header_length: 0 } })).toBe(1);
+  });
+
+  it("hold as much of the packet as is asked for", () => {
+    const cut = sent({ frame: FRAME, config: { ...config, trace_payload_len: 20 } })!;
+    expect([cut.words[2], cut.words[3]! & 0xffff]).toEqual([FRAME.length, 20]);
+    const whole = sent({ frame: FRAME, config: { ...config, trace_payload_len: FRAME.length } })!;
+    expect([whole.words[2], whole.words[3]! & 0xffff]).toEqual([FRAME.length, FRAME.length]);
+  });
+
+  it("had 32 bytes in release 1.11, and no authentication", () => {
+    const def = { profile: "1.11" } as const;
+    const short = { ...config, trace_payload_len: 8 };
+    const old = sent({ frame: FRAME, def, config: short }, { cookie: 9 })!;
+    const now = sent({ frame: FRAME, config: short }, { cookie: 9 })!;
+    expect([now.length - old.length, now.words[7], old.words[7]]).toEqual([8, 3, 0]);
+  });
+
+  it("of the host firewall are left out where no rule allowed the packet", () => {
+    const host = { frame: FRAME, kind: IS_BPF_HOST, config: {} } as const;
+    expect(sent(host, { match_type: POLICY_MATCH_ALL })).toBeUndefined();
+    expect(sent(host, { match_type: POLICY_MATCH_ALL }, -133)).toBeDefined();
+    expect(sent(host, { match_type: 1 })).toBeDefined();
+  });
+
+  it("need somebody who reads, and programs that are built with them", () => {
+    const node = new PlainNode({ ctSize: 64 });
+    expect(sent({ frame: FRAME, config, node })).toBeUndefined();
+    expect(sent({ frame: FRAME, config, def: { POLICY_VERDICT_NOTIFY: false } })).toBeUndefined();
+  });
+
+  it("are held back by the rate limit of events", () => {
+    const def = { EVENTS_MAP_RATE_LIMIT: 1, EVENTS_MAP_BURST_LIMIT: 1 };
+    const { ctx, node } = enterProgram({ frame: FRAME, config, def });
+    for (let i = 0; i < 3; i++)
+      send_policy_verdict_notify(ctx, 20002, 0x3500, 17, POLICY_INGRESS, 0, 0, new PolicyResult(), 0);
+    expect(samples(node).length).toBe(1);
   });
 });
 
