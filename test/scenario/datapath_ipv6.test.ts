@@ -1,7 +1,9 @@
 // Datapath facts over IPv6: pod to pod, services, masquerading, policy, hop limit, neighbour solicitation. What follows
 // from the IPv4 traces is compared with them in datapath_ipv6_parity.test.ts; here are the traces themselves.
 import { describe, expect, it } from "vitest";
+import { Udp6Sock } from "../../src/kernel/ipv6/udp6.js";
 import type { Lab, LabOptions } from "../../src/lab.js";
+import { parseIpv6 } from "../../src/net/address.js";
 import { DEBUG, NAMES, withoutDebug } from "../support/datapath_lab.js";
 import { dualLab, inBuilds6, NODE6_1, OUTSIDE6 } from "../support/dual_lab.js";
 import { text, traceOf } from "../support/event_trace.js";
@@ -783,5 +785,39 @@ describe("IPv6 services and masquerading", () => {
         H2 T:to-network(idC,0,0,eth0,reply) ttl 63
     `,
     );
+  });
+
+  it("(h) answers a datagram that does not fit with that option with packet too big", () => {
+    const options = { "bpf-lb-mode": "dsr", "enable-pmtu-discovery": "true" };
+    const b = inBuilds6({ ...HOST_ROUTING, options }, service("c"), (lab) => {
+      const sock = new Udp6Sock(lab.endpoint("host/outside").ns!);
+      sock.recverr = true;
+      sock.bind(40000);
+      sock.connect(parseIpv6(NODE6_1), 30080);
+      sock.sendto(new Uint8Array(1452));
+      lab.advance("100ms");
+      // The option's header has 24 bytes.
+      expect(sock.errqueue.map((e) => [e.errno, e.type, e.code, e.info])).toEqual([[90, 2, 0, 1476]]);
+      sock.close();
+    });
+    expect(b.debug.text).toBe(
+      text`
+      packet
+        outside: local_out >eth0[64]
+        n1: backlog <eth0[64] cil_from_netdev redirect(eth0) >eth0[64] cil_to_netdev
+        outside: backlog <eth0[64] local_in
+      events n1
+        H1 D59 Successfully mapped addr.p4=[::0:99] to identity=10
+        H1 T:from-network(10,0,0,eth0,unknown) ttl 64
+        H1 D51 Conntrack lookup 1/2: src=[::0:99]:40000 dst=[::0:11]:30080
+        H1 D52 Conntrack lookup 2/2: nexthdr=17 flags=4 dir=2 scope=1
+        H1 D15 CT verdict: New, revnat=3
+        H1 D24 Service backend slot lookup: slot=1, dport=30080
+        H1 D53 Conntrack create: proxy-port=0 revnat=3 src-identity=0
+        H1 T:to-network(0,0,0,eth0,unknown) ttl 64
+    `,
+    );
+    expect(b.plain.text).toBe(withoutDebug(b.debug.text));
+    expect(b.medium.events).toBe("");
   });
 });

@@ -2,6 +2,7 @@
 // direct server return in its forms. Scenario (j): policy-deny-response.
 import { describe, expect, it } from "vitest";
 import { Step } from "../../src/bpf/steps.js";
+import type { CiliumNode } from "../../src/cluster/cilium/plane.js";
 import { ipip_fallback } from "../../src/kernel/ipip.js";
 import { addr_add, link_up } from "../../src/kernel/rtnetlink.js";
 import { UdpSock } from "../../src/kernel/udp.js";
@@ -691,6 +692,25 @@ endpoints: [{addresses: [192.168.0.50]}]
       );
       expect(b.plain.text).toBe(withoutDebug(b.debug.text));
       expect(b.medium.events).toBe("");
+    });
+
+    it("leaves as much room for a Geneve packet with its option, and counts reason 136", () => {
+      const discovers = options({
+        "bpf-lb-mode": "dsr",
+        "bpf-lb-dsr-dispatch": "geneve",
+        "tunnel-protocol": "geneve",
+        "enable-pmtu-discovery": "true",
+      });
+      const lab = datapathLab(discovers, service("c"));
+      // IPv4, UDP and Geneve headers, twelve bytes of option, and the inner Ethernet header.
+      tooLong([[90, 3, 4, 1500 - 20 - 8 - 8 - 12 - 14]])(lab);
+      const { cilium_metrics: metrics } = (lab.node("n1") as CiliumNode).maps;
+      const counted: string[] = [];
+      metrics.forEachSlot((_slot, keys, at) => {
+        const reason = keys[at]! & 0xff;
+        if (reason >= 130) counted.push(`${reason} direction ${(keys[at]! >> 8) & 3}`);
+      });
+      expect(counted).toEqual(["136 direction 2"]);
     });
 
     it("drops with reason 169, ext 8, without: the FIB look-up says so", () => {
