@@ -84,6 +84,8 @@ export class Lab {
   #log: ((lab: Lab) => unknown)[] = [];
   #depth = 0;
   #coverage: Coverage | null = null;
+  /** What `record` used last, on this clock. */
+  #spareRecorder: StepRecorder | null = null;
 
   private constructor(scenario: Scenario, options: LabOptions) {
     this.scenario = { ...scenario, cluster: overridden(scenario.cluster, options) };
@@ -94,6 +96,7 @@ export class Lab {
   #build(): void {
     const model = this.scenario.cluster;
     this.clock = new VirtualClock(this.scenario.uptimeNs);
+    this.#spareRecorder = null;
     const prng = new Prng(this.#options.seed ?? this.scenario.seed);
     this.machines = new Machines(this.clock, prng);
     this.machines.build(model);
@@ -392,7 +395,12 @@ export class Lab {
 
   /** Runs `action` with a walk recorder attached and gives the walks of all packets that were under way. */
   record(action: () => void, capacity = 65536): Walk[] {
-    const recorder = new StepRecorder(this.clock, capacity);
+    // The last one's room serves again; a recording inside a recording has its own.
+    const spare = this.#spareRecorder;
+    this.#spareRecorder = null;
+    const recorder =
+      spare !== null && spare.capacity === capacity ? spare : new StepRecorder(this.clock, capacity);
+    recorder.clear();
     this.cluster.setRecorder(recorder);
     try {
       action();
@@ -400,6 +408,8 @@ export class Lab {
       this.#idleRecorder();
     }
     const records = recorder.records();
+    recorder.clear();
+    this.#spareRecorder = recorder;
     this.#coverage?.count(records);
     return walksOf(records, this.names);
   }

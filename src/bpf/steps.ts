@@ -87,27 +87,33 @@ export const enum Step {
 export const STEP_SNAP = 128;
 const WORDS = 9;
 
-/** A fixed number of records, reused in a ring; `lost` counts those that were overwritten. */
+/** Records that there is room for at first. */
+const FIRST_ROOM = 256;
+
+/** At most `capacity` records, reused in a ring; `lost` counts those that were overwritten. */
 export class StepRecorder {
-  readonly #ints: Int32Array;
-  readonly #times: Float64Array;
-  readonly #refs: (object | null)[];
-  readonly #snaps: Uint8Array;
+  // Room grows to the capacity as it is needed: most recordings are of a few packets.
+  #room: number;
+  #ints: Int32Array;
+  #times: Float64Array;
+  readonly #refs: (object | null)[] = [];
+  #snaps: Uint8Array;
   #next = 0;
 
   constructor(
     private readonly clock: VirtualClock,
     readonly capacity: number = 4096,
   ) {
-    this.#ints = new Int32Array(capacity * WORDS);
-    this.#times = new Float64Array(capacity);
-    this.#refs = new Array<object | null>(capacity).fill(null);
-    this.#snaps = new Uint8Array(capacity * STEP_SNAP);
+    this.#room = Math.min(capacity, FIRST_ROOM);
+    this.#ints = new Int32Array(this.#room * WORDS);
+    this.#times = new Float64Array(this.#room);
+    this.#snaps = new Uint8Array(this.#room * STEP_SNAP);
   }
 
-  /** Writes one record about `skb` as it is now. Allocates nothing. */
+  /** Writes one record about `skb` as it is now. Allocates nothing once there is room. */
   step(kind: Step, skb: Skb, ref: object | null, a: number, b: number, c: number): void {
     const i = this.#next % this.capacity;
+    if (i >= this.#room) this.#grow();
     this.#next++;
     const w = i * WORDS;
     const ints = this.#ints;
@@ -143,38 +149,38 @@ export class StepRecorder {
 
   clear(): void {
     this.#next = 0;
-    this.#refs.fill(null);
+    this.#refs.length = 0;
+  }
+
+  #grow(): void {
+    this.#room = Math.min(this.capacity, 4 * this.#room);
+    const ints = this.#ints;
+    this.#ints = new Int32Array(this.#room * WORDS);
+    this.#ints.set(ints);
+    const times = this.#times;
+    this.#times = new Float64Array(this.#room);
+    this.#times.set(times);
+    const snaps = this.#snaps;
+    this.#snaps = new Uint8Array(this.#room * STEP_SNAP);
+    this.#snaps.set(snaps);
   }
 
   /** The records still held, oldest first, as objects (for renderings; not for the packet path). */
   records(): StepRecord[] {
     const out: StepRecord[] = [];
+    const held = Math.min(this.#next, this.capacity);
+    // One copy for all frames; a record cuts its own out of it when somebody looks at it.
+    const snaps = this.#snaps.slice(0, held * STEP_SNAP);
     for (let n = this.lost; n < this.#next; n++) {
       const i = n % this.capacity;
-      const w = i * WORDS;
-      const ints = this.#ints;
-      const len = ints[w + 7]!;
-      out.push({
-        kind: ints[w]! as Step,
-        id: ints[w + 1]!,
-        netns: ints[w + 2]!,
-        ifindex: ints[w + 3]!,
-        a: ints[w + 4]!,
-        b: ints[w + 5]!,
-        c: ints[w + 6]!,
-        len,
-        mark: ints[w + 8]! >>> 0,
-        ns: this.#times[i]!,
-        ref: this.#refs[i]!,
-        frame: this.#snaps.slice(i * STEP_SNAP, i * STEP_SNAP + Math.min(len, STEP_SNAP)),
-      });
+      out.push(new StepRecord(this.#ints, i * WORDS, this.#times[i]!, this.#refs[i]!, snaps, i * STEP_SNAP));
     }
     return out;
   }
 }
 
 /** One step, as an object. */
-export interface StepRecord {
+export class StepRecord {
   readonly kind: Step;
   /** skb id. */
   readonly id: number;
@@ -187,9 +193,32 @@ export interface StepRecord {
   /** Whole length of the frame. */
   readonly len: number;
   readonly mark: number;
-  /** Virtual time, ns. */
-  readonly ns: number;
-  readonly ref: object | null;
+  #frame: Uint8Array | null = null;
+
+  /** From the recorder's words at `w`; the frame is at `at` in `snaps`. */
+  constructor(
+    ints: Int32Array,
+    w: number,
+    /** Virtual time, ns. */
+    readonly ns: number,
+    readonly ref: object | null,
+    private readonly snaps: Uint8Array,
+    private readonly at: number,
+  ) {
+    this.kind = ints[w]! as Step;
+    this.id = ints[w + 1]!;
+    this.netns = ints[w + 2]!;
+    this.ifindex = ints[w + 3]!;
+    this.a = ints[w + 4]!;
+    this.b = ints[w + 5]!;
+    this.c = ints[w + 6]!;
+    this.len = ints[w + 7]!;
+    this.mark = ints[w + 8]! >>> 0;
+  }
+
   /** The first bytes of the frame, at most STEP_SNAP. */
-  readonly frame: Uint8Array;
+  get frame(): Uint8Array {
+    this.#frame ??= this.snaps.subarray(this.at, this.at + Math.min(this.len, STEP_SNAP));
+    return this.#frame;
+  }
 }

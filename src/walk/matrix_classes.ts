@@ -51,18 +51,20 @@ export function classKeys(scenario: Scenario): (p: PodModel) => string {
   const cilium = isCiliumDatapath(model.datapath.name);
   // Anything by name, device or MAC address; devices of pods have names that only the control plane knows.
   const devices = /\b(lxc|cali|veth)/.test(byHand);
+  const visible = visibleLabels(texts, cilium);
   return (p) => {
     if (p.hostNetwork) return `node ${p.nodeName}`;
     const named = [p.name, p.hostInterface, p.mac, p.hostMac].some(
       (x) => x !== undefined && byHand.includes(x),
     );
     const namespaceLabels = model.namespaces.find((n) => n.name === p.namespace)?.labels ?? {};
+    const seen = visible(p.labels);
     const labels = cilium
       ? podIdentityLabels(
-          { namespace: p.namespace, labels: p.labels, namespaceLabels, serviceAccount: p.serviceAccount },
+          { namespace: p.namespace, labels: seen, namespaceLabels, serviceAccount: p.serviceAccount },
           "",
         ).texts
-      : [Object.entries(p.labels).sort(), Object.entries(p.annotations).sort(), p.serviceAccount];
+      : [Object.entries(seen).sort(), Object.entries(p.annotations).sort(), p.serviceAccount];
     return JSON.stringify([
       p.nodeName,
       p.namespace,
@@ -74,5 +76,31 @@ export function classKeys(scenario: Scenario): (p: PodModel) => string {
       sides(p.ip6),
       named || (devices && byHand !== "") ? p.name : "",
     ]);
+  };
+}
+
+/**
+ * What selectors can see of a pod's labels: those whose key stands anywhere in the scenario's objects and options, and the
+ * value only where it stands there too, for selectors compare keys and values as wholes. Calico's can look into values.
+ */
+function visibleLabels(
+  texts: readonly string[],
+  wholeValues: boolean,
+): (labels: Readonly<Record<string, string>>) => Record<string, string> {
+  const all = texts.join("\n");
+  const known = new Map<string, boolean>();
+  const stands = (word: string): boolean => {
+    let r = known.get(word);
+    if (r === undefined) {
+      r = all.includes(word);
+      known.set(word, r);
+    }
+    return r;
+  };
+  return (labels) => {
+    const out: Record<string, string> = {};
+    for (const [key, value] of Object.entries(labels))
+      if (stands(key)) out[key] = !wholeValues || stands(value) ? value : "*";
+    return out;
   };
 }

@@ -5,6 +5,7 @@ import type { StepRecord } from "../bpf/steps.js";
 import {
   type FibAlias,
   FibInfo,
+  MASK,
   RT_SCOPE_LINK,
   RT_TABLE_LOCAL,
   RT_TABLE_MAIN,
@@ -16,7 +17,8 @@ import {
 import { Neighbour } from "../kernel/neighbour.js";
 import type { Netns } from "../kernel/netns.js";
 import { Rtable } from "../kernel/route.js";
-import { formatIpv4, formatMac, htonl } from "../net/address.js";
+import { formatIpv4, formatMac, htonl, tryParseIpv4 } from "../net/address.js";
+import { bswap32 } from "../net/view.js";
 import { decodeFrame } from "./fields.js";
 
 const TYPES: Readonly<Record<number, string>> = {
@@ -80,26 +82,24 @@ export function addressOfRecord(r: StepRecord): string | undefined {
 
 /** The table entry with that fib_info whose prefix holds the packet's destination, longest prefix first. */
 function aliasOf(ns: Netns, info: FibInfo, r: StepRecord): FibAlias | undefined {
-  const addr = addressOfRecord(r);
+  const addr = tryParseIpv4(addressOfRecord(r) ?? "");
   let best: FibAlias | undefined;
-  let any: FibAlias | undefined;
-  for (const t of ns.fib.tables.values()) {
-    for (const fa of t.routes()) {
-      if (fa.info !== info) continue;
-      any ??= fa;
-      if (addr === undefined || addr.includes(":")) continue;
-      if (!holds(fa, addr)) continue;
-      if (best === undefined || fa.plen > best.plen) best = fa;
+  if (addr !== undefined) {
+    const key = bswap32(addr);
+    for (const t of ns.fib.tables.values()) {
+      for (const plen of t.lens) {
+        if (best !== undefined && plen <= best.plen) break;
+        const fa = t.leaf(key & MASK[plen]!, plen).find((x) => x.info === info);
+        if (fa !== undefined) best = fa;
+      }
     }
   }
-  return best ?? any;
-}
-
-function holds(fa: FibAlias, addr: string): boolean {
-  if (fa.plen === 0) return true;
-  const n = addr.split(".").reduce((s, p) => s * 256 + Number(p), 0);
-  const size = 2 ** (32 - fa.plen);
-  return Math.floor(n / size) === Math.floor((fa.prefix >>> 0) / size);
+  if (best !== undefined) return best;
+  for (const t of ns.fib.tables.values()) {
+    const fa = t.routes().find((x) => x.info === info);
+    if (fa !== undefined) return fa;
+  }
+  return undefined;
 }
 
 const STATES: readonly (readonly [number, string])[] = [

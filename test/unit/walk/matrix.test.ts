@@ -169,6 +169,32 @@ spec: {clusterIP: 10.96.0.5, clusterIPs: [10.96.0.5, "fd00:96::5"], ipFamilies: 
     expect(to("four", targets, "53/udp6")).toEqual(Object.fromEntries(targets.map((t) => [t, "none"])));
   });
 
+  it("knows no classes by labels that no selector can see, nor by values that none compares with", () => {
+    const pods = (labels: (i: number) => string): string =>
+      Array.from(
+        { length: 6 },
+        (_, i) => `---
+apiVersion: v1
+kind: Pod
+metadata: {name: w${i}, labels: {${labels(i)}}}
+spec: {nodeName: n1}
+status: {podIP: 10.0.0.${50 + i}}
+`,
+      ).join("");
+    const policy = `---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: p}
+spec: {podSelector: {matchExpressions: [{key: shard, operator: NotIn, values: [s3]}]}}
+`;
+    const classes = (more: string): number[] =>
+      new MatrixPlan(loadScenario(twoNodes(more), "a.yaml"), PORTS).classes.map((c) => c.length);
+    const apart = classes("").length;
+    expect(classes(pods((i) => `serial: s${i}`)).slice(apart)).toEqual([6]);
+    expect(classes(pods((i) => `shard: s${i}`) + policy).slice(apart)).toEqual([5, 1]);
+    expect(classes(pods((i) => (i < 2 ? `shard: s${i}` : "x: y")) + policy).slice(apart)).toEqual([2, 4]);
+  });
+
   it("is the same whether one, two or five labs send the probes", () => {
     const text = randomCluster(new Prng(7), "cilium-host-routing");
     const one = verdicts(text, false);
