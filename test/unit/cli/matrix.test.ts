@@ -215,7 +215,7 @@ pod/default/c  - - -
    2  pod/default/b
    3  pod/default/c
 
-13 pairs of pods, known from 13 flows of 3 classes
+13 pairs of pods, known from 7 flows of 2 classes
 `);
     expect((await matrix(yaml, "--port", "icmp6", "--csv")).out).toBe(`from,to,port,verdict
 pod/default/a,pod/default/a,icmp6,open
