@@ -2,14 +2,8 @@
 // refuses says how: echo requests to a ClusterIP find nobody, a node's UDP server may answer from another address.
 import { describe, expect, it } from "vitest";
 import { DATAPATHS as NAMES } from "../../src/cluster/model.js";
-import {
-  DATAPATHS,
-  expectedCell,
-  measuredCell,
-  PATHS,
-  PROTOCOLS,
-  tableLab,
-} from "../support/datapath_table.js";
+import { measuredCell, tableLab } from "../support/datapath_measure.js";
+import { DATAPATHS, expectedCell, PATHS, PROTOCOLS } from "../support/datapath_table.js";
 
 const CELLS = PATHS.flatMap((path) => PROTOCOLS.map((proto) => ({ path, proto })));
 
