@@ -2,19 +2,24 @@
 // p3 on the second, /32 routes), in the model: the same rule sets, the same operations, and what each operation's
 // packets meet on the way. Counts of these walks are what the modelled cost is checked with.
 
+import { PodpathError } from "../base/errors.js";
 import { Program } from "../bpf/program.js";
 import type { Skb } from "../bpf/skb.js";
 import { Step, StepRecorder } from "../bpf/steps.js";
-import { TC_ACT_OK } from "../bpf/verdict.js";
+import { TC_ACT_OK, TC_ACT_SHOT } from "../bpf/verdict.js";
 import { restoreIptables } from "../cluster/netcfg.js";
+import { inject } from "../kernel/dev.js";
+import { RX_PACKETS } from "../kernel/device.js";
 import { KernelHelpers } from "../kernel/helpers.js";
 import { ip_rule } from "../kernel/iproute.js";
 import { Kernel } from "../kernel/kernel.js";
 import type { Netns } from "../kernel/netns.js";
+import { alloc_local_skb } from "../kernel/skbuff.js";
 import { TcpSock } from "../kernel/tcp.js";
 import { buildTopology, parseMac, type TopoNetns } from "../kernel/topology.js";
 import { UdpSock } from "../kernel/udp.js";
 import { parseIpv4 } from "../net/address.js";
+import { buildFrame, eth, ip4, udp } from "../net/build.js";
 import { ttlOf, walksOf } from "../walk/walk.js";
 import { type StepCounts, stepCounts } from "./cost_model.js";
 
@@ -267,6 +272,51 @@ export class MeasuredLab {
     const c = connect();
     exchange(c);
     return this.#count(() => exchange(c));
+  }
+
+  /**
+   * Packets of an established flow from p1 to p2 as the node forwards them: a datagram is put in where it comes from
+   * p1's veth, and dropped at p2's end of the other. Gives what one meets, and a function that sends `n`.
+   */
+  forwarding(): { readonly counts: StepCounts; readonly send: (n: number) => void } {
+    const [client, node, server] = ["p1", "n1", "p2"].map((n) => this.#ns.get(n)!) as [Netns, Netns, Netns];
+    const port = this.#port++;
+    const s = new UdpSock(server);
+    s.bind(0, port);
+    s.onDatagram = (d) => {
+      s.sendto(d.data, d.from, d.sport);
+    };
+    const c = new UdpSock(client);
+    c.bind(0, port);
+    c.connect(parseIpv4(PODS.p2), port);
+    c.onDatagram = () => {};
+    // Answered once, so that connection tracking takes it for established, and neighbours are known.
+    c.sendto(new Uint8Array(18));
+    this.#settle();
+    const eth0 = server.devByName("eth0")!;
+    eth0.tc_ingress = new Program(
+      { name: "drop", type: "sched_cls", section: "tc", file: "measured_lab.ts" },
+      () => TC_ACT_SHOT,
+    );
+    const frame = buildFrame([
+      eth({ dst: parseMac(macOf("bb", PODS.p1)), src: parseMac(macOf("aa", PODS.p1)), type: 0x0800 }),
+      ip4({ src: PODS.p1, dst: PODS.p2, id: 1 }),
+      udp({ src: port, dst: port }),
+      new Uint8Array(18),
+    ]);
+    const from = node.devByName("lxc1")!;
+    const send = (n: number): void => {
+      for (let i = 0; i < n; i++) {
+        const skb = alloc_local_skb(node);
+        skb.setFrame(frame);
+        inject(from, skb);
+      }
+    };
+    const before = eth0.stats[RX_PACKETS]!;
+    const counts = this.#count(() => send(1));
+    if (eth0.stats[RX_PACKETS] !== before + 1)
+      throw new PodpathError("UNSUPPORTED", "bench: the node does not forward");
+    return { counts, send };
   }
 
   /** Runs what is due now, not timers of the future (delayed ACKs, retransmissions). */

@@ -1,6 +1,8 @@
 // What a benchmark suite registers and how it is measured: tinybench runs batches of at least 256 operations (a timer
 // call costs as much as one of them), the figures quoted are medians, and allocation is measured on its own.
 
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { Bench } from "tinybench";
 
 /** Least operations in a batch. */
@@ -61,6 +63,12 @@ export interface MeasureOptions {
   readonly allocationOps: number;
   /** Forces a garbage collection; undefined when node runs without --expose-gc (then nothing is said of allocation). */
   readonly gc: (() => void) | undefined;
+}
+
+/** Garbage collection at will, also where node was started without --expose-gc. */
+export function forcedGc(): () => void {
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc") as () => void;
 }
 
 /** Measures one case. Throws a RangeError for a batch below MIN_BATCH. */

@@ -14,8 +14,10 @@ import {
   flowCases,
   type ModelFigures,
 } from "../bench/flows.js";
-import { measure } from "../bench/suite.js";
+import { SERVICE_COUNTS } from "../bench/service_scale.js";
+import { forcedGc, measure } from "../bench/suite.js";
 import { DATAPATHS, type DatapathName } from "../cluster/model.js";
+import { type LinuxResults, linuxCases, linuxText, runLinuxCases } from "./bench_linux.js";
 import { benchSvg } from "./bench_svg.js";
 import { write } from "./compare.js";
 
@@ -34,12 +36,16 @@ export interface BenchResult {
 interface Flags {
   readonly datapath: readonly DatapathName[];
   readonly only?: string;
+  readonly services: readonly number[];
   readonly quick?: boolean;
   readonly modelOnly?: boolean;
   readonly check: boolean;
   readonly json?: boolean;
   readonly svg?: string;
 }
+
+/** What fits into the addresses of the services. */
+const MOST_SERVICES = 100_000;
 
 const DEFAULT_DATAPATHS: readonly DatapathName[] = [
   "cilium-host-routing",
@@ -59,6 +65,11 @@ export function benchCommand(): Command {
         .default([], "the default"),
     )
     .option("--only <text>", "only cases whose name holds this, such as 'cross node, tcp rr'")
+    .addOption(
+      new Option("--services <n,...>", "numbers of services to measure kube-proxy's modes with; 0: none")
+        .argParser(numbers)
+        .default(SERVICE_COUNTS, SERVICE_COUNTS.join(",")),
+    )
     .option("--quick", "shorter measurements")
     .option("--model-only", "do not measure the emulator, model the real path only")
     .option("--no-check", "leave out the check of the model against the measured ratios")
@@ -66,14 +77,16 @@ export function benchCommand(): Command {
     .option("--svg <file>", "write the figures as plots")
     .addHelpText(
       "after",
-      "\nExample:\n  podpath bench --quick --only 'same node, udp rr, established' --datapath cilium-host-routing --datapath cilium-legacy\n",
+      "\nExample:\n  podpath bench --quick --only 'same node, udp rr, established' --datapath cilium-host-routing --datapath cilium-legacy\n" +
+        "\nOf a node's Linux stack, by --only: kube-proxy (iptables and ipvs, new and established connections, service in the middle or last), 'forwarded packet'.\n",
     )
     .action((flags: Flags) => {
       const names = flags.datapath.length === 0 ? DEFAULT_DATAPATHS : flags.datapath;
       const cases = flowCases(names).filter(
         (c) => flags.only === undefined || caseName(c).includes(flags.only),
       );
-      if (cases.length === 0)
+      const linux = linuxCases(flags.services, flags.only);
+      if (cases.length + linux.services.length + linux.forwarding.length === 0)
         throw new PodpathError("USAGE", `--only ${JSON.stringify(flags.only)}: no case has that in its name`);
       const progress = (text: string): void => {
         if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
@@ -82,13 +95,20 @@ export function benchCommand(): Command {
         progress(`${i + 1}/${cases.length} ${c.datapath}: ${caseName(c)}`);
         return runCase(c, flags);
       });
+      const how = {
+        timeMs: flags.quick === true ? 60 : 300,
+        warmupMs: flags.quick === true ? 100 : 500,
+        allocationOps: flags.quick === true ? 0 : 400_000,
+        gc: forcedGc(),
+      };
+      const onLinux = runLinuxCases(linux, flags.modelOnly === true ? null : how, progress);
       const checks = flags.check ? checkCosts(progress) : [];
       progress("");
       if (flags.svg !== undefined) write(flags.svg, benchSvg(results));
       process.stdout.write(
         flags.json === true
-          ? `${JSON.stringify(asJson(results, checks), null, 2)}\n`
-          : asText(results, checks),
+          ? `${JSON.stringify(asJson(results, onLinux, checks), null, 2)}\n`
+          : asText(results, checks, linuxText(onLinux)),
       );
     });
 }
@@ -102,14 +122,14 @@ function runCase(c: FlowCase, flags: Flags): BenchResult {
       timeMs: quick ? 100 : 500,
       warmupMs: quick ? 400 : 1500,
       allocationOps: quick ? 0 : 20_000,
-      gc: (globalThis as { gc?: () => void }).gc,
+      gc: forcedGc(),
     });
     emulator = { nsPerPacket: row.nsPerOp, packetsPerSec: row.opsPerSec, bytesPerPacket: row.bytesPerOp };
   }
   return { flow: c, name: caseName(c), packets: bench.packets, emulator, model: bench.model };
 }
 
-function asJson(results: readonly BenchResult[], checks: readonly CostCheck[]): unknown {
+function asJson(results: readonly BenchResult[], linux: LinuxResults, checks: readonly CostCheck[]): unknown {
   return {
     machine: { node: process.version, arch: process.arch, cpu: cpus()[0]?.model ?? "", cpus: cpus().length },
     emulator: results.flatMap((r) =>
@@ -121,10 +141,28 @@ function asJson(results: readonly BenchResult[], checks: readonly CostCheck[]): 
       rows: results.map((r) => ({ ...r.flow, packets: r.packets, ...r.model })),
       check: checks,
     },
+    services: { rows: linux.services, build: linux.build },
+    forwarding: linux.forwarding,
   };
 }
 
-function asText(results: readonly BenchResult[], checks: readonly CostCheck[]): string {
+function asText(results: readonly BenchResult[], checks: readonly CostCheck[], linux: string): string {
+  let out = results.length === 0 ? "" : flowText(results);
+  out += results.length === 0 ? linux.replace("\n", "") : linux;
+  if (checks.length > 0) {
+    out +=
+      "\nmodel against measurement: CPU time with legacy host routing / with BPF host routing, end hosts included\n";
+    for (const c of checks) {
+      const name = `${c.test}, ${c.path === "same" ? "same node" : "cross node"}, ${c.rules}`;
+      out += `  ${name.padEnd(46)}  model ${c.modelledRatio.toFixed(2)}  measured ${c.measuredRatio.toFixed(2)}  ${(c.error * 100).toFixed(1).padStart(5)} %\n`;
+    }
+    const worst = Math.max(...checks.map((c) => Math.abs(c.error)));
+    out += `  largest difference ${(worst * 100).toFixed(1)} %\n`;
+  }
+  return out;
+}
+
+function flowText(results: readonly BenchResult[]): string {
   const groups = [...new Set(results.map((r) => r.name))];
   const names = [...new Set(results.map((r) => r.flow.datapath))];
   const width = Math.max(...groups.map((g) => g.length), 20);
@@ -156,17 +194,15 @@ function asText(results: readonly BenchResult[], checks: readonly CostCheck[]): 
   if (names.includes("cilium-netkit"))
     out +=
       "netkit was not measured: its transmissions weigh as much as veth's, so (b) does not rank the two\n";
-  if (checks.length > 0) {
-    out +=
-      "\nmodel against measurement: CPU time with legacy host routing / with BPF host routing, end hosts included\n";
-    for (const c of checks) {
-      const name = `${c.test}, ${c.path === "same" ? "same node" : "cross node"}, ${c.rules}`;
-      out += `  ${name.padEnd(46)}  model ${c.modelledRatio.toFixed(2)}  measured ${c.measuredRatio.toFixed(2)}  ${(c.error * 100).toFixed(1).padStart(5)} %\n`;
-    }
-    const worst = Math.max(...checks.map((c) => Math.abs(c.error)));
-    out += `  largest difference ${(worst * 100).toFixed(1)} %\n`;
-  }
   return out;
+}
+
+/** `10,100` as numbers; none for 0. */
+function numbers(value: string): readonly number[] {
+  const all = value.split(",").map(Number);
+  if (all.some((n) => !Number.isInteger(n) || n < 0 || n > MOST_SERVICES))
+    throw new InvalidArgumentError(`It is a list of numbers from 0 to ${MOST_SERVICES}, such as 10,1000.`);
+  return all.filter((n) => n > 0);
 }
 
 function datapaths(value: string, earlier: readonly DatapathName[]): DatapathName[] {

@@ -62,6 +62,49 @@ describe("examples of the help", () => {
   });
 });
 
+describe("bench on a node's Linux stack", () => {
+  const flags = ["bench", "--only", "kube-proxy", "--services", "10,30", "--model-only", "--no-check"];
+
+  it("prints rules evaluated per packet by mode and number of services", async () => {
+    const { out, status } = await run(...flags);
+    expect([status, out.split("modelled ns")[0]]).toEqual([
+      0,
+      `kube-proxy with so many services: a datagram to a ClusterIP, from pod to pod of one node
+rules evaluated per packet                                10          30
+iptables, new connection, service middle                  60          70
+iptables, new connection, service last                    64          84
+iptables, established connection, service middle          15          15
+iptables, established connection, service last            15          15
+ipvs, new connection, service middle                      54          54
+ipvs, new connection, service last                        54          54
+ipvs, established connection, service middle              20          20
+ipvs, established connection, service last                20          20
+`,
+    ]);
+  });
+
+  it("has the same rows in JSON, and those of forwarded packets", async () => {
+    const j = JSON.parse((await run(...flags, "--json")).out) as {
+      services: { rows: { mode: string; services: number; rulesPerPacket: number; nsPerPacket: null }[] };
+      forwarding: { name: string; rulesPerPacket: number; nsPerPacket: null }[];
+    };
+    expect([j.services.rows.length, j.services.rows[0]]).toEqual([
+      16,
+      expect.objectContaining({
+        mode: "iptables",
+        services: 10,
+        position: "middle",
+        state: "new",
+        rulesPerPacket: 60,
+        nsPerPacket: null,
+      }),
+    ]);
+    expect(j.forwarding.map((f) => [f.name, f.rulesPerPacket])).toEqual([
+      ["forwarded packet, established, kube-proxy with 1000 services", 4],
+    ]);
+  });
+});
+
 describe("forms of compare", () => {
   const base = ["compare", "cilium-native-routing"];
 
