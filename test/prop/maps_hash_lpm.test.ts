@@ -6,7 +6,7 @@ import { createCiliumMaps } from "../../maps/cilium_maps.js";
 import { createMap } from "../../maps/create.js";
 import { CurrentCpu, type MapSpec } from "../../maps/spec.js";
 import { VirtualClock } from "../../src/base/clock.js";
-import fc from "../support/fast_check.js";
+import fc, { runs } from "../support/fast_check.js";
 import { mapCommands, runCommands } from "../support/map_commands.js";
 import { HashReference, keyOf, LpmReference } from "../support/maps.js";
 
@@ -38,7 +38,7 @@ describe("hash maps", () => {
           const make = () => createMap({ ...spec, maxEntries });
           runCommands(list, make, new HashReference(maxEntries), new CurrentCpu());
         }),
-        { numRuns: 40 },
+        { numRuns: runs(40) },
       );
     });
   }
@@ -64,7 +64,7 @@ describe("hash maps", () => {
           expect(slot >= 0 ? map.words[slot * map.valueWords] : -1).toBe(there.has(k) ? k : -1);
         }
       }),
-      { numRuns: 50 },
+      { numRuns: runs(50) },
     );
   });
 });
@@ -92,7 +92,7 @@ describe("LPM maps", () => {
           const reference = new LpmReference(maxEntries, (spec.keySize - 4) * 8);
           runCommands(list, make, reference, new CurrentCpu());
         }),
-        { numRuns: 60 },
+        { numRuns: runs(60) },
       );
     });
   }

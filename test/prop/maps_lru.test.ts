@@ -6,7 +6,7 @@ import { createCiliumMaps } from "../../maps/cilium_maps.js";
 import { createMap } from "../../maps/create.js";
 import { CurrentCpu, type MapSpec } from "../../maps/spec.js";
 import { VirtualClock } from "../../src/base/clock.js";
-import fc from "../support/fast_check.js";
+import fc, { runs } from "../support/fast_check.js";
 import { mapCommands, runCommands } from "../support/map_commands.js";
 import { dumpHex, hexOf, KernelLruReference, keyOf, StrictLruReference, valueFor } from "../support/maps.js";
 
@@ -51,7 +51,7 @@ describe("LRU maps", () => {
             const cpu = new CurrentCpu();
             runCommands(list, () => createMap(sized, { backend }), new StrictLruReference(maxEntries), cpu);
           }),
-          { numRuns: 50 },
+          { numRuns: runs(50) },
         );
       });
     }
@@ -62,7 +62,7 @@ describe("LRU maps", () => {
           const make = () => createMap({ ...spec, maxEntries }, { cpu });
           runCommands(list, make, new KernelLruReference(maxEntries, cpus), cpu);
         }),
-        { numRuns: 50 },
+        { numRuns: runs(50) },
       );
     });
   }
@@ -93,7 +93,7 @@ describe("LRU maps", () => {
         }
         expect(dumpHex(map)).toEqual(reference.entries().sort(([a], [b]) => (a < b ? -1 : 1)));
       }),
-      { numRuns: 10 },
+      { numRuns: runs(10) },
     );
   });
 });

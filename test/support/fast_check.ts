@@ -7,3 +7,8 @@ export * from "fast-check";
 export default fc;
 
 fc.configureGlobal({ seed: Number(process.env.PODPATH_SEED ?? 1) });
+
+const SHARE = Number(process.env.PODPATH_RUNS ?? 1);
+
+/** Samples of a property, at least one: all of them, or the share that PODPATH_RUNS says (0.1 for mutation tests). */
+export const runs = (n: number): number => Math.max(1, Math.round(n * SHARE));
