@@ -52,6 +52,8 @@ export class Timer {
   constructor(
     readonly atNs: number,
     readonly seq: number,
+    /** 0 for ordinary timers, else one more than the level of the wheel. */
+    readonly rank: number,
     readonly fire: () => void,
     private readonly queue: TimerQueue,
   ) {}
@@ -63,9 +65,9 @@ export class Timer {
 }
 
 /**
- * Timers ordered by due time, then by order of scheduling, so that runs repeat exactly. A binary heap: insertion and
- * removal are O(log n). A cancelled timer leaves at once: TCP arms and cancels one for every segment, and while virtual
- * time stands still they would pile up.
+ * Timers ordered by due time, then (but for `onWheel`) by order of scheduling, so that runs repeat exactly. A binary
+ * heap: insertion and removal are O(log n). A cancelled timer leaves at once: TCP arms and cancels one for every segment,
+ * and while virtual time stands still they would pile up.
  */
 export class TimerQueue {
   readonly #heap: Timer[] = [];
@@ -75,7 +77,18 @@ export class TimerQueue {
 
   /** Runs `fire` when the clock reaches `atNs`; a time in the past fires at the next `runUntil`. */
   at(atNs: number, fire: () => void): Timer {
-    const t = new Timer(atNs, this.#seq++, fire, this);
+    return this.#push(new Timer(atNs, this.#seq++, 0, fire, this));
+  }
+
+  /**
+   * As `at`, for timers that hang on a wheel: of those due at one time the coarser `level` (0 to 8) runs first, within
+   * a level the one scheduled last, and all of them before those of `at`.
+   */
+  onWheel(atNs: number, level: number, fire: () => void): Timer {
+    return this.#push(new Timer(atNs, this.#seq++, level + 1, fire, this));
+  }
+
+  #push(t: Timer): Timer {
     this.#heap.push(t);
     this.#up(t, this.#heap.length - 1);
     return t;
@@ -159,5 +172,7 @@ export class TimerQueue {
 }
 
 function before(a: Timer, b: Timer): boolean {
-  return a.atNs < b.atNs || (a.atNs === b.atNs && a.seq < b.seq);
+  if (a.atNs !== b.atNs) return a.atNs < b.atNs;
+  if (a.rank !== b.rank) return a.rank > b.rank;
+  return a.rank === 0 ? a.seq < b.seq : a.seq > b.seq;
 }

@@ -94,6 +94,8 @@ export class Skb {
   /** nf_bridge_info: the bridge ports it came in by and leaves by, while br_netfilter has it; null otherwise. */
   physInDev: Opaque = null;
   physOutDev: Opaque = null;
+  /** nf_bridge_info.neigh_header of a bridged packet that the neighbour code has: its source MAC; -1 otherwise. */
+  bridgedDnat = -1;
   /** True while the skb lies in a pool of free ones. */
   free = false;
   /** EtherType, host order. */
@@ -172,6 +174,7 @@ export class Skb {
     this.dstConfirm = false;
     this.physInDev = null;
     this.physOutDev = null;
+    this.bridgedDnat = -1;
     this.protocol = 0;
     this.ifindex = 0;
     this.ingressIfindex = 0;

@@ -6,13 +6,13 @@
 
 import { PACKET_HOST, type Skb } from "../bpf/skb.js";
 import { br_handle_frame_finish } from "./br_input.js";
-import type { BridgeDevice, BridgePort } from "./bridge.js";
+import { type BridgeDevice, type BridgePort, br_dev_queue_push_xmit } from "./bridge.js";
 import { ip_fast_csum } from "./csum.js";
-import { dev_queue_xmit } from "./dev.js";
 import type { NetDevice } from "./device.js";
 import * as R from "./drop_reason.js";
+import { macKey, putMac } from "./eth.js";
 import { ip_do_fragment_to } from "./ip_output.js";
-import { NUD_VALID, neigh_for_nexthop } from "./neighbour.js";
+import { NUD_CONNECTED, neigh_for_nexthop, neigh_output } from "./neighbour.js";
 import {
   NF_ACCEPT,
   NF_DROP,
@@ -22,8 +22,8 @@ import {
   nf_hook,
 } from "./netfilter/hooks.js";
 import type { Netns } from "./netns.js";
-import { ip_route_input, Rtable } from "./route.js";
-import { kfree_skb_reason, skb_set_dev } from "./skbuff.js";
+import { ip_dst_mtu_maybe_forward, ip_route_input, Rtable } from "./route.js";
+import { IPSKB_FORWARDED, IPSKB_IGNORE_DF, kfree_skb_reason, skb_set_dev } from "./skbuff.js";
 import { Mib } from "./snmp.js";
 
 const fakeRtables = new WeakMap<BridgeDevice, Rtable>();
@@ -121,22 +121,46 @@ function br_nf_pre_routing_finish(skb: Skb, p: BridgePort, daddr: number): boole
     }
     const rt = skb.dst as Rtable;
     if (rt.dev === br) {
-      // Bridged DNAT: only the destination MAC changes.
+      // br_nf_pre_routing_finish_bridge: bridged DNAT, only the destination MAC changes.
       const nb = neigh_for_nexthop(br, rt.rt_gw !== 0 ? rt.rt_gw : now);
-      if ((nb.state & NUD_VALID) === 0) {
-        // Differs from the kernel: the packet leaves with the bridge's MAC as source after the neighbour is found.
+      if ((nb.state & NUD_CONNECTED) === 0 || !nb.hh) {
+        // The neighbour code writes the whole Ethernet header and sends it out of the bridge (taps see it there),
+        // where br_nf_dev_xmit takes it back.
+        skb.bridgedDnat = macKey(skb.bytes, skb.mac + 6);
         skb_set_dev(skb, br);
-        nb.eventSend(skb);
+        skb.data = m;
+        neigh_output(nb, skb);
         return false;
       }
       skb.bytes.set(nb.ha, skb.mac);
-      skb.pktType = PACKET_HOST;
     } else {
       skb.bytes.set(br.mac, skb.mac);
       skb.pktType = PACKET_HOST;
     }
   } else skb.dst = fakeRtable(br);
   skb_set_dev(skb, p.dev);
+  return true;
+}
+
+/**
+ * br_nf_dev_xmit: takes a bridged packet whose destination was translated back from the neighbour code (`data` at the
+ * Ethernet header) and goes on with the bridge. False: the packet is none.
+ */
+export function br_nf_dev_xmit(skb: Skb): boolean {
+  if (skb.bridgedDnat < 0) return false;
+  const p = (skb.physInDev as NetDevice).brPort;
+  const mac = skb.data;
+  putMac(skb.bytes, mac + 6, skb.bridgedDnat);
+  skb.bridgedDnat = -1;
+  if (p === null) {
+    kfree_skb_reason((skb.dev as NetDevice).ns, skb, R.NOT_SPECIFIED);
+    return true;
+  }
+  skb.mac = mac;
+  skb.network = mac + 14;
+  skb.physOutDev = null;
+  skb_set_dev(skb, p.dev);
+  br_handle_frame_finish(skb, p);
   return true;
 }
 
@@ -157,17 +181,30 @@ export function br_nf_forward(skb: Skb, p: BridgePort): boolean {
   }
   skb.physInDev = null;
   skb.physOutDev = null;
-  if (skb.fragMaxSize !== 0 && skb.frags !== null) {
-    // br_nf_dev_queue_xmit: what conntrack put together is taken apart again, behind the same Ethernet header.
-    const head = skb.bytes.slice(skb.data - 14, skb.data);
-    ip_do_fragment_to(ns, skb, p.dev.mtu, (f) => {
-      f.data -= 14;
-      f.bytes.set(head, f.data);
-      skb_set_dev(f, p.dev);
-      dev_queue_xmit(f);
-    });
+  const max = skb.fragMaxSize;
+  if (skb.tail - skb.data > (max !== 0 && max < p.dev.mtu ? max : p.dev.mtu)) {
+    br_nf_ip_fragment(skb, p);
     return false;
   }
   skb.data -= 14;
   return true;
+}
+
+/** br_nf_dev_queue_xmit's: what conntrack put together is taken apart again, behind the same Ethernet header. */
+function br_nf_ip_fragment(skb: Skb, p: BridgePort): void {
+  const ns = p.br.ns;
+  const n = skb.data;
+  const mtu = ip_dst_mtu_maybe_forward(ns, skb.dst as Rtable, (skb.ipcb & IPSKB_FORWARDED) !== 0);
+  const df = (skb.bytes[n + 6]! & 0x40) !== 0 && (skb.ipcb & IPSKB_IGNORE_DF) === 0;
+  if (df || (skb.fragMaxSize !== 0 && skb.fragMaxSize > mtu)) {
+    ns.mib[Mib.IpFragFails]!++;
+    kfree_skb_reason(ns, skb, R.NOT_SPECIFIED);
+    return;
+  }
+  const head = skb.bytes.slice(n - 14, n);
+  ip_do_fragment_to(ns, skb, mtu, (f) => {
+    f.data -= 14;
+    f.bytes.set(head, f.data);
+    br_dev_queue_push_xmit(f, p);
+  });
 }

@@ -2,11 +2,11 @@
 
 import type { Skb } from "../bpf/skb.js";
 import { Step } from "../bpf/steps.js";
-import { br_drop_fake_rtable, br_nf_forward } from "./br_netfilter.js";
+import { br_drop_fake_rtable, br_nf_dev_xmit, br_nf_forward } from "./br_netfilter.js";
 import { dev_queue_xmit, netif_receive_skb } from "./dev.js";
 import { IFF_UP, NetDevice, RX_BYTES, RX_PACKETS, TX_BYTES, TX_PACKETS } from "./device.js";
 import * as R from "./drop_reason.js";
-import { eth_type_trans } from "./eth.js";
+import { eth_type_trans, macKey } from "./eth.js";
 import type { Netns } from "./netns.js";
 import { kfree_skb_reason, skb_copy, skb_set_dev } from "./skbuff.js";
 
@@ -32,11 +32,6 @@ export class BridgePort {
   ) {}
 }
 
-/** 48-bit MAC at `off` as a number (exact in a double). */
-const macKey = (b: Uint8Array, off: number): number =>
-  ((b[off]! << 16) | (b[off + 1]! << 8) | b[off + 2]!) * 0x1000000 +
-  ((b[off + 3]! << 16) | (b[off + 4]! << 8) | b[off + 5]!);
-
 export class BridgeDevice extends NetDevice {
   override readonly kind = "bridge";
   readonly ports: BridgePort[] = [];
@@ -49,6 +44,8 @@ export class BridgeDevice extends NetDevice {
     this.setMac(mac);
     this.mtu = mtu;
     this.carrier = false;
+    // A bridged packet whose destination was translated comes back through br_dev_xmit with its route.
+    this.keepDst = true;
     this.#addLocal(this);
   }
 
@@ -113,6 +110,7 @@ export class BridgeDevice extends NetDevice {
 
   /** br_dev_xmit: the host sends through its bridge. */
   override xmit(skb: Skb): number {
+    if (br_nf_dev_xmit(skb)) return 0;
     this.stats[TX_PACKETS]!++;
     this.stats[TX_BYTES]! += skb.tail - skb.data;
     const d = skb.data;
@@ -130,7 +128,7 @@ export class BridgeDevice extends NetDevice {
     if (this.ns.recorder !== null) this.ns.recorder.step(Step.BRIDGE, skb, null, 0, 0, 0);
     for (let i = 0; i < this.ports.length; i++) {
       const p = this.ports[i]!;
-      if (!shouldDeliver(p, from, skb)) continue;
+      if (!shouldDeliver(p, from)) continue;
       if (prev !== null) br_send(skb_copy(k, skb), prev);
       prev = p;
     }
@@ -163,17 +161,15 @@ export class BridgeDevice extends NetDevice {
   }
 }
 
-function shouldDeliver(p: BridgePort, from: BridgePort | null, skb: Skb): boolean {
+function shouldDeliver(p: BridgePort, from: BridgePort | null): boolean {
   if (p === from && !p.hairpin) return false;
   if (from?.isolated && p.isolated) return false;
-  if (!p.dev.up || !p.dev.carrier) return false;
-  // is_skb_forwardable
-  return skb.tail - skb.data <= p.dev.mtu + 18;
+  return p.dev.up && p.dev.carrier;
 }
 
 /** br_forward to one port; takes the packet. */
 export function br_forward(skb: Skb, br: BridgeDevice, p: BridgePort, from: BridgePort | null): void {
-  if (!shouldDeliver(p, from, skb)) {
+  if (!shouldDeliver(p, from)) {
     kfree_skb_reason(br.ns, skb, R.NOT_SPECIFIED);
     return;
   }
@@ -182,7 +178,16 @@ export function br_forward(skb: Skb, br: BridgeDevice, p: BridgePort, from: Brid
 }
 
 function br_send(skb: Skb, p: BridgePort): void {
-  if (skb.physInDev !== null && !br_nf_forward(skb, p)) return;
+  if (skb.physInDev === null || br_nf_forward(skb, p)) br_dev_queue_push_xmit(skb, p);
+}
+
+/** br_dev_queue_push_xmit; `data` is the Ethernet header. */
+export function br_dev_queue_push_xmit(skb: Skb, p: BridgePort): void {
+  // is_skb_forwardable
+  if (skb.tail - skb.data > p.dev.mtu + 18) {
+    kfree_skb_reason(p.br.ns, skb, R.NOT_SPECIFIED);
+    return;
+  }
   skb_set_dev(skb, p.dev);
   dev_queue_xmit(skb);
 }

@@ -130,6 +130,8 @@ export abstract class NetDevice {
   taps: Tap[] | null = null;
   /** tunnel devices: dst is not kept (IFF_XMIT_DST_RELEASE is set on all others). */
   keepDst = false;
+  /** dev->needed_headroom: what a tunnel puts in front of a packet; most packets lack the room. */
+  neededHeadroom = 0;
   /** Segmentation offload: GSO packets pass uncut. Off, as after `ethtool -K ... tso off gso off`. */
   gso = false;
   /** A fallback device (tunl0), which cannot be deleted. */

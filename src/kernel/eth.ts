@@ -57,3 +57,20 @@ export function eth_push_header(skb: Skb, type: number, dst: Uint8Array, src: Ui
   skb.mac = d;
   skb.protocol = type;
 }
+
+/** 48-bit MAC at `off` as a number (exact in a double). */
+export const macKey = (b: Uint8Array, off: number): number =>
+  ((b[off]! << 16) | (b[off + 1]! << 8) | b[off + 2]!) * 0x1000000 +
+  ((b[off + 3]! << 16) | (b[off + 4]! << 8) | b[off + 5]!);
+
+/** Writes what macKey read. */
+export function putMac(b: Uint8Array, off: number, key: number): void {
+  const hi = Math.floor(key / 0x1000000);
+  const lo = key % 0x1000000;
+  b[off] = hi >> 16;
+  b[off + 1] = hi >> 8;
+  b[off + 2] = hi;
+  b[off + 3] = lo >> 16;
+  b[off + 4] = lo >> 8;
+  b[off + 5] = lo;
+}

@@ -89,6 +89,7 @@ export class GeneveDevice extends NetDevice {
     this.df = o.df ?? "unset";
     this.collectMd = o.collectMd ?? false;
     this.keepDst = true;
+    this.neededHeadroom = ETH_HLEN + GENEVE_HEADROOM;
   }
 
   override opened(): void {

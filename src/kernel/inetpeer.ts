@@ -1,8 +1,9 @@
 // net/ipv4/inetpeer.c: what is remembered about a host: its token bucket for ICMP errors and redirects.
 
 import type { Netns } from "./netns.js";
+import { jiffyNs } from "./timer_wheel.js";
 
-/** Times and tokens in ms. */
+/** Times (of whole jiffies) and tokens in ms. */
 export class InetPeer {
   rateTokens = 0;
   rateLast = 0;
@@ -17,7 +18,7 @@ export function inet_getpeer(ns: Netns, addr: number): InetPeer {
   let p = ns.peers.get(addr);
   if (p === undefined) {
     p = new InetPeer();
-    p.rateLast = ns.kernel.clock.ns / 1e6 - 60_000;
+    p.rateLast = jiffyNs(ns.kernel.clock.ns) / 1e6 - 60_000;
     ns.peers.set(addr, p);
   }
   return p;
@@ -25,7 +26,7 @@ export function inet_getpeer(ns: Netns, addr: number): InetPeer {
 
 /** inet_peer_xrlim_allow: a bucket of six times `timeoutMs`, one message costs `timeoutMs`. */
 export function inet_peer_xrlim_allow(ns: Netns, peer: InetPeer, timeoutMs: number): boolean {
-  const now = ns.kernel.clock.ns / 1e6;
+  const now = jiffyNs(ns.kernel.clock.ns) / 1e6;
   let token = peer.rateTokens + (now - peer.rateLast);
   peer.rateLast = now;
   if (token > timeoutMs * 6) token = timeoutMs * 6;

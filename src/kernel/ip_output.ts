@@ -161,7 +161,9 @@ function ip_do_fragment(
   const base = (off0 & 0x1fff) << 3;
   const moreAfter = (off0 & 0x2000) !== 0;
   const sizes = skb.frags as readonly number[] | null;
-  let fast = sizes !== null && (off0 & 0x3fff) === 0;
+  // "skb_headroom(skb) < ll_rs": fragments that came by Ethernet have no room for a tunnel's headers.
+  const room = rt === null || rt.dev.neededHeadroom === 0;
+  let fast = sizes !== null && (off0 & 0x3fff) === 0 && room;
   if (fast) {
     for (let i = 0; i < sizes!.length; i++) {
       const s = sizes![i]!;
@@ -319,6 +321,12 @@ export function ip_build_header(
   v.setInt32(n + 16, daddr, true);
 }
 
+/** ip_options_build: options behind the header that ip_build_header wrote at `n`; `len` is a multiple of four. */
+export function ip_put_options(skb: Skb, n: number, options: Uint8Array, len: number): void {
+  skb.bytes[n] = 0x45 + (len >> 2);
+  for (let i = 0; i < len; i++) skb.bytes[n + 20 + i] = options[i]!;
+}
+
 /**
  * The second half of ip_make_skb: puts the IP header in front of `data` (the L4 packet) and sends. The packet is
  * fragmented by ip_output when it is too long. 0, a negative errno, or NET_XMIT_DROP (1; Sock.xmitErrno).
@@ -359,10 +367,7 @@ export function ip_push_packet(
   // ip_select_ttl: IP_MULTICAST_TTL is 1 unless a socket says otherwise.
   const hops = rt.rt_type === RTN_MULTICAST ? 1 : ttl;
   ip_build_header(skb, skb.data, tos, id, df, hops, proto, saddr, daddr);
-  if (optLen > 0) {
-    skb.bytes[skb.data] = 0x45 + (optLen >> 2);
-    for (let i = 0; i < optLen; i++) skb.bytes[skb.data + 20 + i] = options![i]!;
-  }
+  if (optLen > 0) ip_put_options(skb, skb.data, options!, optLen);
   if (ignoreDf) skb.ipcb |= IPSKB_IGNORE_DF;
   skb.dst = rt;
   skb.sk = sk;

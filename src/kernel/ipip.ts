@@ -77,6 +77,7 @@ export class IpipDevice extends NetDevice {
     this.mtu = 1480;
     this.flags = IFF_NOARP | (this.remote !== 0 ? IFF_POINTOPOINT : 0);
     this.keepDst = true;
+    this.neededHeadroom = 14 + 20;
     tunnels(ns).push(this);
     ns.sockets.hasTunnel4 = true;
   }

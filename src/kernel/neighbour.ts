@@ -2,8 +2,7 @@
 //
 //   NONE -> INCOMPLETE -(answer)-> REACHABLE -(time)-> STALE -(used)-> DELAY -(5 s)-> PROBE -> REACHABLE | FAILED
 //
-// Differs from the kernel: entries are not garbage collected (the kernel starts with 128 entries), and `used`,
-// `confirmed` and `updated` are not rounded to jiffies.
+// Differs from the kernel: entries are not garbage collected (the kernel starts with 128 entries).
 
 import type { Timer } from "../base/clock.js";
 import type { Skb } from "../bpf/skb.js";
@@ -14,7 +13,7 @@ import type { NeighParms, NetDevice } from "./device.js";
 import * as R from "./drop_reason.js";
 import { ndisc_constructor, ndisc_error_report, ndisc_solicit } from "./ipv6/ndisc.js";
 import { kfree_skb_reason } from "./skbuff.js";
-import { wheelExpiryNs } from "./timer_wheel.js";
+import { jiffyNs, wheelTimer } from "./timer_wheel.js";
 
 export const NUD_NONE = 0;
 export const NUD_INCOMPLETE = 1;
@@ -43,6 +42,8 @@ export class Neighbour {
   state = NUD_NONE;
   probes = 0;
   isRouter = false;
+  /** neigh->hh: its Ethernet header has been made, by the first packet that was sent to it. */
+  hh = false;
   #head: Skb | null = null;
   #tail: Skb | null = null;
   #queueBytes = 0;
@@ -58,7 +59,7 @@ export class Neighbour {
     /** 16 bytes of an NDP entry. */
     readonly ip6: Uint8Array | null,
   ) {
-    const now = dev.ns.kernel.clock.ns;
+    const now = this.#now();
     this.#t[UPDATED] = now;
     this.#t[USED] = now;
     this.#t[CONFIRMED] = now - this.parms.base_reachable_time * 2e6;
@@ -84,16 +85,16 @@ export class Neighbour {
 
   /** dst_confirm: traffic proves that the neighbour answers. */
   confirm(): void {
-    this.#t[CONFIRMED] = this.dev.ns.kernel.clock.ns;
+    this.#t[CONFIRMED] = this.#now();
   }
 
   #now(): number {
-    return this.dev.ns.kernel.clock.ns;
+    return jiffyNs(this.dev.ns.kernel.clock.ns);
   }
 
   #arm(atNs: number): void {
     this.#disarm();
-    this.#timer = this.dev.ns.kernel.timers.at(wheelExpiryNs(this.#now(), atNs), this.#onTimer);
+    this.#timer = wheelTimer(this.dev.ns.kernel.timers, atNs, this.#onTimer);
   }
 
   #disarm(): void {
@@ -103,14 +104,17 @@ export class Neighbour {
     }
   }
 
-  /** neigh_event_send: true when the packet can go now; otherwise it was queued (or dropped). */
-  eventSend(skb: Skb): boolean {
+  /**
+   * neigh_event_send: true when the packet can go now; otherwise it was queued (or dropped). Without a packet the
+   * address is only asked for.
+   */
+  eventSend(skb: Skb | null): boolean {
     this.#t[USED] = this.#now();
     if ((this.state & (NUD_CONNECTED | NUD_DELAY | NUD_PROBE)) !== 0) return true;
     return this.#eventSend(skb);
   }
 
-  #eventSend(skb: Skb): boolean {
+  #eventSend(skb: Skb | null): boolean {
     const p = this.parms;
     const now = this.#now();
     let probe = false;
@@ -118,7 +122,7 @@ export class Neighbour {
       if (p.mcast_solicit + p.app_solicit === 0) {
         this.state = NUD_FAILED;
         this.#t[UPDATED] = now;
-        kfree_skb_reason(this.dev.ns, skb, R.NEIGH_FAILED);
+        if (skb !== null) kfree_skb_reason(this.dev.ns, skb, R.NEIGH_FAILED);
         return false;
       }
       this.probes = p.ucast_solicit;
@@ -132,6 +136,13 @@ export class Neighbour {
       this.#arm(now + p.delay_first_probe_time * 1e9);
     }
     if (this.state !== NUD_INCOMPLETE) return true;
+    if (skb !== null) this.#enqueue(skb);
+    if (probe) this.#probe();
+    return false;
+  }
+
+  #enqueue(skb: Skb): void {
+    const p = this.parms;
     const size = truesize(skb);
     while (this.#head !== null && this.#queueBytes + size > p.unres_qlen_bytes) {
       const old = this.#dequeue()!;
@@ -142,8 +153,6 @@ export class Neighbour {
     else this.#tail.next = skb;
     this.#tail = skb;
     this.#queueBytes += size;
-    if (probe) this.#probe();
-    return false;
   }
 
   #dequeue(): Skb | null {
@@ -324,6 +333,7 @@ export function neigh_output(n: Neighbour, skb: Skb): number {
   if (ns.recorder !== null) ns.recorder.step(Step.NEIGH, skb, n, n.state, 0, 0);
   if (dev.hardHeaderLen === 0) return dev_queue_xmit(skb);
   if ((n.state & NUD_CONNECTED) === 0 && !n.eventSend(skb)) return 0;
+  n.hh = true;
   const d = skb.data - 14;
   skb.data = d;
   const b = skb.bytes;

@@ -257,6 +257,8 @@ export class Ping {
   readonly sock: RawSock;
   readonly probes: PingProbe[] = [];
   readonly #payloads = new Map<number, Uint8Array>();
+  /** False: errors stay in the socket's queue until the next probe, as for a program that is not reading. */
+  reading = true;
   /** Called when a probe got its reply or an error. */
   onAnswer: ((p: PingProbe) => void) | null = null;
 
@@ -292,8 +294,9 @@ export class Ping {
     const r = this.sock.sendto(m, this.dst, id);
     if (r < 0) {
       p.sendErrno = -r;
-      this.#error();
     }
+    this.reading = true;
+    if (this.sock.errqueue.length > 0) this.#error();
     return r;
   }
 
@@ -321,11 +324,13 @@ export class Ping {
   }
 
   #error(): void {
-    const e = this.sock.errqueue.shift();
     this.sock.err = 0;
-    if (e === undefined) return;
+    if (!this.reading) return;
+    // Each probe reads one; what is left in the queue is the next one's.
     const p = this.probes[this.probes.length - 1];
     if (p === undefined || p.error !== null) return;
+    const e = this.sock.errqueue.shift();
+    if (e === undefined) return;
     p.error = {
       errno: e.errno,
       origin: e.origin,

@@ -32,9 +32,11 @@ import {
 import { jhash_3words } from "./flow_dissector.js";
 import { ICMP_DEST_UNREACH, ICMP_REDIR_HOST, ICMP_REDIRECT, icmp_send } from "./icmp.js";
 import { inet_getpeer } from "./inetpeer.js";
+import { NUD_VALID, neigh_for_nexthop } from "./neighbour.js";
 import type { Netns } from "./netns.js";
 import { IPSKB_DOREDIRECT, kfree_skb_reason } from "./skbuff.js";
 import { Mib } from "./snmp.js";
+import { jiffyNs } from "./timer_wheel.js";
 
 export { Flowi4, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_UNICAST, RTN_UNREACHABLE } from "./fib.js";
 
@@ -783,6 +785,12 @@ export function ip_do_redirect(
   f.flags = FLOWI_FLAG_ANYSRC;
   const rt = ip_route_output_flow(ns, f);
   if (rt === null || rt.rt_gw !== oldGw || rt.dev !== dev || rt.nh === null) return;
+  // "if (!(n->nud_state & NUD_VALID)) neigh_event_send(n, NULL)": a gateway that is not known is only looked for.
+  const n = neigh_for_nexthop(dev, newGw);
+  if ((n.state & NUD_VALID) === 0) {
+    n.eventSend(null);
+    return;
+  }
   const ex = fnhe(rt.nh, daddr);
   ex.gw = newGw;
   ex.expiresNs = ns.kernel.clock.ns + 300e9;
@@ -800,7 +808,7 @@ export function ip_rt_send_redirect(skb: Skb, rt: Rtable): void {
   const daddr = skb.view.getInt32(n + 16, true);
   const gw = rt.rt_gw !== 0 ? rt.rt_gw : daddr;
   const peer = inet_getpeer(ns, saddr);
-  const now = ns.kernel.clock.ns / 1e6;
+  const now = jiffyNs(ns.kernel.clock.ns) / 1e6;
   const s = ns.sysctl;
   // "No redirected packets during ip_rt_redirect_silence; reset the algorithm."
   if (now > peer.rateLast + s.redirect_silence) {
@@ -854,7 +862,7 @@ export function ip_error(skb: Skb, rt: Rtable): void {
       return;
   }
   const peer = inet_getpeer(ns, skb.view.getInt32(skb.network + 12, true));
-  const now = ns.kernel.clock.ns / 1e6;
+  const now = jiffyNs(ns.kernel.clock.ns) / 1e6;
   let send = true;
   peer.rateTokens += now - peer.rateLast;
   if (peer.rateTokens > ns.sysctl.error_burst) peer.rateTokens = ns.sysctl.error_burst;

@@ -105,6 +105,7 @@ export function copy_skb_header(c: Skb, skb: Skb): void {
   c.dstConfirm = skb.dstConfirm;
   c.physInDev = skb.physInDev;
   c.physOutDev = skb.physOutDev;
+  c.bridgedDnat = skb.bridgedDnat;
   for (let i = 0; i < 5; i++) c.cb[i] = skb.cb[i]!;
   c.tstamp[0] = skb.tstamp[0]!;
   if (skb.tunnel.present) c.tunnel.copyFrom(skb.tunnel);
@@ -128,6 +129,7 @@ export function skb_scrub_packet(skb: Skb, xnet: boolean): void {
   skb.frags = null;
   skb.physInDev = null;
   skb.physOutDev = null;
+  skb.bridgedDnat = -1;
   skb.ingressIfindex = 0;
   skb.dst = null;
   if (skb.tunnel.present) skb.tunnel.clear();

@@ -73,6 +73,8 @@ interface OooSegment {
   fin: boolean;
 }
 
+const NO_OPTIONS = new Uint8Array(0);
+
 /** What a received segment says, read once. */
 export class TcpSegment {
   seq = 0;
@@ -98,6 +100,8 @@ export class TcpSegment {
   ttl = 0;
   id = 0;
   sacks: number[] = [];
+  /** IP options of a reset in answer to it (ip_send_unicast_reply echoes them). */
+  ipOptions: Uint8Array = NO_OPTIONS;
 
   constructor(readonly af: TcpAf) {}
 }
@@ -1015,7 +1019,8 @@ export class TcpSock extends Sock {
   #scheduleDelack(): void {
     if (this.#delack !== null) return;
     const now = this.ns.kernel.clock.ns;
-    const ato = Math.max(40, Math.min(this.#ato, 200));
+    // "If some rtt estimate is known, use it to bound delayed ack."
+    const ato = Math.max(40, Math.min(this.#ato, this.#srtt > 0 ? this.#srtt : 200));
     this.#delack = this.ns.kernel.timers.at(wheelExpiryNs(now, now + ato * MS), () => {
       this.#delack = null;
       if (!this.#ackScheduled || this.state === TCP_CLOSE) return;

@@ -5,7 +5,7 @@
 import type { Skb } from "../bpf/skb.js";
 import { Step } from "../bpf/steps.js";
 import { csum_fold, csum_partial, csum_pseudo } from "./csum.js";
-import { ip_build_header, ip_local_out } from "./ip_output.js";
+import { ip_build_header, ip_local_out, ip_put_options } from "./ip_output.js";
 import type { Route6 } from "./ipv6/fib6.js";
 import type { Netns } from "./netns.js";
 import {
@@ -162,11 +162,13 @@ export const ipv4_specific: TcpAf = {
     const skb = alloc_local_skb(ns);
     const h = skb.data;
     tcp_reset_header(skb, h, s);
-    const n = h - 20;
+    const opt = s.ipOptions;
+    const n = h - 20 - opt.length;
     skb.data = n;
     skb.network = n;
     const ttl = rt.rt_type === RTN_MULTICAST ? 1 : ns.sysctl.ip_default_ttl;
     ip_build_header(skb, n, s.tos & ~3, 0, true, ttl, 6, s.daddr, s.saddr);
+    if (opt.length > 0) ip_put_options(skb, n, opt, opt.length);
     const sum = csum_partial(skb.bytes, h, 20, csum_pseudo(skb, n, 6, 20));
     skb.view.setUint16(h + 16, csum_fold(sum), false);
     skb.dst = rt;

@@ -5,6 +5,7 @@ import { Step } from "../bpf/steps.js";
 import { csum_tcpudp } from "./csum.js";
 import * as R from "./drop_reason.js";
 import { ICMP_DEST_UNREACH, ICMP_ERR_CONVERT, ICMP_FRAG_NEEDED } from "./icmp.js";
+import { echoOptions, ip_options_echo } from "./ip_options.js";
 import type { Netns } from "./netns.js";
 import { consume_skb, kfree_skb_reason } from "./skbuff.js";
 import { Mib } from "./snmp.js";
@@ -72,6 +73,8 @@ export function tcp_v4_rcv(ns: Netns, skb: Skb): void {
   s.daddr = v.getInt32(n + 16, true);
   s.tos = skb.bytes[n + 1]!;
   s.ttl = skb.bytes[n + 8]!;
+  const optLen = ip_options_echo(ns, skb, s.daddr);
+  if (optLen > 0) s.ipOptions = echoOptions.slice(0, optLen);
   const sk = (skb.sk as TcpSock | null) ?? tcp_lookup(ns, s.saddr, s.sport, s.daddr, s.dport, skb.ifindex);
   if (sk === null) {
     tcp_send_reset(ns, s);

@@ -93,7 +93,6 @@ export class UdpSock extends Sock {
   /** udp_sendmsg: 0 or a negative errno. `id`: the walk's id. */
   sendto(data: Uint8Array, addr = this.daddr, port = this.dport, id = 0): number {
     const ns = this.ns;
-    if (this.err !== 0) return -this.takeError();
     if (this.sport === 0) this.bind(0, 0);
     let daddr = addr;
     let dport = port;
@@ -120,6 +119,11 @@ export class UdpSock extends Sock {
       return -outputErrno;
     }
     if (data.length > 65507) return -EMSGSIZE;
+    if (this.err !== 0) {
+      // sock_alloc_send_skb finds it, in __ip_append_data.
+      ns.mib[Mib.IpOutDiscards]!++;
+      return -this.takeError();
+    }
     const skb = alloc_local_skb(ns);
     if (id !== 0) skb.id = id;
     const d = skb.data;

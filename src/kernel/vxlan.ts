@@ -18,7 +18,7 @@ import {
   TX_ERRORS,
 } from "./device.js";
 import * as R from "./drop_reason.js";
-import { eth_type_trans } from "./eth.js";
+import { eth_type_trans, macKey } from "./eth.js";
 import { skb_get_hash } from "./flow_dissector.js";
 import {
   ecn_decapsulate,
@@ -67,10 +67,6 @@ interface Remote {
   updatedNs: number;
 }
 
-const macKey = (b: Uint8Array, off: number): number =>
-  ((b[off]! << 16) | (b[off + 1]! << 8) | b[off + 2]!) * 0x1000000 +
-  ((b[off + 3]! << 16) | (b[off + 4]! << 8) | b[off + 5]!);
-
 /** The UDP socket of a port: shared by the devices of a namespace that use it. */
 class VxlanSock implements UdpTunnel {
   readonly byVni = new Map<number, VxlanDevice>();
@@ -104,10 +100,12 @@ export class VxlanDevice extends NetDevice {
   constructor(ns: Netns, name: string, o: VxlanOptions) {
     super(ns, name);
     this.setMac(o.mac);
-    this.mtu = o.mtu ?? 1450;
     this.vni = o.vni ?? 0;
     this.local = o.local ?? 0;
     this.link = o.link ?? null;
+    // vxlan_config_apply: not more than the device below carries.
+    const max = this.link === null ? Number.POSITIVE_INFINITY : this.link.mtu - VXLAN_HEADROOM;
+    this.mtu = Math.min(o.mtu ?? 1450, max);
     this.dstport = o.dstport ?? 4789;
     this.learning = o.learning ?? false;
     this.udpcsum = o.udpcsum ?? true;
@@ -117,6 +115,7 @@ export class VxlanDevice extends NetDevice {
     this.df = o.df ?? "unset";
     this.collectMd = o.collectMd ?? false;
     this.keepDst = true;
+    this.neededHeadroom = ETH_HLEN + VXLAN_HEADROOM;
     if ((o.remote ?? 0) !== 0) this.fdb.set(0, [{ ip: o.remote!, learned: false, updatedNs: 0 }]);
   }
 

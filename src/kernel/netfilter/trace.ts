@@ -41,11 +41,18 @@ export class NfTrace {
 
   /** An id for a packet that begins to be traced. */
   newId(): number {
-    const id = this.#nextId++;
-    const g: Group = { last: "", lines: [] };
-    this.#groups.set(id, g);
-    this.#order.push(g);
-    return id;
+    return this.#nextId++;
+  }
+
+  /** The group of a packet, which begins with its first event: one that meets no chain has none. */
+  #group(id: number): Group {
+    let g = this.#groups.get(id);
+    if (g === undefined) {
+      g = { last: "", lines: [] };
+      this.#groups.set(id, g);
+      this.#order.push(g);
+    }
+    return g;
   }
 
   /**
@@ -65,8 +72,8 @@ export class NfTrace {
     if (type === TRACE_RULE && verdict === XT_RETURN && this.chainEnds) kind = TRACE_RETURN;
     void xt;
     const id = cx.skb.nfTrace;
-    const g = this.#groups.get(id);
-    if (g === undefined) return dumped;
+    if (id === 0) return dumped;
+    const g = this.#group(id);
     const head = `${chain.table.name}:${chain.name}`;
     const hex = id.toString(16).padStart(8, "0");
     if (kind === TRACE_RETURN) {

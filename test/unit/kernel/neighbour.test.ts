@@ -35,7 +35,7 @@ describe("neighbour states", () => {
     // Questions go to the address that is known, not to everybody; the other side asks too.
     expect([at(), tap.lines.map((l) => l.slice(0, 14))]).toEqual([
       NUD_REACHABLE,
-      ["> 0200000000fe", "< 020000000001", "< 020000000001", "> 0200000000fe"],
+      ["< 020000000001", "> 0200000000fe", "> 0200000000fe", "< 020000000001"],
     ]);
   });
 
