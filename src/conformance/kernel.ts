@@ -12,6 +12,7 @@ import { readPcap } from "../net/pcap.js";
 import { FrameNorm } from "./frame_norm.js";
 import { attachLabBpf, type LabBpf } from "./kernel_lab_bpf.js";
 import { applyNetfilter, checkNetfilter, labCommand } from "./kernel_netfilter.js";
+import { type LabPace, LabRecording, recordedBurst, recordedIsn, recordedPace } from "./kernel_pace.js";
 import { LabTraffic, type StepResult, type TrafficOp } from "./kernel_traffic.js";
 import { ConformanceReport, type ConformanceResult, textDiff } from "./report.js";
 
@@ -24,6 +25,8 @@ export interface LabTopology extends Topology {
   readonly linger?: number;
   /** Release of the kernel that was recorded. */
   readonly kernel?: string;
+  /** Wall-clock time (µs since the epoch) at which the recording machine's jiffies were 0, modulo 2^24 of them. */
+  readonly clock?: { readonly jiffy0_us: number };
 }
 
 /** Keeps copies of the frames of a device. */
@@ -44,28 +47,18 @@ export interface LabRun {
   readonly results: readonly { readonly step: string | undefined; readonly result: StepResult }[];
 }
 
-/** What of a recorded run depends on the machine that made it, step by step. */
-export interface StepPace {
-  /** Milliseconds it took; steps that only read texts have none. */
-  readonly ms?: number;
-  /** Initial sequence numbers of client and server. */
-  readonly isn?: { readonly client?: number; readonly server?: number };
-  /** Segments that one TCP packet carried (tcp_tso_autosize: less on a slow machine). */
-  readonly tsoSegs?: number;
-}
+/** When traffic starts: away from time 0, as a machine is that was not booted this instant. */
+const START_NS = 1001e9;
 
 /** What reading the state of a namespace is taken to last. */
 const STATE_MS = 300;
 
-/** What a step that only read texts is taken to have lasted. */
-const TOOLS_MS = 500;
-
 /** Builds a lab and sends its traffic, each step lasting as long as it did in the record. */
-export function runLab(topo: LabTopology, paces: readonly StepPace[] = []): LabRun {
+export function runLab(topo: LabTopology, pace: LabPace = { steps: [] }): LabRun {
   const [major = "6", minor = "18"] = (topo.kernel ?? "6.18").split(".");
   const kernel = new Kernel({ name: topo.name, cpus: 1, release: Number(major) + Number(minor) / 100 });
-  // Away from time 0, as a machine is that was not booted this instant.
-  kernel.clock.set(1000e9);
+  // The traffic starts a second after this.
+  kernel.clock.set((pace.steps[0]?.atNs ?? START_NS) - 1e9);
   const built = buildTopology(kernel, topo, (name, ns, spec) => {
     applyNetfilter(name, ns, spec, topo);
     const bpf = (spec as { readonly bpf?: LabBpf }).bpf;
@@ -81,10 +74,12 @@ export function runLab(topo: LabTopology, paces: readonly StepPace[] = []): LabR
   const traffic = new LabTraffic(kernel, built.ns, labCommand);
   const results: { step: string | undefined; result: StepResult }[] = [];
   topo.traffic.forEach((op, i) => {
-    if (op.op === "tools") traffic.sleep(TOOLS_MS);
-    else results.push({ step: op.id, result: traffic.run(op, paces[i] ?? {}) });
+    // Reading texts only takes time: the next step begins when it did.
+    if (op.op !== "tools") results.push({ step: op.id, result: traffic.run(op, pace.steps[i]) });
   });
   traffic.sleep((topo.linger ?? 0.15) * 1000);
+  // Captures end one after the other, the last of them a little later than asked for.
+  if (pace.endNs !== undefined) traffic.sleep((pace.endNs - kernel.clock.ns) / 1e6);
   const frames = new Map([...taps].map(([f, t]) => [f, [...t.frames]]));
   // The counters are read when the state of every namespace was: what was under way still counts.
   traffic.sleep(built.ns.size * STATE_MS);
@@ -113,15 +108,21 @@ function labsOf(path: string): string[] {
     .filter((p) => existsSync(join(p, "topology.json")));
 }
 
-/** Frames of a recorded capture as comparable lines. */
+/**
+ * Frames of a capture as comparable lines. `cut`: how much of each was captured, where that is less than all of it
+ * (a reassembled packet is longer than the device's MTU, by which libpcap sizes its ring).
+ */
 export function normalized(
-  frames: Iterable<Uint8Array>,
+  frames: readonly Uint8Array[],
   raw: boolean,
   known?: ReadonlySet<number>,
+  cut?: readonly (number | undefined)[],
 ): string[] {
   const n = new FrameNorm(known);
-  const out: string[] = [];
-  for (const f of frames) out.push(n.frame(f, raw));
+  const out = frames.map((f, i) => {
+    const c = cut?.[i];
+    return c === undefined ? n.frame(f, raw) : `cut ${n.frame(f.length > c ? f.subarray(0, c) : f, raw)}`;
+  });
   for (const b of n.bad) out.push(`bad ${b}`);
   return out;
 }
@@ -157,69 +158,19 @@ function checkFrames(
     const name = `${lab} ${c.file}`;
     const pcap = readPcap(readFileSync(path));
     const raw = isRaw(pcap.header.linkType);
+    const cut = pcap.packets.map((p) => (p.bytes.length < p.origLen ? p.bytes.length : undefined));
     const want = normalized(
       pcap.packets.map((p) => p.bytes),
       raw,
       known,
+      cut,
     );
-    const got = normalized(run.frames.get(c.file) ?? [], raw, known);
+    const got = normalized(run.frames.get(c.file) ?? [], raw, known, cut);
     const a = `${want.join("\n")}\n`;
     const b = `${got.join("\n")}\n`;
     if (a === b) report.pass();
     else report.fail(name, `${want.length} frames recorded, ${got.length} sent\n${textDiff(a, b)}`);
   }
-}
-
-/**
- * How many segments the sender of a recorded connection put into one packet: those up to the first PSH, when more
- * data followed. Seen on the client's devices.
- */
-function recordedBurst(dir: string, topo: LabTopology, op: TrafficOp): number | undefined {
-  for (const c of topo.captures ?? []) {
-    if (c.ns !== op.ns) continue;
-    const count = new Map<boolean, number>();
-    const done = new Set<boolean>();
-    const end = new Map<boolean, number>();
-    for (const p of readPcap(readFileSync(join(dir, c.file))).packets) {
-      const f = p.bytes;
-      if (f.length < 54 || f[12] !== 8 || f[13] !== 0 || f[23] !== 6) continue;
-      const l4 = 14 + (f[14]! & 15) * 4;
-      const sport = (f[l4]! << 8) | f[l4 + 1]!;
-      const dport = (f[l4 + 2]! << 8) | f[l4 + 3]!;
-      if (sport !== op.sport && dport !== op.sport) continue;
-      const mine = sport === op.sport;
-      const len = ((f[16]! << 8) | f[17]!) - (l4 - 14) - (f[l4 + 12]! >> 4) * 4;
-      if (len <= 0) continue;
-      const seq = (f[l4 + 4]! << 24) | (f[l4 + 5]! << 16) | (f[l4 + 6]! << 8) | f[l4 + 7]!;
-      // New data right behind a PSH: the packet before it was as long as it could be. (Other data is sent again.)
-      if (done.has(mine)) {
-        if (seq === end.get(mine) && (count.get(mine) ?? 0) > 1) return count.get(mine);
-        continue;
-      }
-      count.set(mine, (count.get(mine) ?? 0) + 1);
-      end.set(mine, (seq + len) | 0);
-      if ((f[l4 + 13]! & 8) !== 0) done.add(mine);
-    }
-  }
-  return undefined;
-}
-
-/** Initial sequence numbers of a recorded connection, which crafted segments of the lab may refer to. */
-function recordedIsn(dir: string, topo: LabTopology, op: TrafficOp): { client?: number; server?: number } {
-  const out: { client?: number; server?: number } = {};
-  for (const c of topo.captures ?? []) {
-    if (c.ns !== op.ns) continue;
-    for (const p of readPcap(readFileSync(join(dir, c.file))).packets) {
-      const f = p.bytes;
-      if (f.length < 54 || f[12] !== 8 || f[13] !== 0 || f[23] !== 6) continue;
-      const l4 = 14 + (f[14]! & 15) * 4;
-      const flags = f[l4 + 13]! & 0x3f;
-      const seq = (f[l4 + 4]! << 24) | (f[l4 + 5]! << 16) | (f[l4 + 6]! << 8) | f[l4 + 7]!;
-      if (flags === 2 && ((f[l4]! << 8) | f[l4 + 1]!) === op.sport) out.client ??= seq;
-      if (flags === 18 && ((f[l4 + 2]! << 8) | f[l4 + 3]!) === op.sport) out.server ??= seq;
-    }
-  }
-  return out;
 }
 
 /** A result without what depends on the wall clock. */
@@ -275,18 +226,21 @@ export function runKernelVectors(paths: readonly string[], write: (text: string)
     try {
       const recorded = join(dir, "results.json");
       const steps = existsSync(recorded) ? (readJson(recorded) as { result: { ms?: number } }[]) : [];
-      const run = runLab(
-        topo,
-        topo.traffic.map((op, i) => {
-          const ms = steps[i]?.result.ms;
-          const tsoSegs = op.op === "tcp" ? recordedBurst(dir, topo, op) : undefined;
+      const rec = new LabRecording(dir, topo);
+      const ms = topo.traffic.map((_, i) => steps[i]?.result.ms);
+      const pace = recordedPace(rec, topo, ms, START_NS);
+      const run = runLab(topo, {
+        ...pace,
+        steps: topo.traffic.map((op, i) => {
+          const tsoSegs = op.op === "tcp" ? recordedBurst(rec, op) : undefined;
           return {
-            ...(ms === undefined ? {} : { ms }),
+            ...pace.steps[i],
+            ...(ms[i] === undefined ? {} : { ms: ms[i]! }),
             ...(tsoSegs === undefined ? {} : { tsoSegs }),
-            ...(op.op === "tcp" ? { isn: recordedIsn(dir, topo, op) } : {}),
+            ...(op.op === "tcp" ? { isn: recordedIsn(rec, op) } : {}),
           };
         }),
-      );
+      });
       checkFrames(dir, lab, topo, run, report);
       checkResults(dir, lab, topo, run, report);
       checkNetfilter(dir, lab, topo, run, report);

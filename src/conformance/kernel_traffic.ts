@@ -14,7 +14,7 @@ import { TcpSock } from "../kernel/tcp.js";
 import { UdpSock } from "../kernel/udp.js";
 import { formatIpv4, parseIpv4 } from "../net/address.js";
 import { toHex } from "../net/view.js";
-import type { StepPace } from "./kernel.js";
+import { type StepPace, TCP_SENDS } from "./kernel_pace.js";
 
 /** A step of topology.json's traffic. */
 export interface TrafficOp {
@@ -194,6 +194,14 @@ export class LabTraffic {
     this.sleep(ms + this.#overhead);
   }
 
+  /** Waits until the recording's script made its `i`th sending; without a record of it, `ms` as a pause. */
+  #until(i: number, ms = 0): void {
+    const t = this.#pace.sends?.[i];
+    if (t === undefined) {
+      if (ms > 0) this.#pause(ms);
+    } else if (t > this.kernel.clock.ns) this.kernel.runUntil(t);
+  }
+
   /** Virtual milliseconds pass. */
   sleep(ms: number): void {
     this.kernel.runUntil(this.kernel.clock.ns + ms * 1e6);
@@ -223,10 +231,12 @@ export class LabTraffic {
   run(op: TrafficOp, pace: StepPace = {}): StepResult {
     const ms = pace.ms ?? 0;
     this.#pace = pace;
+    if (pace.atNs !== undefined && pace.atNs > this.kernel.clock.ns) this.kernel.runUntil(pace.atNs);
     const start = this.kernel.clock.ns;
-    // A connection has up to five pauses; what it took beyond them is spread over them.
+    // A connection has up to five pauses; what it took beyond them is spread over them if the capture does not tell.
     const pauses = 20 + (op.c2s ? 80 : 0) + (op.s2c ? 80 : 0) + 80 + 30;
-    this.#overhead = op.op === "tcp" && ms > pauses ? Math.min((ms - pauses) / 5, 40) : 0.7;
+    const known = pace.sends?.[0] !== undefined;
+    this.#overhead = op.op === "tcp" && !known && ms > pauses ? Math.min((ms - pauses) / 5, 40) : 0.7;
     let r: StepResult | undefined;
     try {
       switch (op.op) {
@@ -298,13 +308,14 @@ export class LabTraffic {
     if (op.mark !== undefined) p.sock.mark = op.mark;
     const out: StepResult[] = [];
     for (let i = 0; i < (op.count ?? 1); i++) {
-      if (i > 0) this.#pause((op.interval ?? 0.2) * 1000);
+      this.#until(i, i > 0 ? (op.interval ?? 0.2) * 1000 : 0);
       const seq = (op.seq ?? 1) + i;
       const res: StepResult = { seq };
       p.send(seq, op.size ?? 56);
       const probe = p.probes[p.probes.length - 1]!;
       if (probe.sendErrno !== 0) res.send_errno = errnoName(probe.sendErrno);
       this.wait(() => probe.reply !== null || probe.error !== null, (op.timeout ?? 0.6) * 1000);
+      p.reading = false;
       if (probe.error !== null) {
         const e = probe.error;
         res.icmp_error = {
@@ -357,6 +368,7 @@ export class LabTraffic {
         const res: StepResult = {};
         const d = pattern(op.size ?? 32, i);
         const echo = op.echo !== false;
+        this.#until(2 * i);
         try {
           const r = c.sendto(d, dst, op.dport);
           if (r < 0) throw new OsError(-r);
@@ -372,7 +384,7 @@ export class LabTraffic {
             };
             if (srv.length > 1) res.server = s.ns;
             if (echo) {
-              this.#pause(20);
+              this.#until(2 * i + 1, 20);
               const e = s.sock.sendto(g.data, g.from, g.sport);
               if (e < 0) throw new OsError(-e);
             }
@@ -417,6 +429,7 @@ export class LabTraffic {
 
   #raw(op: TrafficOp): StepResult {
     const p = craftIpv4(op.ip);
+    this.#until(0);
     const s = new RawSock(this.#netns(op), 255);
     const r = s.sendto(p, parseIpv4(op.ip.dst));
     s.close();
@@ -501,21 +514,34 @@ export class LabTraffic {
       all.set(g, o);
       o += g.length;
     }
-    this.#pause(80);
     return equal(all, d);
   }
 
-  #exchange(c: TcpSock, a: TcpSock, op: TrafficOp, res: StepResult): void {
-    if (op.c2s) res.c2s_ok = this.#xfer(c, a, op.c2s);
-    if (op.s2c) res.s2c_ok = this.#xfer(a, c, op.s2c);
-    if (op.hold) return;
+  /** `before`: the pause in front of what is sent first, ms. */
+  #exchange(c: TcpSock, a: TcpSock, op: TrafficOp, res: StepResult, before: number): void {
+    let pause = before;
+    if (op.c2s) {
+      this.#until(TCP_SENDS.c2s, pause);
+      res.c2s_ok = this.#xfer(c, a, op.c2s);
+      pause = 80;
+    }
+    if (op.s2c) {
+      this.#until(TCP_SENDS.s2c, pause);
+      res.s2c_ok = this.#xfer(a, c, op.s2c);
+      pause = 80;
+    }
+    if (op.hold) {
+      this.#pause(pause);
+      return;
+    }
+    this.#until(TCP_SENDS.clientClose, pause);
     if (op.rst) c.abort();
     else {
       c.shutdown();
       if (!this.wait(() => a.readable() || a.err !== 0, 1000)) throw new OsError(0);
       if (a.err !== 0) throw new OsError(a.takeError());
       res.server_eof = a.recv(10).length === 0;
-      this.#pause(80);
+      this.#until(TCP_SENDS.serverClose, 80);
     }
     a.close();
     this.#pause(30);
@@ -541,6 +567,7 @@ export class LabTraffic {
     try {
       const b = c.bind(parseIpv4(op.src ?? "0.0.0.0"), op.sport);
       if (b < 0) throw new OsError(-b);
+      this.#until(TCP_SENDS.connect);
       const r = c.connect(parseIpv4(op.dst), op.dport);
       if (r < 0) throw new OsError(-r);
       const client = c;
@@ -554,8 +581,7 @@ export class LabTraffic {
         const a = s.sock.accept()!;
         res.server_saw = { from: formatIpv4(a.daddr), sport: a.dport };
         if (srv.length > 1) res.server = s.ns;
-        this.#pause(20);
-        this.#exchange(c, a, op, res);
+        this.#exchange(c, a, op, res, 20);
         if (op.hold) {
           this.#stash.set(op.hold, { c, a });
           c = null;
@@ -576,7 +602,7 @@ export class LabTraffic {
     const res: StepResult = {};
     if (held === undefined) return { error: `no connection "${op.conn}" is held` };
     try {
-      this.#exchange(held.c, held.a, op, res);
+      this.#exchange(held.c, held.a, op, res, 0);
     } catch (e) {
       if (!(e instanceof OsError)) throw e;
       if (e.errno === 0) res.timeout = true;

@@ -1,0 +1,334 @@
+// What of a recorded lab depends on the machine that made it: when its script sent what, initial sequence numbers,
+// how much a TCP packet carried. Read from the captures, so that the model can be made to keep the recording's time.
+//
+// Senders' times matter because the kernel paces redirects, errors and ARP in jiffies of 4 ms, and a script's pauses
+// are longer than asked for.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseIpv4 } from "../net/address.js";
+import { readPcap } from "../net/pcap.js";
+import type { LabTopology } from "./kernel.js";
+import type { TrafficOp } from "./kernel_traffic.js";
+
+/** What of a step depends on the machine. */
+export interface StepPace {
+  /** When the step began, ns of the model's clock. */
+  readonly atNs?: number;
+  /** Milliseconds it took; steps that only read texts have none. */
+  readonly ms?: number;
+  /** When it sent, in the order of SENDS; undefined where the capture does not show it. */
+  readonly sends?: readonly (number | undefined)[];
+  /** Initial sequence numbers of client and server. */
+  readonly isn?: { readonly client?: number; readonly server?: number };
+  /** Segments that one TCP packet carried (tcp_tso_autosize: less on a slow machine). */
+  readonly tsoSegs?: number;
+}
+
+/** What of a lab depends on the machine. */
+export interface LabPace {
+  /** One for each step. */
+  readonly steps: readonly StepPace[];
+  /** When the last frame was captured, ns of the model's clock. */
+  readonly endNs?: number;
+}
+
+/** Indices of StepPace.sends for a connection; datagrams have two each (sent, echoed), pings and raw packets one. */
+export const TCP_SENDS = { connect: 0, c2s: 1, s2c: 2, clientClose: 3, serverClose: 4 } as const;
+
+/** A frame that a namespace sent. */
+interface Sent {
+  readonly us: number;
+  readonly frame: Uint8Array;
+}
+
+/** Captures of a lab, by namespace. */
+export class LabRecording {
+  readonly #sent = new Map<string, Sent[]>();
+  readonly #frames = new Map<string, Uint8Array[][]>();
+  /** When the last frame was captured, µs of the wall clock. */
+  readonly lastUs: number;
+
+  constructor(dir: string, topo: LabTopology) {
+    const macs = new Map<string, string>();
+    for (const l of topo.links)
+      for (const e of l.ends ?? [{ ns: l.ns ?? "", name: l.name ?? "", mac: l.mac ?? "" }])
+        macs.set(`${e.ns}/${e.name}`, e.mac.replaceAll(":", ""));
+    let last = 0;
+    for (const c of topo.captures ?? []) {
+      const { packets } = readPcap(readFileSync(join(dir, c.file)));
+      const sent = this.#sent.get(c.ns) ?? [];
+      const mac = macs.get(`${c.ns}/${c.dev}`);
+      for (const p of packets) {
+        const f = p.bytes;
+        const us = p.sec * 1e6 + p.nsec / 1000;
+        last = Math.max(last, us);
+        if (f.length < 14) continue;
+        let src = "";
+        for (let i = 6; i < 12; i++) src += f[i]!.toString(16).padStart(2, "0");
+        if (src === mac) sent.push({ us, frame: f });
+      }
+      this.#sent.set(
+        c.ns,
+        sent.sort((a, b) => a.us - b.us),
+      );
+      const frames = this.#frames.get(c.ns) ?? [];
+      frames.push(packets.map((p) => p.bytes));
+      this.#frames.set(c.ns, frames);
+    }
+    this.lastUs = last;
+  }
+
+  /** What the captures of `ns` hold, device by device. */
+  frames(ns: string): readonly (readonly Uint8Array[])[] {
+    return this.#frames.get(ns) ?? [];
+  }
+
+  /**
+   * When `ns` first sent an IPv4 packet that `is` accepts, between `from` and `to`; µs of the recording's wall clock.
+   * A packet that waited for an ARP answer was sent when the request was.
+   */
+  firstSent(ns: string, from: number, to: number, is: (ip: Ipv4Frame) => boolean): number | undefined {
+    const list = this.#sent.get(ns) ?? [];
+    for (const [i, s] of list.entries()) {
+      if (s.us < from) continue;
+      if (s.us > to) break;
+      const ip = ipv4Of(s.frame);
+      if (ip === null || !is(ip)) continue;
+      for (let j = i - 1; j >= 0; j--) {
+        const before = list[j]!;
+        if (s.us - before.us > ARP_US || before.us < from) break;
+        if (before.frame[12] === 8 && before.frame[13] === 6 && before.frame[0] === 255) return before.us;
+      }
+      return s.us;
+    }
+    return undefined;
+  }
+}
+
+/** How long an answered ARP request takes at most, µs. */
+const ARP_US = 1500;
+
+/** An IPv4 packet in an Ethernet frame; `l4` is the offset of its transport header. */
+interface Ipv4Frame {
+  readonly b: Uint8Array;
+  readonly proto: number;
+  readonly id: number;
+  /** Flags and fragment offset. */
+  readonly frag: number;
+  readonly l4: number;
+  /** Bytes from `l4` on. */
+  readonly len: number;
+}
+
+const u16 = (b: Uint8Array, o: number): number => (b[o]! << 8) | b[o + 1]!;
+const i32 = (b: Uint8Array, o: number): number =>
+  (b[o]! << 24) | (b[o + 1]! << 16) | (b[o + 2]! << 8) | b[o + 3]!;
+
+function ipv4Of(f: Uint8Array): Ipv4Frame | null {
+  if (f.length < 34 || u16(f, 12) !== 0x0800) return null;
+  const l4 = 14 + (f[14]! & 15) * 4;
+  return { b: f, proto: f[23]!, id: u16(f, 18), frag: u16(f, 20), l4, len: u16(f, 16) - (l4 - 14) };
+}
+
+/** An IPv4 packet that carries its transport header: no fragment, or the first. */
+const hasL4 = (p: Ipv4Frame, proto: number): boolean =>
+  p.proto === proto && (p.frag & 0x1fff) === 0 && p.b.length >= p.l4 + 8;
+
+/** The earlier of two times, either of which may be unknown. */
+const earlier = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined || (b !== undefined && b < a) ? b : a;
+
+/** When a step that took `ms` sent, µs of the wall clock, not before `from`. */
+function stepSends(
+  rec: LabRecording,
+  op: TrafficOp,
+  from: number,
+  ms: number | undefined,
+): (number | undefined)[] {
+  const ns = op.ns ?? "";
+  const out: (number | undefined)[] = [];
+  // Ports come again in later steps: what follows the first packet belongs to this one only while it lasted.
+  const end = (first: number | undefined): number =>
+    first === undefined || ms === undefined ? Number.POSITIVE_INFINITY : first + ms * 1000;
+  const servers: readonly { ns: string; port: number }[] =
+    op.server === undefined || op.server === null ? [] : [op.server].flat();
+  switch (op.op) {
+    case "ping":
+      for (let i = 0; i < (op.count ?? 1); i++) {
+        const seq = (op.seq ?? 1) + i;
+        out.push(
+          rec.firstSent(ns, from, end(out[0]), (p) => {
+            if (!hasL4(p, 1) || p.b[p.l4] !== 8) return false;
+            return u16(p.b, p.l4 + 4) === (op.ident ?? 0x1234) && u16(p.b, p.l4 + 6) === seq;
+          }),
+        );
+      }
+      return out;
+    case "udp": {
+      let at = from;
+      for (let i = 0; i < (op.count ?? 1); i++) {
+        // Payloads start with their number; empty ones are told apart by their order.
+        const mine = (p: Ipv4Frame, port: number): boolean =>
+          hasL4(p, 17) && u16(p.b, p.l4) === port && (p.len <= 8 || p.b[p.l4 + 8] === (i & 255));
+        const to = end(out[0]);
+        const sent = rec.firstSent(ns, at, to, (p) => mine(p, op.sport) && u16(p.b, p.l4 + 2) === op.dport);
+        out.push(sent);
+        if (sent !== undefined) at = sent + 1;
+        const echoed = servers
+          .map((s) => rec.firstSent(s.ns, at, end(out[0]), (p) => mine(p, s.port)))
+          .reduce(earlier, undefined);
+        out.push(echoed);
+        if (echoed !== undefined) at = echoed + 1;
+      }
+      return out;
+    }
+    case "tcp": {
+      const tcp = (side: string, port: number, is: (flags: number, len: number) => boolean) =>
+        rec.firstSent(side, out[TCP_SENDS.connect] ?? from, end(out[TCP_SENDS.connect]), (p) => {
+          if (!hasL4(p, 6) || p.b.length < p.l4 + 14 || u16(p.b, p.l4) !== port) return false;
+          return is(p.b[p.l4 + 13]!, p.len - (p.b[p.l4 + 12]! >> 4) * 4);
+        });
+      const server = (is: (flags: number, len: number) => boolean): number | undefined =>
+        servers.map((s) => tcp(s.ns, s.port, is)).reduce(earlier, undefined);
+      const data = (_flags: number, len: number): boolean => len > 0;
+      const fin = (flags: number): boolean => (flags & 1) !== 0;
+      out.push(tcp(ns, op.sport, (flags) => (flags & 0x12) === 2));
+      // Without the SYN there is nothing to tell the rest from another connection's.
+      if (out[TCP_SENDS.connect] === undefined) return out;
+      out.push(tcp(ns, op.sport, data), server(data), tcp(ns, op.sport, fin), server(fin));
+      return out;
+    }
+    case "raw": {
+      const src = parseIpv4(op.ip.src);
+      out.push(
+        rec.firstSent(ns, from, Number.POSITIVE_INFINITY, (p) => {
+          const same = p.id === (op.ip.id ?? 1) && (p.frag & 0x1fff) === (op.ip.frag ?? 0);
+          return same && new DataView(p.b.buffer, p.b.byteOffset).getInt32(26, true) === src;
+        }),
+      );
+      return out;
+    }
+    default:
+      return out;
+  }
+}
+
+/** What two pauses of the script take longer than asked for, µs. */
+const STEP_US = 300;
+/** How much later than that a step may begin on a busy machine, µs. */
+const LATE_US = 200_000;
+/** By how much the ends of steps are misjudged at most, µs. */
+const HELD_US = 20_000;
+/** What a step that only read texts is taken to have lasted, ms. */
+const TOOLS_MS = 500;
+
+/**
+ * When the steps of a recording began and sent, on the model's clock. The first step begins at `originNs`; or, where the
+ * recording tells its jiffies (`clock`), when it did, so that everything lies in its jiffy.
+ */
+export function recordedPace(
+  rec: LabRecording,
+  topo: LabTopology,
+  ms: readonly (number | undefined)[],
+  originNs: number,
+): LabPace {
+  const lasts = (i: number): number =>
+    (ms[i] ?? (topo.traffic[i]!.op === "tools" ? TOOLS_MS : 0)) * 1000 +
+    (topo.traffic[i]!.settle ?? 0.05) * 1e6 +
+    STEP_US;
+  // A packet that waits for an ARP shows late, a machine that is busy makes everything later: the step that seems to have
+  // begun earliest tells when the first did.
+  let due: number | undefined;
+  let sum = 0;
+  const seen = new Set<string>();
+  topo.traffic.forEach((op, i) => {
+    // What looks like an earlier step's packet would be found there.
+    const key = [op.op, op.ns, op.sport ?? op.ident ?? op.ip?.id, op.seq].join();
+    const t = seen.has(key) ? undefined : stepSends(rec, op, 0, ms[i])[0];
+    seen.add(key);
+    if (t !== undefined) due = earlier(due, t - sum);
+    sum += lasts(i);
+  });
+  if (due === undefined) return { steps: topo.traffic.map(() => ({})) };
+  const first = due;
+  const starts: number[] = [];
+  // True behind a step of unknown length, until something is seen to be sent.
+  let unknown = false;
+  let known = due;
+  const guessed: boolean[] = [];
+  const sends = topo.traffic.map((op, i) => {
+    if (i > 0 && ms[i - 1] === undefined) unknown = true;
+    const s = stepSends(rec, op, unknown ? known : due! - LATE_US, ms[i]);
+    // It sent nothing that shows, or only what waited for an ARP that failed: it began when the one before had ended.
+    if (s[0] !== undefined && !unknown && s[0] - due! > LATE_US) s.length = 0;
+    if (s[0] !== undefined) {
+      unknown = false;
+      known = s[0];
+    }
+    guessed.push(unknown);
+    starts.push(s[0] ?? due!);
+    due = starts[i]! + lasts(i);
+    return s;
+  });
+  for (let i = starts.length - 2; i >= 0; i--) {
+    const latest = starts[i + 1]! - lasts(i);
+    // What it sent was held up, or it came after a step of unknown length: it ended when the next one began.
+    if (starts[i]! > latest + HELD_US || (guessed[i] && !guessed[i + 1])) {
+      starts[i] = latest;
+      if (sends[i]![0] !== undefined) sends[i]![0] = latest;
+    }
+  }
+  const zero = topo.clock?.jiffy0_us ?? first - originNs / 1000;
+  const ns = (us: number | undefined): number | undefined =>
+    us === undefined ? undefined : Math.round((us - zero) * 1000);
+  return {
+    steps: starts.map((s, i) => ({ atNs: ns(s)!, sends: sends[i]!.map(ns) })),
+    ...(rec.lastUs > 0 ? { endNs: ns(rec.lastUs)! } : {}),
+  };
+}
+
+/**
+ * How many segments the sender of a recorded connection put into one packet: those up to the first PSH, when more
+ * data followed. Seen on the client's devices.
+ */
+export function recordedBurst(rec: LabRecording, op: TrafficOp): number | undefined {
+  for (const frames of rec.frames(op.ns ?? "")) {
+    const count = new Map<boolean, number>();
+    const done = new Set<boolean>();
+    const end = new Map<boolean, number>();
+    for (const f of frames) {
+      const p = ipv4Of(f);
+      if (p === null || p.proto !== 6 || f.length < 54) continue;
+      const mine = u16(f, p.l4) === op.sport;
+      if (!mine && u16(f, p.l4 + 2) !== op.sport) continue;
+      const len = p.len - (f[p.l4 + 12]! >> 4) * 4;
+      if (len <= 0) continue;
+      const seq = i32(f, p.l4 + 4);
+      // New data right behind a PSH: the packet before it was as long as it could be. (Other data is sent again.)
+      if (done.has(mine)) {
+        if (seq === end.get(mine) && (count.get(mine) ?? 0) > 1) return count.get(mine);
+        continue;
+      }
+      count.set(mine, (count.get(mine) ?? 0) + 1);
+      end.set(mine, (seq + len) | 0);
+      if ((f[p.l4 + 13]! & 8) !== 0) done.add(mine);
+    }
+  }
+  return undefined;
+}
+
+/** Initial sequence numbers of a recorded connection, which crafted segments of the lab may refer to. */
+export function recordedIsn(rec: LabRecording, op: TrafficOp): { client?: number; server?: number } {
+  const out: { client?: number; server?: number } = {};
+  for (const frames of rec.frames(op.ns ?? ""))
+    for (const f of frames) {
+      const p = ipv4Of(f);
+      if (p === null || p.proto !== 6 || f.length < 54) continue;
+      const flags = f[p.l4 + 13]! & 0x3f;
+      const seq = i32(f, p.l4 + 4);
+      if (flags === 2 && u16(f, p.l4) === op.sport) out.client ??= seq;
+      if (flags === 18 && u16(f, p.l4 + 2) === op.sport) out.server ??= seq;
+    }
+  return out;
+}
