@@ -112,10 +112,13 @@ export class Lab {
 
   /** Does and remembers one thing that a caller asked for; what it does in turn is not remembered apart. */
   #act<T>(action: (lab: Lab) => T): T {
-    if (this.#depth === 0) this.#log.push(action);
+    const outermost = this.#depth === 0;
     this.#depth++;
     try {
-      return action(this);
+      const result = action(this);
+      // What was refused did nothing, and would be refused again by fork() and rewind().
+      if (outermost) this.#log.push(action);
+      return result;
     } finally {
       this.#depth--;
       if (this.#depth === 0) this.#coverage?.read();

@@ -13,7 +13,7 @@ import type { Netns } from "../kernel/netns.js";
 import { buildTopology, type NetnsHook, type TopoNetns } from "../kernel/topology.js";
 import { VethDevice } from "../kernel/veth.js";
 import { type Fault, Switch, WireDevice } from "../kernel/wire.js";
-import { formatIpv4, nthOf4, parseIpv4, parseMac } from "../net/address.js";
+import { formatIpv4, nthOf4, parseIp, parseIpv4, parseMac } from "../net/address.js";
 import type { ClusterModel, HostModel, NicModel, NodeModel, PodModel, TopologyModel } from "./model.js";
 import { addAddress, addRoute, linkUp, makeIpset, restoreIptables, setSysctl } from "./netcfg.js";
 
@@ -86,7 +86,7 @@ export class Machines {
     }
     for (const n of model.nodes) {
       const prefix = model.networks.find((w) => w.name === (n.nics[0]?.network ?? "lan"))?.cidr;
-      const m = this.#machine(n.name, n.cpus, n.nics, n.gateway, n, prefix);
+      const m = this.#machine(n.name, n.cpus, n.nics, [n.gateway, n.gatewayIPv6], n, prefix);
       setSysctl(m.ns, "net/ipv4/ip_forward", 1);
       setSysctl(m.ns, "net/ipv6/conf/all/forwarding", 1);
       for (const [k, v] of Object.entries(n.sysctls)) setSysctl(m.ns, k.replaceAll(".", "/"), v);
@@ -97,7 +97,8 @@ export class Machines {
     for (const n of model.networks) {
       if (n.gateway === undefined || this.#hasAddress(n.gateway)) continue;
       // The network's own router: forwards between the networks that name one, and ends the walk otherwise.
-      const bits = n.cidr === undefined ? 24 : Number(n.cidr.split("/")[1]);
+      const usual = n.gateway.includes(":") ? 64 : 24;
+      const bits = n.cidr === undefined ? usual : Number(n.cidr.split("/")[1]);
       const nic: NicModel = {
         name: "eth0",
         mac: undefined,
@@ -107,23 +108,27 @@ export class Machines {
         rxCpu: undefined,
         ifindex: undefined,
       };
-      const gw = this.#machine(`gateway-${n.name}`, 1, [nic], undefined, undefined, n.cidr);
+      const gw = this.#machine(`gateway-${n.name}`, 1, [nic], [], undefined, n.cidr);
       setSysctl(gw.ns, "net/ipv4/ip_forward", 1);
+      setSysctl(gw.ns, "net/ipv6/conf/all/forwarding", 1);
       this.hosts.set(gw.name, gw);
     }
   }
 
   #host(h: HostModel, model: ClusterModel): Machine {
     const prefix = model.networks.find((w) => w.name === h.nics[0]!.network)?.cidr;
-    const m = this.#machine(h.name, 1, h.nics, h.gateway, undefined, prefix);
+    const m = this.#machine(h.name, 1, h.nics, [h.gateway, h.gatewayIPv6], undefined, prefix);
     for (const r of h.routes) addRoute(m.ns, { to: r.to, via: r.via });
-    if (h.router) setSysctl(m.ns, "net/ipv4/ip_forward", 1);
+    if (h.router) {
+      setSysctl(m.ns, "net/ipv4/ip_forward", 1);
+      setSysctl(m.ns, "net/ipv6/conf/all/forwarding", 1);
+    }
     return m;
   }
 
   /** A machine whose namespaces are those of a topology; the machine's own one stays empty. */
   #topology(t: TopologyModel): Machine {
-    const m = this.#machine(t.name, 1, [], undefined, undefined, undefined);
+    const m = this.#machine(t.name, 1, [], [], undefined, undefined);
     const hook: NetnsHook = (name, ns, netns) => {
       const spec = netns as TopoRules;
       for (const set of spec.ipset ?? []) makeIpset(ns, set.name, set.type, set.members);
@@ -146,7 +151,7 @@ export class Machines {
     name: string,
     cpus: number,
     nics: readonly NicModel[],
-    gateway: string | undefined,
+    gateways: readonly (string | undefined)[],
     node: NodeModel | undefined,
     networkCidr: string | undefined,
   ): Machine {
@@ -173,14 +178,15 @@ export class Machines {
       if (n.rxCpu !== undefined) dev.rxCpu = n.rxCpu;
       dev.plug(this.network(n.network));
       m.nics.push(dev);
-      const defaultBits = networkCidr?.split("/")[1] ?? "24";
       for (const a of n.addresses)
-        addAddress(dev, a.includes("/") || a.includes(":") ? a : `${a}/${defaultBits}`, n.metric);
+        addAddress(dev, a.includes("/") ? a : `${a}/${prefixLength(a, networkCidr)}`, n.metric);
       linkUp(dev);
     }
     const metric = nics[0]?.metric;
-    if (gateway !== undefined)
-      addRoute(ns, { to: "default", via: gateway, ...(metric === undefined ? {} : { metric }) });
+    for (const via of gateways) {
+      if (via !== undefined)
+        addRoute(ns, { to: "default", via, ...(metric === undefined ? {} : { metric }) });
+    }
     return m;
   }
 
@@ -260,11 +266,23 @@ export class Machines {
   }
 
   #hasAddress(text: string): boolean {
-    const a = parseIpv4(text);
-    for (const m of [...this.nodes.values(), ...this.hosts.values()])
-      if (m.ns.fib.isLocalAddr(a)) return true;
+    const a = parseIp(text);
+    for (const { ns } of [...this.nodes.values(), ...this.hosts.values()]) {
+      const mine =
+        a.family === 4
+          ? ns.fib.isLocalAddr(a.addr)
+          : ns.fib6 !== null && ns.fib6.localDev(a.addr, 0) !== null;
+      if (mine) return true;
+    }
     return false;
   }
+}
+
+/** Prefix length of an address that is written without: its network's, where that has the family. */
+function prefixLength(address: string, networkCidr: string | undefined): string {
+  const v6 = address.includes(":");
+  if (networkCidr !== undefined && networkCidr.includes(":") === v6) return networkCidr.split("/")[1]!;
+  return v6 ? "64" : "24";
 }
 
 /** Loses IPv4 packets of the given protocols between two NICs: a cloud firewall that does not know IPIP. */

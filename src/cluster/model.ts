@@ -52,8 +52,10 @@ export interface NodeModel {
   readonly internalIp6: string | undefined;
   readonly podCidrs: readonly string[];
   readonly nics: readonly NicModel[];
-  /** Address of the default gateway; undefined: none. */
+  /** Address of the default gateway, of either family; undefined: none. */
   readonly gateway: string | undefined;
+  /** That of IPv6, where `gateway` is IPv4's. */
+  readonly gatewayIPv6?: string | undefined;
   readonly cpus: number;
   /** Endpoint id of Cilium's host endpoint, if it matters. */
   readonly hostEndpointId: number | undefined;
@@ -115,6 +117,7 @@ export interface HostModel {
   readonly name: string;
   readonly nics: readonly NicModel[];
   readonly gateway: string | undefined;
+  readonly gatewayIPv6?: string | undefined;
   readonly routes: readonly { readonly to: string; readonly via: string }[];
   /** Forwards between its cards. */
   readonly router: boolean;

@@ -84,8 +84,27 @@ export function addRoute6(ns: Netns, to: string, dev: NetDevice, via?: string, m
   });
 }
 
-/** `ip route add`. Throws SCENARIO_INVALID with the kernel's words when the kernel refuses. */
+/** `ip -6 route add TO via VIA`, by the device that the gateway is on. */
+function addGateway6(ns: Netns, to: string, via: string): void {
+  const dev = ns.fib6?.lookup(parseIpv6(via), 0, 0)?.dev ?? null;
+  if (dev === null) {
+    throw new PodpathError(
+      "SCENARIO_INVALID",
+      `${ns.name}: route ${to} via ${via} cannot be added: RTNETLINK answers: No route to host`,
+    );
+  }
+  addRoute6(ns, to, dev, via);
+}
+
+/**
+ * `ip route add`; over IPv6 only unicast routes by a gateway. Throws SCENARIO_INVALID with the kernel's words when the
+ * kernel refuses.
+ */
 export function addRoute(ns: Netns, r: RouteText): void {
+  if (r.via?.includes(":") === true) {
+    addGateway6(ns, r.to, r.via);
+    return;
+  }
   const spec: RouteSpec = {
     ...parsePrefix(r.to),
     type: TYPES[r.type ?? "unicast"],

@@ -21,6 +21,7 @@ import type {
   TopologyModel,
 } from "../cluster/model.js";
 import type { Topology } from "../kernel/topology.js";
+import { tryParseIp } from "../net/address.js";
 import {
   ciliumEndpointSchema,
   ciliumIdentitySchema,
@@ -356,6 +357,7 @@ class Loader {
             this.#address(a, `node ${o.metadata.name}`, y, ["spec", "nics", i, "addresses", k]);
           });
         });
+        for (const k of ["gateway", "gatewayIPv6"] as const) this.#ip(o.spec[k], y, ["spec", k]);
         this.#nodeWiring.set(o.metadata.name, { spec: o.spec, pos: y.pos(), posOf: y.pos, used: false });
         break;
       }
@@ -419,6 +421,11 @@ class Loader {
         });
         return nicModel(n, n.addresses ?? []);
       }) ?? [];
+    s.routes?.forEach((r, i) => {
+      const to = r.to === "default" || isIp(r.to) ? undefined : r.to;
+      if (to !== undefined) this.#cidr(to, y, ["spec", "routes", i, "to"]);
+      this.#ip(r.via, y, ["spec", "routes", i, "via"]);
+    });
     if (nics.length === 0) {
       if (s.addresses === undefined || s.addresses.length === 0)
         throw this.#bad(y, ["spec"], "a Host needs `addresses` or `nics`");
@@ -430,7 +437,8 @@ class Loader {
     this.#hosts.push({
       name: o.metadata.name,
       nics,
-      gateway: s.gateway,
+      gateway: this.#ip(s.gateway, y, ["spec", "gateway"]),
+      gatewayIPv6: this.#ip(s.gatewayIPv6, y, ["spec", "gatewayIPv6"]),
       routes: s.routes ?? [],
       router: s.router ?? false,
       setup: s.setup,
@@ -484,6 +492,7 @@ class Loader {
       podCidrs,
       nics,
       gateway: w.gateway,
+      gatewayIPv6: w.gatewayIPv6,
       cpus: w.cpus ?? 4,
       hostEndpointId: w.hostEndpointId,
       routerIp4: w.routerIP,
@@ -633,6 +642,12 @@ class Loader {
     this.#addresses.set(k, owner);
   }
 
+  /** An address that another machine has. */
+  #ip(text: string | undefined, y: YamlObject, path: readonly (string | number)[]): string | undefined {
+    if (text !== undefined && !isIp(text)) throw this.#bad(y, path, `${text} is not an IP address`);
+    return text;
+  }
+
   #cidr(text: string, y: YamlObject, path: readonly (string | number)[]): void {
     const [a, bits, ...rest] = text.split("/");
     const max = a?.includes(":") ? 128 : 32;
@@ -692,15 +707,7 @@ function bare(address: string): string {
 }
 
 function isIp(a: string): boolean {
-  if (/^\d{1,3}(\.\d{1,3}){3}$/.test(a)) return a.split(".").every((p) => Number(p) <= 255);
-  if (!/^[0-9a-fA-F:]*(:\d{1,3}(\.\d{1,3}){3})?$/.test(a) || !a.includes(":")) return false;
-  const groups = a.split("::");
-  if (groups.length > 2) return false;
-  const parts = a.split(":").filter((p) => p !== "");
-  return (
-    parts.every((p) => p.includes(".") || p.length <= 4) &&
-    (groups.length === 2 ? parts.length < 8 : parts.length === 8)
-  );
+  return tryParseIp(a) !== undefined;
 }
 
 function valueAt(v: unknown, path: readonly (string | number)[]): unknown {

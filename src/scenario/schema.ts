@@ -136,6 +136,7 @@ export const nodeWiringSchema = z.strictObject({
   spec: z.strictObject({
     nics: z.optional(z.array(nicSchema)),
     gateway: z.optional(z.string()),
+    gatewayIPv6: z.optional(z.string()),
     cpus: z.optional(z.number().check(z.int(), z.gte(1), z.lte(256))),
     hostEndpointId: z.optional(u16),
     routerIP: z.optional(z.string()),
@@ -174,6 +175,7 @@ export const hostSchema = z.strictObject({
     mac: z.optional(mac),
     network: z.optional(z.string()),
     gateway: z.optional(z.string()),
+    gatewayIPv6: z.optional(z.string()),
     routes: z.optional(z.array(z.strictObject({ to: z.string(), via: z.string() }))),
     router: z.optional(z.boolean()),
     setup: z.optional(z.array(z.string())),
