@@ -287,6 +287,7 @@ describe.each([V4, V6])("$name", (fam) => {
       put(fam.map(n, 17), loaded(17, IN));
       expect(words(look(ctx, n, EGRESS, BIDIR, null, 17).tuple)).toEqual(words(loaded(17, IN)));
       expect(words(look(ctx, n, INGRESS, FORWARD, null, 17).tuple)).toEqual(words(stored(17, IN)));
+      expect(words(look(ctx, n, INGRESS, REVERSE, null, 17).tuple)).toEqual(words(loaded(17, OUT)));
     });
 
     it("take ICMP errors of a connection as Related", () => {
@@ -309,6 +310,10 @@ describe.each([V4, V6])("$name", (fam) => {
       expect(steps.map((s) => s.kind)).toEqual([Step.MAP_LOOKUP, Step.MAP_LOOKUP, Step.CT]);
       expect(steps.map((s) => s.a)).toEqual([-1, fam.map(n, 17).peek(stored(17, OUT).words), ESTABLISHED]);
       expect(steps[2]).toMatchObject({ b: EGRESS, c: 0 });
+      recorder.clear();
+      n.datapath.recorder = recorder;
+      look(ctx, n, EGRESS, REVERSE, null, 17);
+      expect(recorder.records().map((s) => s.kind)).toEqual([Step.MAP_LOOKUP, Step.CT]);
     });
 
     it("count fragments, by direction", () => {
@@ -324,7 +329,9 @@ describe.each([V4, V6])("$name", (fam) => {
       if (fam === V4) look(ctx, n, INGRESS, BIDIR, null, 17);
       else ct.ct_lookup6(ctx, map, fam.tuple(17) as CtTuple6, 14, 1, 62, INGRESS, BIDIR, null);
       expect(metricRows(n).filter((r) => r.startsWith("9 "))).toEqual([`9 1 ${line} 108: 1 ${f.length}`]);
-      expect(metricRows(datagram().node)).toEqual([]);
+      const whole = datagram();
+      look(whole.ctx, whole.node, INGRESS, BIDIR, null, 17);
+      expect(metricRows(whole.node)).toEqual([]);
     });
 
     it("say in debug builds what they asked, met and found", () => {
@@ -502,6 +509,14 @@ describe.each([V4, V6])("$name", (fam) => {
       expect(closed(SERVICE, FIN | ACK)).toMatchObject({ flags: 3 | NON_SYN, expires: 11 });
     });
 
+    it("needs no state to be kept", () => {
+      for (const flags of [RST, SYN, ACK]) {
+        const { ctx, node: n } = segment(flags);
+        put(fam.map(n, 6), stored(6, OUT));
+        expect(look(ctx, n, EGRESS, BIDIR).ret).toBe(ESTABLISHED);
+      }
+    });
+
     it("does not happen by other segments", () => {
       expect(closed(EGRESS, ACK)).toMatchObject({ flags: NON_SYN, closing: false });
       expect(closed(EGRESS, SYN | ACK)).toMatchObject({ flags: 0, closing: false, expires: 63 });
@@ -531,6 +546,18 @@ describe.each([V4, V6])("$name", (fam) => {
           expires: 8000,
           closing: false,
         });
+      const { ctx, node: n } = segment(SYN, { def, kind: IS_BPF_HOST });
+      put(fam.map(n, 6), stored(6, OUT), (e) => {
+        e.flags = RX_CLOSING | 0x40 | 0x08;
+        e.rev_nat_index = 0x0700;
+      });
+      const state = new CtState();
+      expect(look(ctx, n, EGRESS, BIDIR, state).ret).toBe(REOPENED);
+      expect(state).toMatchObject({ rev_nat_index: 0x0700, flags: 0x40 });
+      put(fam.map(n, 6), stored(6, OUT), (e) => {
+        e.flags = RX_CLOSING;
+      });
+      expect(look(ctx, n, EGRESS, BIDIR).ret).toBe(REOPENED);
       expect(closed(EGRESS, SYN | ACK, 3 | NON_SYN).ret).toBe(ESTABLISHED);
       expect(closed(EGRESS, ACK, 3 | NON_SYN, def).ret).toBe(ESTABLISHED);
     });
@@ -644,6 +671,11 @@ describe.each([V4, V6])("$name", (fam) => {
       const state = read(IS_BPF_LXC, SERVICE, fill);
       expect(state).toMatchObject({ backend_id: 42, syn: true, flags: 1 << 16 });
       expect(read(IS_BPF_LXC, EGRESS, fill)).toMatchObject({ backend_id: 0, syn: false });
+      const { ctx, node: n } = segment(ACK);
+      put(fam.map(n, 6), stored(6, SVC), fill);
+      const later = new CtState();
+      look(ctx, n, SERVICE, FORWARD, later);
+      expect(later).toMatchObject({ backend_id: 42, syn: false });
     });
   });
 
@@ -854,6 +886,9 @@ describe.each([V4, V6])("$name", (fam) => {
     const recorder = new StepRecorder(n.clock, 16);
     n.datapath.recorder = recorder;
     ct.ct_update_svc_entry(ctx, map, t.words, 5, 6);
+    n.datapath.recorder = null;
+    ct.ct_update_svc_entry(ctx, map, t.words, 5, 6);
+    n.datapath.recorder = recorder;
     expect(map.size).toBe(0);
     put(map, t, (e) => {
       e.words.set([1, 2, 3, 4], e.at);
