@@ -185,6 +185,9 @@ import {
   wireguard_l4_off,
 } from "./lib/wireguard.js";
 
+// The host firewall takes a conntrack look-up and, in the second half, a decision for one packet: ct_buffer4 holds
+// the result between the halves, as cilium_tail_call_buffer4 does, and CB_FROM_HOST says whether there is something
+// to decide.
 // Bit 0 stays free: elsewhere it says "from host" itself.
 const FROM_HOST_FLAG_NEED_HOSTFW = 1 << 1;
 const FROM_HOST_FLAG_HOST_ID = 1 << 2;
@@ -235,7 +238,14 @@ function resolve_srcid_ipv6(ctx: Ctx, srcid: number): number {
 // From native devices and from cilium_host
 // ======================================================================================================================
 
-/** cil_from_netdev: tc ingress of a native device. */
+/**
+ * cil_from_netdev: tc ingress of a native device: what comes from the network. Attached where something needs it
+ * (kube-proxy replacement, BPF masquerading, host firewall, WireGuard, L2 announcements, IPsec); without it the stack
+ * takes packets as they are. Every packet starts without an identity (0); do_netdev looks the source up.
+ *
+ * What cil_xdp_entry did already comes in the metadata word in front of the packet: bit 0 services looked up, bit 2
+ * SNAT done.
+ */
 export function cil_from_netdev(ctx: Ctx): number {
   bpf_clear_meta(ctx);
   const skb = ctx.skb;
@@ -256,6 +266,7 @@ export function cil_from_netdev(ctx: Ctx): number {
     if (ctx.def.HAVE_ENCAP && (skb.xdpMeta & XFER_PKT_SNAT_DONE) !== 0) ctx_snat_done_set(ctx);
   }
   if (!validate_ethertype(ctx)) {
+    // Frames that are no Ethernet II are not ours to judge, unless nothing may pass unjudged.
     if (ctx.def.ENABLE_HOST_FIREWALL) {
       return send_drop_notify_error(
         ctx,
@@ -287,7 +298,12 @@ function allow_vlan(ctx: Ctx): boolean {
   return !ctx.def.ENABLE_VLAN_FILTER;
 }
 
-/** cil_from_host: tc egress of cilium_host. */
+/**
+ * cil_from_host: tc egress of cilium_host, through which the host's routes to pods lead: what host processes, the
+ * proxies and (with legacy host routing) the stack's forwarding send to endpoints. The sender's identity is in the
+ * mark that iptables or the proxy set; a mark without Cilium's magic is forwarded traffic, and the ipcache is asked
+ * by source address.
+ */
 export function cil_from_host(ctx: Ctx): number {
   bpf_clear_meta(ctx);
   // The host's traffic is nobody's bandwidth.
@@ -320,6 +336,7 @@ export function cil_from_host(ctx: Ctx): number {
   }
   const proto = ethertype;
   if (ctx.def.ENABLE_L7_LB && (ctx.skb.mark & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_PROXY_EGRESS_EPID) {
+    // Envoy as L7 load balancer speaks for a pod: its egress policy decides.
     const lxc_id = get_epid(ctx);
     ctx.skb.mark = 0;
     const ret = tail_call_egress_policy(ctx, lxc_id);
@@ -336,7 +353,11 @@ export function cil_from_host(ctx: Ctx): number {
   return do_netdev(ctx, proto, inherited_identity, from_proxy ? TRACE_FROM_PROXY : TRACE_FROM_HOST, true);
 }
 
-/** The event with which cil_from_netdev and cil_from_host begin. */
+/**
+ * The sample with which cil_from_netdev and cil_from_host begin: source known, destination not; the device is the one
+ * that received the packet, 0 for what the host made. All of them are FROM_* points, gone at aggregation lowest and
+ * above.
+ */
 function trace_from(
   ctx: Ctx,
   obs_point: number,
@@ -359,7 +380,11 @@ function trace_from(
   );
 }
 
-/** do_netdev(): source identity, trace, then by protocol. */
+/**
+ * do_netdev(): ARP, then source identity, from-network or from-host sample, and a tail call by protocol. The identity
+ * goes on in CB_SRC_LABEL; with the host firewall the ipcache's answer goes along (CB_IPCACHE_SRC_LABEL), which
+ * egress policy needs to tell the host's own packets from masqueraded ones.
+ */
 function do_netdev(ctx: Ctx, proto: number, srcid: number, obs_point: number, from_host: boolean): number {
   const def = ctx.def;
   let identity = srcid;
@@ -421,6 +446,7 @@ function do_netdev(ctx: Ctx, proto: number, srcid: number, obs_point: number, fr
     if (def.ENABLE_HOST_FIREWALL && from_host) ctx_store_meta(ctx, CB_IPCACHE_SRC_LABEL, ipcache_srcid);
     if (def.ENABLE_WIREGUARD && !from_host && is_wireguard(ctx, proto, identity)) {
       reason = TRACE_REASON_ENCRYPTED;
+      // Told as encrypted, and marked so on its way up to the kernel's WireGuard.
       set_decrypt_mark(ctx, 0);
     }
     if (!old) trace_from(ctx, obs_point, identity, reason, proto, site.HOST_NETDEV_V4);
@@ -461,6 +487,7 @@ export function tail_handle_ipv4_from_netdev(ctx: Ctx): number {
 
 /** tail_handle_ipv4_from_host(): CILIUM_CALL_IPV4_FROM_HOST. */
 export function tail_handle_ipv4_from_host(ctx: Ctx): number {
+  // Only stored with the host firewall: the word has other uses without it.
   const srcid = ctx.def.ENABLE_HOST_FIREWALL ? ctx_load_and_clear_meta(ctx, CB_IPCACHE_SRC_LABEL) : 0;
   return tail_handle_ipv4(ctx, srcid, true);
 }
@@ -475,6 +502,7 @@ function tail_handle_ipv4(ctx: Ctx, ipcache_id: number, from_host: boolean): num
   let ret = handle_ipv4(ctx, src_id, ipcache_id, from_host);
   if (ret === CTX_ACT_OK && !nodeport_out.punt_to_stack) {
     if (ctx.def.ENABLE_HOST_FIREWALL) {
+      // Read and cleared above; the continuation reads it again.
       ctx_store_meta(ctx, CB_SRC_LABEL, src_id);
       ret = tail_call_internal(
         ctx,
@@ -497,6 +525,8 @@ function handle_ipv4(ctx: Ctx, secctx: number, ipcache_id: number, from_host: bo
     return DROP_FRAG_NOSUPPORT;
   }
   if (def.ENABLE_NODEPORT && !from_host && !ctx_skip_nodeport(ctx)) {
+    // Services first, so that the firewall and delivery see the backend. What the host sends is translated at its
+    // socket, if at all.
     const ret = nodeport_lb4(ctx, ETH_HLEN, ETH_HLEN, secctx);
     // A redirect (to the L7 load balancer) or a tail call ends it here.
     if (ret !== CTX_ACT_OK || nodeport_out.punt_to_stack) return ret;
@@ -512,6 +542,7 @@ function handle_ipv4(ctx: Ctx, secctx: number, ipcache_id: number, from_host: bo
         is_host_id = secctx === HOST_ID;
       }
     } else if (!ctx_skip_host_fw(ctx)) {
+      // Reached unless tc_index 16 says that an earlier program has let the packet through.
       if (!revalidate_data4(ctx)) return DROP_INVALID;
       if (ipv4_host_policy_ingress_lookup(ctx, buf)) {
         if (buf.ret < 0) return buf.ret;
@@ -561,7 +592,10 @@ export function tail_handle_ipv4_cont_from_netdev(ctx: Ctx): number {
   return ret;
 }
 
-/** Second half: local delivery, the tunnel, or the stack, which then receives the packet on cilium_net. */
+/**
+ * Second half: local delivery, the tunnel, or the stack, which then receives the packet on cilium_net: a packet that
+ * leaves cilium_host comes out of its peer, and only its MAC tells the stack that it is meant.
+ */
 function tail_handle_ipv4_cont(ctx: Ctx, src_id: number, from_host: boolean): number {
   const ret = handle_ipv4_cont(ctx, src_id, from_host);
   // cilium_net must take the packet for its own.
@@ -588,9 +622,19 @@ function from_proxy_magic(ctx: Ctx, from_host: boolean): boolean {
   return from_proxy;
 }
 
-/** handle_ipv4_cont(): host policy, then delivery to an endpoint, the tunnel, or the stack. */
+/**
+ * handle_ipv4_cont(): host policy, then delivery to an endpoint, the tunnel, or the stack.
+ *
+ *   from the network, legacy host routing     the stack, before any look-up and without a to-stack sample
+ *   endpoint of this node                     ipv4_local_delivery (TTL - 1, MACs, the endpoint's policy)
+ *   from the network, nobody here             the stack routes
+ *   from the host, tunnel endpoint            encapsulation
+ *   from a proxy                              the stack, marked so that TPROXY leaves it alone
+ *   from the host, world or unknown           drop 151
+ */
 function handle_ipv4_cont(ctx: Ctx, secctx: number, from_host: boolean): number {
   const def = ctx.def;
+  // Metadata, not the mark: inherit_identity_from_host has read the mark and cleared it.
   const from_proxy = from_proxy_magic(ctx, from_host);
   const magic = delivery_magic;
   trace.set(TRACE_REASON_UNKNOWN, ctx.config.trace_payload_len);
@@ -810,7 +854,15 @@ function handle_ipv6_cont(ctx: Ctx, secctx: number, from_host: boolean): number 
 // To native devices
 // ======================================================================================================================
 
-/** cil_to_netdev: tc egress of a native device. */
+/**
+ * cil_to_netdev: tc egress of a native device: everything that leaves the node, from whichever path. In order: who
+ * sent it (the mark), VLANs, the L7 load balancer's packets, host firewall, egress gateway, bandwidth manager,
+ * encryption, and last reverse translation of node ports and masquerading (handle_nat_fwd), so that the others see
+ * the address before BPF masquerading.
+ *
+ * The to-network sample here has monitor 0 unless the host firewall or NAT looked the connection up: with BPF host
+ * routing the pod's program told of the packet already, and at aggregation medium and above this one is left out.
+ */
 export function cil_to_netdev(ctx: Ctx): number {
   const def = ctx.def;
   const skb = ctx.skb;
@@ -818,6 +870,7 @@ export function cil_to_netdev(ctx: Ctx): number {
   let src_id = UNKNOWN_ID;
   trace.set(TRACE_REASON_UNKNOWN, 0);
   bpf_clear_meta(ctx);
+  // No ipcache look-up for this: only the host firewall and encryption need to know more.
   if (magic === MARK_MAGIC_HOST || magic === MARK_MAGIC_OVERLAY || ctx_mark_is_encrypted(ctx))
     src_id = HOST_ID;
   else if (magic === MARK_MAGIC_PROXY_EGRESS) src_id = get_identity(ctx);
@@ -837,6 +890,7 @@ export function cil_to_netdev(ctx: Ctx): number {
     ret = tail_call_egress_policy(ctx, lxc_id);
     return to_netdev_drop(ctx, src_id, ret < 0 ? DROP_EP_NOT_READY : ret);
   }
+  // Mark 0x0300: this program has seen the packet before, on its way from a node port; its source is ours by now.
   if (def.ENABLE_HOST_FIREWALL && !ctx_snat_done(ctx)) {
     ret = to_netdev_host_firewall(ctx, src_id, proto);
     if (ret === CTX_ACT_REDIRECT) return ret;
@@ -867,6 +921,7 @@ export function cil_to_netdev(ctx: Ctx): number {
     }
   }
   ret = CTX_ACT_OK;
+  // The outer packet of a tunnel is the host's own, with the right source already.
   if (def.ENABLE_NODEPORT && !ctx_snat_done(ctx) && !ctx_is_overlay(ctx) && !ctx_mark_is_encrypted(ctx)) {
     // Most of its work happens in tail calls that do not come back.
     ret = handle_nat_fwd(ctx, src_id, proto, false, trace);
@@ -924,7 +979,12 @@ function to_netdev_host_firewall(ctx: Ctx, src_sec_identity: number, proto: numb
 // To the host
 // ======================================================================================================================
 
-/** cil_to_host: tc ingress of cilium_net and cilium_host. */
+/**
+ * cil_to_host: tc ingress of cilium_net and cilium_host: what programs redirect to the host. Mostly two kinds come
+ * this way: packets for a proxy that could not be handed over where policy decided (the magic 0x0200 with the port in
+ * its upper half, in the mark or in CB_PROXY_MAGIC), and with the host firewall those whose ingress policy is still
+ * to be asked.
+ */
 export function cil_to_host(ctx: Ctx): number {
   const def = ctx.def;
   const skb = ctx.skb;
@@ -981,6 +1041,7 @@ function host_policy_by_proto(
   if (!v4 && !(proto === ETH_P_IPV6 && def.ENABLE_IPV6)) return DROP_UNKNOWN_L3;
   ctx_store_meta(ctx, CB_SRC_LABEL, src_id);
   ctx_store_meta(ctx, CB_TRACED, traced ? 1 : 0);
+  // invoke_tailcall_if: the conditions under which the original is too large for one program.
   if (tail || def.DUAL_STACK || def.DEBUG) {
     return tail_call_internal(
       ctx,
@@ -1010,6 +1071,7 @@ export function tail_ipv4_host_policy_ingress(ctx: Ctx): number {
 export function tail_ipv6_host_policy_ingress(ctx: Ctx): number {
   const src_id = ctx_load_meta(ctx, CB_SRC_LABEL);
   const traced = ctx_load_meta(ctx, CB_TRACED) !== 0;
+  // 0, unlike the IPv4 program.
   trace.set(TRACE_REASON_UNKNOWN, 0);
   const ret = ipv6_host_policy_ingress(ctx, src_id, trace);
   return after_host_policy(
@@ -1064,6 +1126,7 @@ export function cil_host_policy(ctx: Ctx): number {
   const lxc_id = ctx_load_meta(ctx, CB_DST_ENDPOINT_ID);
   let ret = from_host_to_lxc(ctx);
   if (ret >= 0) {
+    // The endpoint's program gets its metadata as from ipv4_local_delivery: source host, from the host, no redirect.
     local_delivery_fill_meta(ctx, HOST_ID, false, true, false, 0);
     ret = tail_call_policy(ctx, lxc_id & 0xffff);
     if (ret < 0) ret = DROP_EP_NOT_READY;

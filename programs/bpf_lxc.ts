@@ -12,6 +12,13 @@
 //   cil_lxc_policy_egress  tail call for packets of the L7 load balancer
 //
 // Not modelled: SRv6, multicast, custom calls, cluster-aware addressing, IPsec.
+//
+// Metadata between the programs of one packet (skb->cb, names in lib/common.ts): egress carries CB_CT_STATE
+// (rev_nat_index in the upper half, bit 0 loopback) and CB_PROXY_MAGIC (the proxy's port in the upper half) from
+// service translation to handle_ipv4_from_lxc. Ingress gets from its caller CB_SRC_LABEL (identity of the source),
+// CB_DELIVERY_REDIRECT (deliver by redirect), CB_FROM_HOST and CB_FROM_TUNNEL. What C keeps in
+// cilium_tail_call_buffer4 between the look-up and the policy program is ct_buffer4 here, and the same in both of C's
+// ways to get from one to the other: tail call or plain call.
 
 import { CtTuple4, CtTuple6 } from "../maps/ct.js";
 import {
@@ -261,7 +268,11 @@ const orig_sip6 = new Int32Array(4);
 
 // --- what a local delivery to the host's own addresses means ----------------------------------------------------------
 
-/** lxc_deliver_to_host(): per-endpoint routes and host firewall: the host's ingress policy as a tail call. */
+/**
+ * lxc_deliver_to_host(): per-endpoint routes and host firewall: the host's ingress policy as a tail call into
+ * bpf_host's program in cilium_call_policy, at the slot of the host endpoint. An empty slot is DROP_HOST_NOT_READY
+ * (202), where a missing pod is DROP_EP_NOT_READY (203).
+ */
 function lxc_deliver_to_host(ctx: Ctx, src_sec_identity: number): number {
   ctx_store_meta(ctx, CB_SRC_LABEL, src_sec_identity);
   ctx_store_meta(ctx, CB_FROM_HOST, 0);
@@ -287,7 +298,11 @@ function lxc_redirect_to_host(ctx: Ctx, proto: number, reason: number, monitor: 
   return ctx_redirect(ctx, ifindex, BPF_F_INGRESS);
 }
 
-/** Drops with the direction of the program that runs: ingress for policy programs, egress for what the pod sends. */
+/**
+ * Drops with the direction of the program that runs: ingress for policy programs, egress for what the pod sends. The
+ * labels change places with it: on ingress the source is what the caller found (CB_SRC_LABEL), and the destination is
+ * this endpoint with its id; on egress the destination is not known yet, so label and id are 0.
+ */
 function drop_for_direction(ctx: Ctx, dir: number, reason: number): number {
   const label = ctx.config.security_label;
   if (dir === CT_EGRESS) {
@@ -314,7 +329,11 @@ function drop_for_direction(ctx: Ctx, dir: number, reason: number): number {
   );
 }
 
-/** After per-packet service translation only the forward direction may match. */
+/**
+ * Scope of the egress conntrack look-up. After per-packet service translation only the forward direction may match:
+ * the tuple has the backend's address by then, and its reverse could be the entry of a direct connection from that
+ * backend. The same holds for what goes to, or comes from, the L7 load balancer.
+ */
 function egress_scope(ctx: Ctx): number {
   if (!ctx.def.ENABLE_PER_PACKET_LB) return SCOPE_BIDIR;
   const cb = ctx.skb.cb;
@@ -329,7 +348,13 @@ function egress_scope(ctx: Ctx): number {
 // Egress, IPv4
 // ======================================================================================================================
 
-/** cil_from_container: tc ingress of the endpoint's device. */
+/**
+ * cil_from_container: tc ingress of the endpoint's device, that is, everything that the pod sends. Only sorts by
+ * EtherType; the protocols are tail calls (7 IPv4, 10 IPv6, 6 ARP) so that each fits the verifier.
+ *
+ * Returns a tc verdict; a negative drop reason never leaves the program but becomes a sample and TC_ACT_SHOT. The
+ * from-endpoint sample is not counted in cilium_metrics, unlike those of the other entries.
+ */
 export function cil_from_container(ctx: Ctx): number {
   const valid = validate_ethertype(ctx);
   const proto = ethertype;
@@ -353,6 +378,8 @@ export function cil_from_container(ctx: Ctx): number {
   if (!valid) {
     ret = DROP_UNSUPPORTED_L2;
   } else if (proto === ETH_P_IP && ctx.def.ENABLE_IPV4) {
+    // Bandwidth manager: the native device's program tells endpoints apart by skb->queue_mapping
+    // (edt_sched_departure).
     edt_set_aggregate(ctx, ctx.config.endpoint_id);
     ret = tail_call_internal(ctx, CILIUM_CALL_IPV4_FROM_LXC);
   } else if (proto === ETH_P_IPV6 && ctx.def.ENABLE_IPV6) {
@@ -379,7 +406,11 @@ export function cil_from_container(ctx: Ctx): number {
   return ret;
 }
 
-/** tail_handle_arp(): answers every request but those for the pod's own address (duplicate detection). */
+/**
+ * tail_handle_arp(): answers every request but those for the pod's own address (duplicate address detection),
+ * whatever address is asked for: a pod has a /32 and one route, so its whole world is its router. The answer is the
+ * MAC of the host side of the pair, with the requested address as sender.
+ */
 export function tail_handle_arp(ctx: Ctx): number {
   const mac = ctx.config.interface_mac;
   if (!arp_validate(ctx, mac)) return CTX_ACT_OK;
@@ -414,6 +445,7 @@ function __tail_handle_ipv4(ctx: Ctx): number {
   if (!ctx.def.ENABLE_IPV4_FRAGMENTS && ipfrag_is_fragment(ipfrag_encode_ipv4(ctx, ETH_HLEN))) {
     return DROP_FRAG_NOSUPPORT;
   }
+  // What the L7 load balancer sends in the pod's name is not held to the pod's address.
   const from_l7lb = ctx.def.ENABLE_L7_LB && ctx.skb.cb[CB_FROM_HOST] === FROM_HOST_L7_LB;
   if (
     !from_l7lb &&
@@ -426,7 +458,14 @@ function __tail_handle_ipv4(ctx: Ctx): number {
   return tail_ipv4_ct_egress(ctx);
 }
 
-/** __per_packet_lb_svc_xlate_4(): service translation of single packets, where the socket level does not do it. */
+/**
+ * __per_packet_lb_svc_xlate_4(): service translation of single packets, where the socket level does not do it (socket
+ * LB off or for the host only, SCTP, L7 load balancing). From here on the packet is one to the backend: conntrack,
+ * policy and forwarding never see the service's address. What the reply needs to be turned back goes through
+ * CB_CT_STATE into the connection's entry.
+ *
+ * The tuple has the ports as conntrack loads them, so `sport` is the packet's destination port.
+ */
 function __per_packet_lb_svc_xlate_4(ctx: Ctx): number {
   const fraginfo = ipfrag_encode_ipv4(ctx, ETH_HLEN);
   const l4_off = ETH_HLEN + ipv4_hdrlen(ctx, ETH_HLEN);
@@ -437,6 +476,7 @@ function __per_packet_lb_svc_xlate_4(ctx: Ctx): number {
   cb[CB_CLUSTER_ID_EGRESS] = 0;
   let ret = lb4_extract_tuple(ctx, ETH_HLEN, fraginfo, l4_off, tuple);
   if (ret < 0) {
+    // No ports, no service: ICMP and the like go on untranslated.
     if (ret !== DROP_UNSUPP_SERVICE_PROTO && ret !== DROP_UNKNOWN_L4) return ret;
     return tail_call_internal(ctx, CILIUM_CALL_IPV4_CT_EGRESS);
   }
@@ -459,11 +499,13 @@ function __per_packet_lb_svc_xlate_4(ctx: Ctx): number {
     const services = ctx.maps.cilium_lb4_services_v2;
     const flags2 = svcFlags2(services, svc);
     const proxy_port = svcBackendId(services, svc) & 0xffff;
+    // The proxy chooses the backend: no DNAT, only its port, which the continuation turns into a redirect.
     if (lb_svc_is_l7_loadbalancer(ctx, flags2, proxy_port)) {
       cb[CB_PROXY_MAGIC] = proxy_port << 16;
       return tail_call_internal(ctx, CILIUM_CALL_IPV4_CT_EGRESS);
     }
     const flags = svcFlags(services, svc);
+    // Left to the proxy untranslated.
     if (ctx.def.ENABLE_L7_LB && lb_svc_is_l7_punt_proxy(flags, flags2)) {
       return tail_call_internal(ctx, CILIUM_CALL_IPV4_CT_EGRESS);
     }
@@ -514,6 +556,8 @@ function ct_lookup_into_buffer4(ctx: Ctx, dir: number, scope: number): number {
   const buf = ctx.ct_buffer4;
   const tuple = buf.tuple;
   const w = tuple.words;
+  // daddr, saddr, ports (filled in by the look-up) and protocol; flags 0. The words are those of struct
+  // ipv4_ct_tuple.
   w[0] = load_be32(ctx, ETH_HLEN + 16);
   w[1] = load_be32(ctx, ETH_HLEN + 12);
   w[2] = 0;
@@ -523,11 +567,15 @@ function ct_lookup_into_buffer4(ctx: Ctx, dir: number, scope: number): number {
   state.clear();
   buf.ret = ct_lookup4(ctx, get_ct_map4(ctx, tuple), tuple, ETH_HLEN, buf.l4_off, dir, scope, state);
   buf.monitor = ctx.monitor;
+  // Only broken headers are negative here: a miss is CT_NEW, which is 0.
   if (buf.ret < 0) return drop_for_direction(ctx, dir, buf.ret);
   return 0;
 }
 
-/** tail_ipv4_ct_egress(): CILIUM_CALL_IPV4_CT_EGRESS. */
+/**
+ * tail_ipv4_ct_egress(): CILIUM_CALL_IPV4_CT_EGRESS. Made by TAIL_CT_LOOKUP4 in C: a tail call of its own where
+ * per-packet load balancing makes the program before it large, inlined otherwise.
+ */
 export function tail_ipv4_ct_egress(ctx: Ctx): number {
   let ret = ct_lookup_into_buffer4(ctx, CT_EGRESS, egress_scope(ctx));
   if (ret !== 0) return ret;
@@ -549,7 +597,10 @@ function take_nodeport_nat(ctx: Ctx, state: CtState): void {
 // Destination identity that handle_ipv4_from_lxc found (`__u32 *dst_sec_identity`).
 let dst_sec_identity = 0;
 
-/** tail_handle_ipv4_cont(): CILIUM_CALL_IPV4_FROM_LXC_CONT. */
+/**
+ * tail_handle_ipv4_cont(): CILIUM_CALL_IPV4_FROM_LXC_CONT. A drop from here on names the destination's identity if
+ * the ipcache was asked before.
+ */
 export function tail_handle_ipv4_cont(ctx: Ctx): number {
   dst_sec_identity = 0;
   const ret = handle_ipv4_from_lxc(ctx);
@@ -588,6 +639,7 @@ function handle_ipv4_from_lxc(ctx: Ctx): number {
   state_new.clear();
   res.reset();
   if (def.ENABLE_PER_PACKET_LB) {
+    // Cleared as they are read: the same words mean other things to the programs of the destination.
     const meta = ctx_load_and_clear_meta(ctx, CB_CT_STATE);
     hairpin_flow = (meta & 1) !== 0;
     state_new.loopback = hairpin_flow;
@@ -600,6 +652,7 @@ function handle_ipv4_from_lxc(ctx: Ctx): number {
   const daddr = ipv4_daddr(ctx, ETH_HLEN);
   const ipcache = ctx.maps.cilium_ipcache_v2;
   const info = lookup_ip4_remote_endpoint(ctx, daddr, 0);
+  // A miss is the world: 2, or 9 where both families are on (10 in the IPv6 half).
   let dst_id = def.WORLD_IPV4_ID;
   let skip_tunnel = false;
   if (info !== NONE) {
@@ -618,6 +671,8 @@ function handle_ipv4_from_lxc(ctx: Ctx): number {
 
   // Policy.
   switch (ct_status) {
+    // Established packets of the original direction are judged on every packet, so that a change of policy holds for
+    // running connections at once; only replies and related packets ride on the entry.
     case CT_NEW:
     case CT_ESTABLISHED:
     case CT_REOPENED: {
@@ -644,9 +699,12 @@ function handle_ipv4_from_lxc(ctx: Ctx): number {
       );
       if (verdict === DROP_POLICY_AUTH_REQUIRED) {
         auth_type = ctx.ext_err;
+        // cilium_auth_map is keyed by the id of the peer's node; a peer without a tunnel endpoint counts as node 0.
         const node = info === NONE ? 0 : ipcacheTunnelEndpoint4(ipcache, info);
         verdict = auth_lookup(ctx, sec_label, dst_id, node, auth_type);
       }
+      // One sample for each new connection, and one for each denied packet; send_policy_verdict_notify filters by
+      // direction.
       if (verdict !== CTX_ACT_OK || ct_status !== CT_ESTABLISHED) {
         send_policy_verdict_notify(
           ctx,
@@ -666,6 +724,7 @@ function handle_ipv4_from_lxc(ctx: Ctx): number {
           (verdict === DROP_POLICY || verdict === DROP_POLICY_DENY)
         ) {
           ctx_store_meta(ctx, CB_VERDICT, verdict);
+          // An ICMP error in the place of a drop sample; the metric still counts the reason.
           return tail_call_internal(ctx, CILIUM_CALL_IPV4_POLICY_DENIED);
         }
         return verdict;
@@ -700,6 +759,7 @@ function handle_ipv4_from_lxc(ctx: Ctx): number {
     case CT_NEW:
     case CT_ESTABLISHED:
     case CT_REOPENED: {
+      // Recreated in place, not updated: the entry's counters and flags start anew, its key stays.
       state_new.proxy_redirect = res.proxy_port > 0;
       // A stale entry: of another service translation, or from before (or after) a redirect to the proxy.
       if (
@@ -756,7 +816,20 @@ function handle_ipv4_from_lxc(ctx: Ctx): number {
   );
 }
 
-/** ipv4_forward_to_destination(): where the allowed packet goes. */
+/**
+ * ipv4_forward_to_destination(): where the allowed packet goes. In C this is the tail of handle_ipv4_from_lxc with
+ * its labels; the order decides, first match wins:
+ *
+ *   proxy port                               to the proxy, through the stack (TPROXY)
+ *   host, per-endpoint routes, host firewall the host's policy program
+ *   endpoint of this node                    ipv4_local_delivery: its policy program, then its device
+ *   address of the host                      the stack, or cilium_net with the host firewall
+ *   tunnel endpoint in the ipcache           encapsulation, whatever the routing table says
+ *   BPF host routing                         FIB look-up and bpf_redirect_neigh, past netfilter and ip_forward
+ *   everything else                          the stack (release 1.19 leaves the TTL to it, 1.11 did not)
+ *
+ * `info` is the destination's slot in the ipcache or NONE, `monitor` the length that trace samples capture.
+ */
 function ipv4_forward_to_destination(
   ctx: Ctx,
   _tuple: CtTuple4,
@@ -773,6 +846,7 @@ function ipv4_forward_to_destination(
   const def = ctx.def;
   const sec_label = ctx.config.security_label;
   const hairpin_flow = hairpin || ct_state.loopback;
+  // Release 1.11 differs in samples and TTL, marked below.
   const old = def.profile === "1.11";
 
   if (!from_l7lb && proxy_port > 0) {
@@ -791,12 +865,15 @@ function ipv4_forward_to_destination(
     return ctx_redirect_to_proxy(ctx, proxy_port);
   }
   if (def.ENABLE_HOST_FIREWALL && !def.ENABLE_ROUTING && dst_id === HOST_ID) {
+    // Packets to the host would meet no program on their way up the stack otherwise.
     return lxc_deliver_to_host(ctx, sec_label);
   }
   // The identity goes with the packet, whatever becomes of its addresses.
   if (def.ENABLE_IDENTITY_MARK) set_identity_mark(ctx, sec_label, MARK_MAGIC_IDENTITY);
 
   let to_stack = false;
+  // Per-endpoint routes leave even local pods to the stack, and so to cil_to_container, unless BPF host routing is
+  // on. A pod's way to itself through a service is delivered here in any case.
   if (def.ENABLE_ROUTING || hairpin_flow || def.ENABLE_HOST_ROUTING) {
     // Replies of a pod to itself are addressed to the loopback service address; client and backend are the same.
     const daddr =
@@ -805,6 +882,7 @@ function ipv4_forward_to_destination(
     if (ep !== NONE) {
       if (
         (def.ENABLE_ROUTING || def.ENABLE_HOST_ROUTING) &&
+        // Host addresses are in cilium_lxc too, with ENDPOINT_F_HOST.
         (lxcFlags(ctx.maps.cilium_lxc, ep) & ENDPOINT_MASK_HOST_DELIVERY) !== 0
       ) {
         if (def.ENABLE_ROUTING && def.ENABLE_HOST_FIREWALL && dst_id === HOST_ID) {
@@ -845,6 +923,8 @@ function ipv4_forward_to_destination(
     }
   }
 
+  // fib_redirect_v4 also takes a hop off the TTL, which ip_forward would have done, and fills ctx.fib_oif for the
+  // sample. The sample captures the packet with the pod's MACs: the neighbour's come after the program.
   if (!to_stack && def.ENABLE_HOST_ROUTING) {
     const ret = fib_redirect_v4(ctx, ETH_HLEN, false);
     if (ret === CTX_ACT_REDIRECT) {
@@ -896,7 +976,11 @@ function ipv4_forward_to_destination(
   return CTX_ACT_OK;
 }
 
-/** tail_policy_denied_ipv4(): policy-deny-response=icmp; the pod is told, and no drop sample is sent. */
+/**
+ * tail_policy_denied_ipv4(): policy-deny-response=icmp: destination unreachable, administratively prohibited (3/13),
+ * sent back to the pod by redirecting to its own device. The pod is told, and no drop sample is sent; cilium_metrics
+ * counts the drop reason on the egress side.
+ */
 export function tail_policy_denied_ipv4(ctx: Ctx): number {
   const verdict = ctx_load_meta(ctx, CB_VERDICT);
   let ret = generate_icmp4_reply(ctx, ICMP_DEST_UNREACH, ICMP_PKT_FILTERED);
@@ -945,6 +1029,7 @@ function __tail_handle_ipv6(ctx: Ctx): number {
     if (ret < 0) return ret;
     if ((ctx.fraginfo & IPFRAG_FRAGMENT) !== 0) return DROP_FRAG_NOSUPPORT;
   }
+  // Before the source check: neighbour discovery has link-local and unspecified sources.
   if (is_icmp6_ndp(ctx)) return icmp6_ndp_handle(ctx, METRIC_EGRESS);
   const from_l7lb = ctx.def.ENABLE_L7_LB && ctx.skb.cb[CB_FROM_HOST] === FROM_HOST_L7_LB;
   if (
@@ -964,6 +1049,7 @@ function __per_packet_lb_svc_xlate_6(ctx: Ctx): number {
   const cb = ctx.skb.cb;
   cb[CB_PROXY_MAGIC] = 0;
   cb[CB_CT_STATE] = 0;
+  // Extension headers are walked once here; the length is not in the header as with IPv4.
   const hdrlen = ipv6_hdrlen_with_fraginfo(ctx, ETH_HLEN);
   if (hdrlen < 0) return hdrlen;
   const fraginfo = ctx.fraginfo;
@@ -1055,6 +1141,7 @@ function ct_lookup_into_buffer6(ctx: Ctx, dir: number, scope: number): number {
   const w = tuple.words;
   ipv6_load_addr(ctx, ETH_HLEN + IPV6_DADDR_OFF, w, 0);
   ipv6_load_addr(ctx, ETH_HLEN + IPV6_SADDR_OFF, w, 4);
+  // Ports and flags; w[9] is the protocol behind the extension headers, not the header's own next-header field.
   w[8] = 0;
   w[9] = ctx.nexthdr;
   buf.fraginfo = ctx.fraginfo;
@@ -1237,6 +1324,7 @@ function handle_ipv6_from_lxc(ctx: Ctx): number {
         state_new,
       );
       if (ret < 0) return ret;
+      // (The original leaves the report length of a re-created IPv4 entry at what the look-up said.)
       // Only here, not for IPv4.
       monitor = ctx.config.trace_payload_len;
       break;
@@ -1273,7 +1361,11 @@ function handle_ipv6_from_lxc(ctx: Ctx): number {
   );
 }
 
-/** ipv6_forward_to_destination(); see ipv4_forward_to_destination. */
+/**
+ * ipv6_forward_to_destination(); see ipv4_forward_to_destination, step by step the same. The hop limit is
+ * fib_redirect_v6's business or, in release 1.11, ipv6_l3_ttl's, which answers an expired packet with an ICMPv6 error
+ * where IPv4 drops it.
+ */
 function ipv6_forward_to_destination(
   ctx: Ctx,
   ct_state: CtState,
@@ -1406,7 +1498,12 @@ function ipv6_forward_to_destination(
 // Ingress policy
 // ======================================================================================================================
 
-/** cil_lxc_policy: tail call from local delivery in another object. */
+/**
+ * cil_lxc_policy: what lies in cilium_call_policy under the endpoint's id. Whoever delivers to the endpoint (bpf_lxc
+ * of another pod, bpf_host, bpf_overlay, bpf_wireguard) tail-calls it after ipv4_local_delivery; policy is thus
+ * always the receiving endpoint's own program, with its own policy map and identity. Dual stack objects are larger,
+ * and split further by tail calls.
+ */
 export function cil_lxc_policy(ctx: Ctx): number {
   const src_label = ctx_load_meta(ctx, CB_SRC_LABEL);
   let ret: number;
@@ -1454,6 +1551,7 @@ export function tail_ipv4_policy(ctx: Ctx): number {
   const do_redirect = ctx_load_meta(ctx, CB_DELIVERY_REDIRECT) !== 0;
   const src_label = ctx_load_and_clear_meta(ctx, CB_SRC_LABEL);
   const from_host = ctx_load_and_clear_meta(ctx, CB_FROM_HOST) !== 0;
+  // Cluster-aware addressing is not modelled: the id is cleared as the original clears it.
   ctx_store_meta(ctx, CB_CLUSTER_ID_INGRESS, 0);
   const from_tunnel = ctx.def.HAVE_ENCAP && ctx_load_and_clear_meta(ctx, CB_FROM_TUNNEL) !== 0;
   let ret: number;
@@ -1462,6 +1560,8 @@ export function tail_ipv4_policy(ctx: Ctx): number {
   if (ret === CTX_ACT_OK) {
     ret = deliver_after_policy(ctx, do_redirect, from_host, from_tunnel);
   } else if (ret === POLICY_ACT_PROXY_REDIRECT) {
+    // The inner frame need not be addressed to the tunnel device: without this the stack would drop it as somebody
+    // else's.
     if (from_tunnel) ctx.helpers.skb_change_type(ctx.skb, PACKET_HOST);
     ret = ctx_redirect_to_proxy(ctx, policy_res.proxy_port);
     // cil_to_host needs it when the packet comes by way of cilium_host.
@@ -1501,11 +1601,23 @@ function deliver_after_policy(
   return redirect_ep(ctx, ctx.config.interface_ifindex, should_redirect_peer(ctx, from_host), from_tunnel);
 }
 
-/** ipv4_policy(): CTX_ACT_OK, POLICY_ACT_PROXY_REDIRECT (port in policy_res) or a drop reason. */
+/**
+ * ipv4_policy(): CTX_ACT_OK, POLICY_ACT_PROXY_REDIRECT (port in policy_res) or a drop reason.
+ *
+ *   1. reply, related: back to a proxy, or the source turned back to the service's address; no policy
+ *   2. others: policy_can_ingress unless the ingress proxy sent the packet; verdict sample, authentication
+ *   3. new: the ingress entry (a second one for a connection within the node: it differs from the egress entry in the
+ *      direction flag only); established: left alone, unlike on egress
+ *   4. to-proxy or to-endpoint sample
+ *
+ * The entry keeps `from_tunnel`, so that the answer goes into the tunnel even if the ipcache says to skip it by then.
+ */
 function ipv4_policy(ctx: Ctx, src_label: number, from_tunnel: boolean): number {
   const def = ctx.def;
   const sec_label = ctx.config.security_label;
   const fraginfo = ipfrag_encode_ipv4(ctx, ETH_HLEN);
+  // Before reverse translation: orig-ip of the to-endpoint sample is the backend's address, the captured bytes show
+  // the service's.
   const orig_sip = ipv4_saddr(ctx, ETH_HLEN);
   const is_untracked_fragment = !def.ENABLE_IPV4_FRAGMENTS && ipfrag_is_fragment(fraginfo);
   const buf = ctx.ct_buffer4;
@@ -1573,6 +1685,7 @@ function ipv4_policy(ctx: Ctx, src_label: number, from_tunnel: boolean): number 
           verdict = auth_lookup(ctx, sec_label, src_label, node, auth_type);
         }
       }
+      // As on egress: new or denied; the remote label is the source's.
       if (verdict !== CTX_ACT_OK || ct_status !== CT_ESTABLISHED) {
         send_policy_verdict_notify(
           ctx,
@@ -1809,7 +1922,12 @@ function ipv6_policy(ctx: Ctx, src_label: number, from_tunnel: boolean): number 
   return CTX_ACT_OK;
 }
 
-/** cil_lxc_policy_egress: packets that the L7 load balancer sends in the pod's name. */
+/**
+ * cil_lxc_policy_egress: in cilium_egresscall_policy under the endpoint's id: packets that the L7 load balancer sends
+ * in the pod's name (mark 0x0900, the endpoint's id in the upper half). They run through the pod's egress programs as
+ * if the pod had sent them, with from-proxy in the place of from-endpoint; CB_FROM_HOST = 0xFACADE42 keeps them
+ * apart.
+ */
 export function cil_lxc_policy_egress(ctx: Ctx): number {
   if (!ctx.def.ENABLE_L7_LB) return CTX_ACT_OK;
   const sec_label = ctx.config.security_label;
@@ -1856,7 +1974,12 @@ export function cil_lxc_policy_egress(ctx: Ctx): number {
 // From the stack, with per-endpoint routes
 // ======================================================================================================================
 
-/** cil_to_container: tc egress of the endpoint's device. */
+/**
+ * cil_to_container: tc egress of the endpoint's device, attached with per-endpoint routes only: the stack delivers by
+ * a /32 route, and the program enforces ingress policy there. The source's identity comes with skb->mark (what the
+ * pod's own egress program, the host or a proxy left) and, where that says nothing, from the ipcache. TTL and MACs
+ * are the stack's.
+ */
 export function cil_to_container(ctx: Ctx): number {
   const sec_label = ctx.config.security_label;
   const ep_id = ctx.config.endpoint_id;
@@ -1948,7 +2071,11 @@ export function tail_ipv4_ct_ingress(ctx: Ctx): number {
   return ret;
 }
 
-/** tail_ipv4_to_endpoint(): CILIUM_CALL_IPV4_TO_ENDPOINT. */
+/**
+ * tail_ipv4_to_endpoint(): CILIUM_CALL_IPV4_TO_ENDPOINT. The second half of cil_to_container: identity, ingress
+ * policy, and CTX_ACT_OK for the device to transmit. A redirect to the proxy has to turn round here (the hairpin of
+ * lib/proxy.ts): the packet is on its way out of the host, and the proxy is behind it.
+ */
 export function tail_ipv4_to_endpoint(ctx: Ctx): number {
   let src_id = ctx_load_and_clear_meta(ctx, CB_SRC_LABEL);
   let ret: number;

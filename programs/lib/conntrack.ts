@@ -11,6 +11,14 @@
 // A hit on the tuple as loaded is a reply (or RELATED): it is tried first, because replies skip policy. BIDIR then
 // reverses the tuple and looks for the connection itself. After New or Established the tuple stands as stored, ready
 // for creation and for policy, whose port is then tuple.dport. Look-ups never compare the lifetime with the clock.
+//
+// States: CT_NEW 0, CT_ESTABLISHED 1, CT_REPLY 2, CT_RELATED 3; CT_REOPENED exists in release 1.11 only (since 1.16
+// such a packet is New). Every look-up leaves in ctx.monitor how many bytes a trace sample of this packet captures, 0
+// for none at aggregation medium: the first packet, each new SYN, FIN or RST, and otherwise one packet in five
+// seconds and direction are reported.
+//
+// Lifetimes are in the map's own clock (seconds, or jiffies / 256 with enable-bpf-clock-probe), compared by the
+// agent's garbage collection alone: an expired entry that was not collected yet still matches.
 
 import type { BpfMap } from "../../maps/bpf_map.js";
 import {
@@ -157,7 +165,11 @@ export function ipv6_ct_tuple_swap_addrs(tuple: CtTuple6): void {
   tuple.swapAddrs();
 }
 
-/** ct_lookup_select_tuple_type(). */
+/**
+ * ct_lookup_select_tuple_type(): the direction bit with which a look-up begins. A packet that leaves a pod is a reply
+ * if the connection came in (IN); one that enters it, if the connection went out (OUT). SERVICE entries have a bit of
+ * their own and no reverse: REVERSE only says that addresses and ports stand as loaded.
+ */
 function select_tuple_type(dir: number, scope: number): number {
   if (dir === CT_SERVICE) return TUPLE_F_SERVICE;
   if (dir === CT_EGRESS) return scope === SCOPE_FORWARD ? TUPLE_F_OUT : TUPLE_F_IN;
@@ -181,11 +193,13 @@ function __ct_update_timeout(
   const now = bpf_mono_now(ctx);
   words[at + CT_LIFETIME_W] = now + lifetime;
   // rx fields are those of packets that enter the endpoint, whichever end opened the connection.
+  // The word holds nat_port in its lower half and tx_flags_seen, rx_flags_seen above it.
   const shift = dir === CT_INGRESS ? 24 : 16;
   const reportAt = at + (dir === CT_INGRESS ? CT_LAST_RX_REPORT_W : CT_LAST_TX_REPORT_W);
   const seenWord = words[at + CT_NAT_PORT_W]!;
   const accumulated = (seenWord >>> shift) & 0xff;
   const seen = (flags & ctx.def.CT_REPORT_FLAGS & 0xff) | accumulated;
+  // Unsigned, and strictly more than the interval: in the same second nothing is due.
   const due = words[reportAt]! + bpf_sec_to_mono(ctx, ctx.def.CT_REPORT_INTERVAL);
   if (due >>> 0 < now >>> 0 || seen !== accumulated) {
     words[at + CT_NAT_PORT_W] = (seenWord & ~(0xff << shift)) | (seen << shift);
@@ -195,7 +209,11 @@ function __ct_update_timeout(
   return 0;
 }
 
-/** ct_update_timeout(): picks the lifetime that the connection has earned. */
+/**
+ * ct_update_timeout(): picks the lifetime that the connection has earned. TCP gets the long one (8000 s by default;
+ * 21600 s in 1.11) with the first packet whose SYN bit is clear, so not with the SYN+ACK: a handshake that is never
+ * finished costs 60 s.
+ */
 function ct_update_timeout(
   ctx: Ctx,
   words: Int32Array,
@@ -217,7 +235,11 @@ function ct_update_timeout(
   return __ct_update_timeout(ctx, words, at, bpf_sec_to_mono(ctx, sec), dir, flags);
 }
 
-// ct_entry_matches_types(): `rev_nat_index` is the one the caller put into its state.
+/**
+ * ct_entry_matches_types(): entries that a look-up of this kind may find. Node port, DSR and service look-ups share
+ * keys with the connections of pods, and must not take those for theirs. `rev_nat_index` is the one that the caller
+ * put into its state; 0 in a node port look-up stands for any.
+ */
 function matches_types(
   entryFlags: number,
   entryRevNat: number,
@@ -239,7 +261,10 @@ const STATE_BITS =
   CT_ENTRY_FROM_L7LB |
   CT_ENTRY_FROM_TUNNEL;
 
-// ct_lookup_fill_state().
+/**
+ * ct_lookup_fill_state(). backend_id lies in bytes of the NAT address: SERVICE entries have the one, the others the
+ * other.
+ */
 function fill_state(
   state: CtState,
   words: Int32Array,
@@ -286,6 +311,7 @@ function __ct_lookup(
 ): number {
   const slot = map.lookup(key);
   if (ctx.recorder !== null) ctx.recorder.step(Step.MAP_LOOKUP, ctx.skb, map, slot, 0, 0);
+  // A miss is worth a report: the packet will make the entry.
   if (slot === NONE) {
     ctx.monitor = ctx.config.trace_payload_len;
     return CT_NEW;
@@ -300,23 +326,28 @@ function __ct_lookup(
     ctx.monitor = ctx.config.trace_payload_len;
     return CT_NEW;
   }
+  // Before anything changes: the message has the lifetime as it was.
   if (ctx.def.DEBUG) cilium_dbg(ctx, DBG_CT_MATCH, words[at + CT_LIFETIME_W]!, fw >>> 16);
   const syn = (flags & TCP_FLAG_SYN) !== 0;
   if (dir === CT_SERVICE && syn && (fw & CLOSING) !== 0) {
     // A closed service entry is not reused for a new connection after the grace time: choose a backend afresh.
     const wait = words[at + CT_LAST_TX_REPORT_W]! + bpf_sec_to_mono(ctx, ctx.def.CT_SERVICE_CLOSE_REBALANCE);
     if (wait >>> 0 <= bpf_mono_now(ctx) >>> 0) {
+      // An end is always reported.
       ctx.monitor = ctx.config.trace_payload_len;
       return CT_NEW;
     }
   }
+  // An entry that both sides have closed runs out, whatever still comes (the last ACK, for one).
   if ((fw & CLOSING) !== CLOSING) ctx.monitor = ct_update_timeout(ctx, words, at, is_tcp, dir, flags);
   if (ctx.def.CONNTRACK_ACCOUNTING) {
     addU64(words, at + CT_PACKETS_W, 1);
     addU64(words, at + CT_BYTES_W, ctx_full_len(ctx));
   }
   if (action === ACTION_CREATE) {
+    // A SYN on a closing connection: the same ports in use again. The caller writes the entry anew.
     if ((fw & CLOSING) !== 0) {
+      // Release 1.11 revived the entry and said so.
       if (ctx.def.profile === "1.11") {
         words[at + CT_FLAGS_W]! &= ~CLOSING;
         ctx.monitor = ct_update_timeout(ctx, words, at, is_tcp, dir, flags);
@@ -337,6 +368,7 @@ function __ct_lookup(
     if (state !== null) state.flags |= CT_STATE_CLOSING;
     ctx.monitor = ctx.config.trace_payload_len;
     if ((words[at + CT_FLAGS_W]! & CLOSING) === CLOSING) {
+      // Half closed keeps the long lifetime; only the second FIN, or an RST, shortens it (to 10 s).
       __ct_update_timeout(ctx, words, at, bpf_sec_to_mono(ctx, ctx.def.CT_CLOSE_TIMEOUT), dir, flags);
     }
   }
@@ -354,8 +386,11 @@ function tcp_select_action(ctx: Ctx, flags: number): number {
 // --- IPv4 -----------------------------------------------------------------------------------------------------------
 
 /**
- * ct_extract_ports4(): fills tuple.dport and tuple.sport from the L4 header at `off` (ICMP: identifiers; RELATED for
- * errors). 0 or a negative drop reason.
+ * ct_extract_ports4(): fills tuple.dport and tuple.sport from the L4 header at `off` by copying its first four bytes,
+ * so that dport is the packet's *source* port; ICMP: identifiers; RELATED for errors. 0 or a negative drop reason.
+ *
+ * The packet quoted in an ICMP error is not looked at, only NAT does that: an error counts as RELATED where its own
+ * ends are those of the connection, and an error from a router between them is a new flow that policy judges.
  */
 export function ct_extract_ports4(
   ctx: Ctx,
@@ -377,6 +412,7 @@ export function ct_extract_ports4(
       if ((fraginfo & IPFRAG_FRAGMENT) !== 0) return DROP_INVALID;
       if (!ctx_has(ctx, off + 1)) return DROP_CT_INVALID_HDR;
       const type = load_u8(ctx, off);
+      // Types without a place below have no ports: one entry for all of them between two addresses.
       tuple.ports = 0;
       switch (type) {
         case 3: // ICMP_DEST_UNREACH
@@ -398,6 +434,8 @@ export function ct_extract_ports4(
           break;
         case 0: // ICMP_ECHOREPLY
           if (!ctx_has(ctx, off + 6)) return DROP_CT_INVALID_HDR;
+          // Where a request has it in reverse, so that a reply matches the request's entry without being turned
+          // round.
           tuple.sport = load_be16(ctx, off + 4);
           break;
         case 8: // ICMP_ECHO
@@ -420,6 +458,7 @@ export function ct_extract_ports4(
     default:
       break;
   }
+  // Off by default: GRE, ESP and the rest are dropped at conntrack (137).
   if (!ctx.config.enable_extended_ip_protocols) return DROP_CT_UNKNOWN_PROTO;
   tuple.ports = 0;
   return 0;
@@ -465,9 +504,11 @@ function do_lookup4(
   let action = ACTION_UNSPEC;
   let flags = 0;
   ctx.monitor = 0;
+  // Counted once a look-up, so a fragment that meets several programs counts several times.
   if ((fraginfo & IPFRAG_FRAGMENT) !== 0) {
     update_metrics(ctx, ctx_full_len(ctx), ct_to_metrics_dir(dir), REASON_FRAG_PACKET, CONNTRACK_V4_FRAG);
   }
+  // Later fragments have no flags: they keep a connection alive and change nothing else.
   if (is_tcp && (fraginfo & IPFRAG_NO_L4) === 0) {
     if (!ctx_has(ctx, l4_off + 14)) return DROP_CT_INVALID_HDR;
     flags = load_u8(ctx, l4_off + 13);
@@ -475,6 +516,7 @@ function do_lookup4(
   }
   if (ctx.def.DEBUG) {
     const old = ctx.def.profile === "1.11";
+    // Once for both accesses, with the flags of the first. Release 1.11 did not tell direction and scope.
     cilium_dbg3(
       ctx,
       DBG_CT_LOOKUP4_1,
@@ -553,7 +595,9 @@ function insert(ctx: Ctx, map: BpfMap, key: Int32Array): number {
 
 /**
  * ct_create4(): a new entry under `tuple` as it stands after the look-up, and with `map_related` the entry that makes
- * ICMP errors of the connection RELATED. 0, or DROP_CT_CREATE_FAILED with the errno in ctx.ext_err.
+ * ICMP errors of the connection RELATED: the same addresses, no ports, protocol ICMP, in the "any" map, for all
+ * connections between the two. An existing entry is overwritten. 0, or DROP_CT_CREATE_FAILED with the errno in
+ * ctx.ext_err.
  */
 export function ct_create4(
   ctx: Ctx,
@@ -566,6 +610,7 @@ export function ct_create4(
   const is_tcp = tuple.nexthdr === IPPROTO_TCP;
   entry.fill(0);
   if (state !== null) fill_entry(state, dir);
+  // As if a SYN made it, even where the connection was picked up in the middle.
   ct_update_timeout(ctx, entry, 0, is_tcp, dir, is_tcp ? TCP_FLAG_SYN : 0);
   if (ctx.def.DEBUG) cilium_dbg3(ctx, DBG_CT_CREATED4, entry[CT_FLAGS_W]! >>> 16, entry[CT_SRC_SEC_ID_W]!, 0);
   if (map_related !== null) {

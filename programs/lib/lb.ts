@@ -191,7 +191,11 @@ export function handle_nonroutable_endpoints(flags: number, flags2: number): num
   return local ? DROP_NO_SERVICE : CTX_ACT_OK;
 }
 
-/** Selection algorithm of a service: bpf_lxc is compiled with random selection whatever the node's setting. */
+/**
+ * Selection algorithm of a service: bpf_lxc is compiled with random selection whatever the node's setting. Maglev
+ * exists so that every node chooses the same backend for a client from outside; a pod's choice is nobody else's
+ * business.
+ */
 function lb_algorithm(ctx: Ctx, annotated: number): number {
   const dflt = ctx.obj.kind === IS_BPF_LXC ? LB_SELECTION_RANDOM : ctx.def.LB_SELECTION;
   if (!ctx.def.LB_SELECTION_PER_SERVICE) return dflt;
@@ -269,6 +273,7 @@ export function lb4_extract_tuple(
   l4_off: number,
   tuple: CtTuple4,
 ): number {
+  // Loads like conntrack: sport becomes the destination port.
   const nexthdr = load_u8(ctx, l3_off + 9);
   const w = tuple.words;
   w[0] = load_be32(ctx, l3_off + 16);
@@ -305,9 +310,11 @@ export function lb4_key_is_wildcard(key: Lb4Key): boolean {
 }
 
 /**
- * lb4_lookup_service(): the frontend of `key`, or NONE. From outside (`east_west` false) a miss falls back to the
- * address's catch-all entry, which leaves its dport and proto in `key`. From a pod the internal scope applies where the
- * service has two.
+ * lb4_lookup_service(): the frontend of `key`, or NONE. A frontend is the entry with slot 0; slots 1 to count are its
+ * backends. From outside (`east_west` false) a miss falls back to the address's catch-all entry, which leaves its
+ * dport and proto in `key`: an address of a service is not the host's, and ports without a service are dropped there.
+ * From a pod the internal scope applies where the service has two (externalTrafficPolicy: Local, whose internal scope
+ * has all backends).
  */
 export function lb4_lookup_service(ctx: Ctx, key: Lb4Key, east_west: boolean): number {
   key.backend_slot = 0;
@@ -377,7 +384,11 @@ function lb4_lookup_backend_slot(ctx: Ctx, key: Lb4Key, slot: number): number {
   return svc;
 }
 
-/** lb4_select_backend_id(): 0 = none. */
+/**
+ * lb4_select_backend_id(): 0 = none. Maglev takes the inner map of the service's table (one id for each of
+ * LB_MAGLEV_LUT_SIZE places) at the hash of the flow; random takes one of the backend slots, and tells so in a debug
+ * message.
+ */
 function lb4_select_backend_id(ctx: Ctx, key: Lb4Key, tuple: CtTuple4, svc: number): number {
   const map = ctx.maps.cilium_lb4_services_v2;
   if (lb_algorithm(ctx, svcAlgorithm(map, svc)) === LB_SELECTION_MAGLEV) {
@@ -400,6 +411,7 @@ function lb4_select_backend_id(ctx: Ctx, key: Lb4Key, tuple: CtTuple4, svc: numb
 export function lb4_src_range_ok(ctx: Ctx, svc: number, saddr: number): boolean {
   const services = ctx.maps.cilium_lb4_services_v2;
   if ((svcFlags(services, svc) & SVC_FLAG_SOURCE_RANGE) === 0) return true;
+  // Prefix length of the LPM key: 32 bits of index and padding, 32 of the address.
   srcRangeKey4[0] = 64;
   srcRangeKey4[1] = svcRevNatIndex(services, svc);
   srcRangeKey4[2] = saddr;
@@ -409,8 +421,12 @@ export function lb4_src_range_ok(ctx: Ctx, svc: number, saddr: number): boolean 
   return (slot !== NONE) !== ((svcFlags2(services, svc) & SVC_FLAG_SOURCE_RANGE_DENY) !== 0);
 }
 
-// Is the backend that a client stuck to still one of the service, and has it been used lately? `map` is the affinity map
-// of either family, whose values are alike; `key` is filled. 0 = no.
+/**
+ * Is the backend that a client stuck to still one of the service, and has it been used lately? `map` is the affinity
+ * map of either family, whose values are alike (last_used u64, backend id); `key` is filled. 0 = no, and then the
+ * entry goes. Membership is asked in cilium_lb_affinity_match, which the agent keeps: a backend may exist and no
+ * longer belong to this service.
+ */
 function affinity_backend_id(
   ctx: Ctx,
   map: BpfMap,
@@ -444,6 +460,10 @@ function update_affinity(ctx: Ctx, map: BpfMap, key: Int32Array, backend_id: num
   map.update(key, affinityVal, 0);
 }
 
+/**
+ * struct lb4_affinity_key: client (an address, or the cookie of a network namespace at the socket level),
+ * rev_nat_index and the bit that tells the two kinds apart.
+ */
 function fill_affinity_key4(rev_nat_id: number, netns_cookie: boolean, lo: number, hi: number): void {
   affinityKey4[0] = lo;
   affinityKey4[1] = hi;
@@ -498,8 +518,12 @@ export function lb4_update_affinity_by_netns(
 }
 
 /**
- * lb4_local(): chooses the backend of a packet that meets service `svc`, by its SERVICE conntrack entry if it has one.
- * Returns the backend's slot (>= 0) or a drop reason; `state` has rev_nat_index and backend_id, `tuple` its old flags.
+ * lb4_local(): chooses the backend of a packet that meets service `svc`, by its SERVICE conntrack entry if it has
+ * one. The name is the original's; "local" is the node that runs the program. Returns the backend's slot (>= 0) or a
+ * drop reason; `state` has rev_nat_index and backend_id, `tuple` its old flags.
+ *
+ * The look-up is REVERSE, so a known flow is CT_REPLY here, whichever way it goes; entries of another service under
+ * the same key (an index that was given out again) do not match.
  */
 export function lb4_local(
   ctx: Ctx,
@@ -601,8 +625,12 @@ export function lb4_local(
 }
 
 /**
- * lb4_dnat_request(): writes the backend's address and port into the packet and into `tuple`. In a loopback connection
- * (a pod that is its own backend) the source becomes the loopback service address instead of `tuple` changing.
+ * lb4_dnat_request(): writes the backend's address and port into the packet and into `tuple`. In a loopback
+ * connection (a pod that is its own backend) the source becomes the loopback service address (169.254.42.1 by
+ * default) instead of `tuple` changing: the pod would take a packet from its own address for a martian, and its
+ * answer would never leave it.
+ *
+ * Checksums follow by differences, the pseudo header's part with that of the port.
  */
 export function lb4_dnat_request(
   ctx: Ctx,
@@ -639,7 +667,10 @@ export function lb4_dnat_request(
   return lb_l4_xlate(ctx, nexthdr, l4_off, csum_off, dport, port);
 }
 
-/** lb4_lookup_rev_nat_entry(): slot in cilium_lb4_reverse_nat, or NONE. */
+/**
+ * lb4_lookup_rev_nat_entry(): slot in cilium_lb4_reverse_nat, or NONE. The index is the service's number, kept in
+ * network order in maps and printed swapped by debug messages.
+ */
 export function lb4_lookup_rev_nat_entry(ctx: Ctx, index: number): number {
   cilium_dbg_lb(ctx, DBG_LB4_REVERSE_NAT_LOOKUP, index, 0);
   const map = ctx.maps.cilium_lb4_reverse_nat;

@@ -200,7 +200,10 @@ export class Ipv6NatTarget {
 
 // --- ports ------------------------------------------------------------------------------------------------------------
 
-/** __snat_clamp_port_range(): a 16-bit value scaled into [start, end] (multiplication, slightly biased). */
+/**
+ * __snat_clamp_port_range(): a 16-bit value scaled into [start, end] by multiplication, without a division and
+ * slightly biased. Host order.
+ */
 export function __snat_clamp_port_range(start: number, end: number, val: number): number {
   const n = end - start + 1;
   return (start + (Math.imul(val & 0xffff, n) >>> 16)) & 0xffff;
@@ -222,7 +225,10 @@ const histKey = new Int32Array(1);
 const signal = new Int32Array(2);
 const signalBytes = new Uint8Array(signal.buffer);
 
-// Books the number of retries, and asks the agent for a GC run when ports get scarce.
+/**
+ * Books the number of retries in a per-CPU histogram, and asks the agent for a run of garbage collection when ports
+ * get scarce: 8 bytes (signal, protocol) into cilium_signals, a perf event array apart from that of the samples.
+ */
 function alloc_done(ctx: Ctx, v6: boolean, retries: number): void {
   const hist = v6 ? ctx.maps.cilium_snat_v6_alloc_retries : ctx.maps.cilium_snat_v4_alloc_retries;
   histKey[0] = retries;
@@ -267,7 +273,10 @@ const ipmasq4 = new IpmasqKey4();
 /** l4_csum_diff_from_inner of C when there is none. */
 const NO_DIFF = -1;
 
-/** snat_v4_lookup(): slot in cilium_snat_v4_external, or NONE. */
+/**
+ * snat_v4_lookup(): slot in cilium_snat_v4_external, or NONE. Keys are tuples in packet order (not in conntrack's):
+ * source before the translation with OUT, and for the reply its addresses as they arrive with IN.
+ */
 export function snat_v4_lookup(ctx: Ctx, tuple: CtTuple4): number {
   return nat_lookup(ctx, ctx.maps.cilium_snat_v4_external, tuple.words);
 }
@@ -283,7 +292,15 @@ function set_v4_rtuple(otuple: CtTuple4, addr: number, port: number): void {
   r[3] = (o[3]! & 0xff) | (TUPLE_F_IN << 8);
 }
 
-/** snat_v4_new_mapping(): finds a free port and makes both entries; the result is in `state4`. */
+/**
+ * snat_v4_new_mapping(): finds a free port and makes both entries; the result is in `state4`. Every mapping is two
+ * entries:
+ *
+ *   OUT  source -> destination         the translated source address and port
+ *   IN   destination -> translation    the original source address and port
+ *
+ * Up to SNAT_COLLISION_RETRIES ports are tried. DROP_NAT_NO_MAPPING when all are taken or the map refuses.
+ */
 function snat_v4_new_mapping(ctx: Ctx, map: BpfMap, otuple: CtTuple4, target: Ipv4NatTarget): number {
   const needs_ct = target.needs_ct ? 1 : 0;
   const tries = ctx.def.SNAT_COLLISION_RETRIES;
@@ -306,6 +323,7 @@ function snat_v4_new_mapping(ctx: Ctx, map: BpfMap, otuple: CtTuple4, target: Ip
     state4.port = bswap16(port);
     entry4.set(now, needs_ct, state4.addr, state4.port);
     const err = nat_create(ctx, map, otuple.words, entry4.words, BPF_ANY);
+    // Half a mapping would keep the port for nobody.
     if (err < 0) {
       nat_delete(ctx, map, rtuple4.words);
       ctx.ext_err = err;
@@ -316,7 +334,11 @@ function snat_v4_new_mapping(ctx: Ctx, map: BpfMap, otuple: CtTuple4, target: Ip
   return ret;
 }
 
-/** snat_v4_nat_handle_mapping(): the mapping of an outgoing packet, into `state4`; 0 or a drop reason. */
+/**
+ * snat_v4_nat_handle_mapping(): the mapping of an outgoing packet, into `state4`; 0 or a drop reason. Where conntrack
+ * is wanted (needs_ct: the host's own connections, egress gateway), it is looked up first and its result goes into
+ * `trace`, which makes to-network samples of such packets visible at aggregation medium.
+ */
 function snat_v4_nat_handle_mapping(
   ctx: Ctx,
   tuple: CtTuple4,
@@ -353,6 +375,7 @@ function snat_v4_nat_handle_mapping(
     );
     if (ret < 0) return ret;
     trace.set(ret, ctx.monitor);
+    // No related entry and no identity: only reports and garbage collection use it.
     if (ret === CT_NEW) {
       const err = ct_create4(ctx, ct_map, null, ct_tuple4, CT_EGRESS, null);
       if (err < 0) return err;
@@ -360,6 +383,7 @@ function snat_v4_nat_handle_mapping(
   }
   if (slot !== NONE) {
     set_v4_rtuple(tuple, to_saddr, to_sport);
+    // The usual case: the flow has its mapping.
     if (target.addr === to_saddr && target.needs_ct === had_ct) {
       state4.addr = to_saddr;
       state4.port = to_sport;
@@ -488,7 +512,10 @@ function snat_v4_rewrite_headers(
   return 0;
 }
 
-// snat_v4_nat_can_skip(): traffic of the host itself from ports outside the NAT range cannot collide.
+/**
+ * snat_v4_nat_can_skip(): traffic of the host itself from ports below the NAT range cannot collide with a mapping,
+ * and needs none to keep its port.
+ */
 function snat_v4_nat_can_skip(ctx: Ctx, target: Ipv4NatTarget, tuple: CtTuple4): boolean {
   if (ctx.def.ENABLE_EGRESS_GATEWAY && ctx.obj.kind === IS_BPF_HOST && target.egress_gateway) return false;
   return !target.from_local_endpoint && bswap16(tuple.sport) < ctx.def.NODEPORT_PORT_MIN_NAT;
@@ -524,8 +551,19 @@ export function snat_v4_init_tuple(ctx: Ctx, ip4: number, dir: number, tuple: Ct
 }
 
 /**
- * snat_v4_needs_masquerade(): the decision list for a packet that leaves the node. NAT_NEEDED (with target.addr and the
- * flags set), NAT_PUNT_TO_STACK, or a drop reason.
+ * snat_v4_needs_masquerade(): the decision list for a packet that leaves the node; the first that applies decides.
+ * NAT_NEEDED (with target.addr and the flags set), NAT_PUNT_TO_STACK, or a drop reason.
+ *
+ *   not bpf_host, or masquerading off        no
+ *   source is the masquerade address         yes, to itself: reserves the port
+ *   local pod, and the packet is a reply     no
+ *   egress gateway policy                    yes, to its egress address (none configured: drop 204)
+ *   destination in the native routing CIDR   no
+ *   pod whose endpoint says so               no
+ *   destination in ip-masq-agent's list      no
+ *   destination another node                 no, unless configured, or tunnel mode and the node is outside of it
+ *   local pod                                yes
+ *   everything else                          no: forwarded packets keep their source
  */
 export function snat_v4_needs_masquerade(
   ctx: Ctx,
@@ -623,6 +661,7 @@ function be_mask(len: number): number {
 /** snat_v4_nat_handle_icmp_error(): an error about a packet that came in through NAT; the entry is in `state4`. */
 function snat_v4_nat_handle_icmp_error(ctx: Ctx, off: number): number {
   const inner_l3 = off + ICMP_HLEN;
+  // The quoted header must be whole; without it nothing says whose error this is.
   if (!ctx_has(ctx, inner_l3 + 20)) return DROP_INVALID;
   const nexthdr = load_u8(ctx, inner_l3 + 9);
   const l4 = inner_l3 + ipv4_hdrlen(ctx, inner_l3);
@@ -644,6 +683,7 @@ function snat_v4_nat_handle_icmp_error(ctx: Ctx, off: number): number {
     case IPPROTO_ICMP: {
       if (!ctx_has(ctx, l4 + 1)) return DROP_INVALID;
       const type = load_u8(ctx, l4);
+      // Errors about echo requests that came in: the host answers those itself.
       if (type === ICMP_ECHO) return NAT_PUNT_TO_STACK;
       if (type !== ICMP_ECHOREPLY) return DROP_UNKNOWN_ICMP4_CODE;
       port_off = ICMP_ID_OFF;
@@ -746,6 +786,7 @@ export function snat_v4_nat(
       break;
     }
     case IPPROTO_ICMP: {
+      // Node ports have no ICMP; only masquerading translates it.
       if (!ctx.def.ENABLE_MASQUERADE_IPV4) return NAT_PUNT_TO_STACK;
       // Fragmented echoes cannot be followed: the identifier is in the first fragment only.
       if (ipfrag_is_fragment(fraginfo)) return DROP_INVALID;
@@ -761,6 +802,7 @@ export function snat_v4_nat(
           target.min_port = 0;
           target.max_port = 0xffff;
           break;
+        // A reply goes to who asked, who knows the sender by its own address.
         case ICMP_ECHOREPLY:
         case ICMP_REDIRECT:
           return NAT_PUNT_TO_STACK;
