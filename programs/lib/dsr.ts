@@ -8,6 +8,9 @@
 //   DSR_ENCAP_IPIP    the packet untouched inside IPIP to the backend
 //
 // Of a TCP connection only the SYN carries it; the backend's node remembers it in a conntrack entry (dsr_internal).
+//
+// The packet is translated to the backend by the load balancing node as without DSR (not with IPIP, where the
+// backend's node does it), only its source stays the client's. Policies of the backend therefore judge the client.
 
 import type { BpfMap } from "../../maps/bpf_map.js";
 import { CT_FLAGS_W, CtTuple4, CtTuple6 } from "../../maps/ct.js";
@@ -149,6 +152,10 @@ const tunnel_key = new TunnelKey();
 const addr6 = new Int32Array(4);
 const inner_saddr = new Int32Array(4);
 
+/**
+ * Does the packet with what is added still fit the device? Asked only with PMTU discovery on; without it the packet
+ * is sent, and fragmented or lost on the way. `expanded_len`: bytes of the IP packet.
+ */
 function dsr_is_too_big(ctx: Ctx, expanded_len: number): boolean {
   return ctx.def.ENABLE_DSR_ICMP_ERRORS && expanded_len > ctx.config.device_mtu;
 }
@@ -169,7 +176,10 @@ function entry_of(ctx: Ctx, map: BpfMap, key: Int32Array): number {
   return slot;
 }
 
-/** ct_has_dsr_egress_entry4(). */
+/**
+ * ct_has_dsr_egress_entry4(): does a DSR flow own this tuple? The direction bit is set for the look-up and put back:
+ * callers go on with the tuple as they had it. No lifetime is touched.
+ */
 export function ct_has_dsr_egress_entry4(ctx: Ctx, map: BpfMap, tuple: CtTuple4): boolean {
   const flags = tuple.flags;
   tuple.flags = TUPLE_F_OUT;
@@ -198,7 +208,9 @@ function ct_clear_dsr(ctx: Ctx, map: BpfMap, key: Int32Array): void {
 function dsr_set_opt4(ctx: Ctx, ip4: number, svc_addr: number, svc_port: number): number {
   const hdrlen = ipv4_hdrlen(ctx, ip4);
   const nothing = tells_nothing(ctx, load_u8(ctx, ip4 + 9), ETH_HLEN + hdrlen);
+  // Behind the SYN the backend's node has its entry: the packet goes as it is.
   if (nothing !== 0) return nothing < 0 ? nothing : 0;
+  // IHL counts words in four bits: 60 bytes of header, no more.
   if (hdrlen + DSR_IPV4_OPT_LEN > 20 + MAX_IPOPTLEN) return DROP_CT_INVALID_HDR;
   const tot_len = (load_u16(ctx, ip4 + 2) + DSR_IPV4_OPT_LEN) & 0xffff;
   if (dsr_is_too_big(ctx, tot_len)) {
@@ -214,6 +226,7 @@ function dsr_set_opt4(ctx: Ctx, ip4: number, svc_addr: number, svc_port: number)
   const opt = ip4 + 20;
   store_u8(ctx, opt, DSR_IPV4_OPT_TYPE);
   store_u8(ctx, opt + 1, DSR_IPV4_OPT_LEN);
+  // In the CPU's order, as both ends read it; other than the Geneve option, which is in network order.
   store_be16(ctx, opt + 2, bswap16(svc_port));
   store_be32(ctx, opt + 4, bswap32(svc_addr));
   ipv4_csum_update_by_diff(ctx, ip4, diff + csum_partial(ctx, opt, DSR_IPV4_OPT_LEN));
@@ -264,6 +277,9 @@ function dsr_set_ipip4(ctx: Ctx, ip4: number, backend_addr: number, l4_hint: num
   return 0;
 }
 
+/**
+ * struct geneve_dsr_opt4/6: class (be16), type, length of the data in words; filled for both families.
+ */
 function geneve_opt_header(data_words: number): void {
   gopt[0] = DSR_GENEVE_OPT_CLASS >> 8;
   gopt[1] = DSR_GENEVE_OPT_CLASS & 0xff;
@@ -431,7 +447,11 @@ function dsr_reply_icmp4(ctx: Ctx, ip4: number, svc_addr: number, dport: number,
   return ctx_redirect(ctx, ctx_get_ifindex(ctx), 0);
 }
 
-/** tail_nodeport_ipv4_dsr(): service address and port are in cb (or, for IPIP, the backend's address). */
+/**
+ * tail_nodeport_ipv4_dsr(): CILIUM_CALL_IPV4_NODEPORT_DSR. Service address and port are in cb (or, for IPIP, the
+ * backend's address and the ports as a hint for spreading flows). Ends in a redirect: to the tunnel device, or by the
+ * FIB.
+ */
 export function tail_nodeport_ipv4_dsr(ctx: Ctx): number {
   const ip4 = ETH_HLEN;
   if (!revalidate_data4(ctx)) {
@@ -509,7 +529,11 @@ function is_dsr_option(): boolean {
   return ((gopt[0] << 8) | gopt[1]) === DSR_GENEVE_OPT_CLASS && gopt[2] === DSR_GENEVE_OPT_TYPE;
 }
 
-/** nodeport_dsr_ingress_ipv4(): remembers the service of dsr_info for the replies; the packet goes on to the backend. */
+/**
+ * nodeport_dsr_ingress_ipv4(): remembers the service of dsr_info for the replies; the packet goes on to the backend.
+ * The entry has the service's address itself (nat_addr, nat_port) and no rev_nat_index, whose numbers each node gives
+ * out by itself.
+ */
 export function nodeport_dsr_ingress_ipv4(
   ctx: Ctx,
   tuple: CtTuple4,
@@ -551,6 +575,7 @@ export function nodeport_dsr_ingress_ipv4(
   state.dsr_internal = true;
   const err = ct_create4(ctx, map, null, tuple, CT_EGRESS, state);
   if (err < 0) return err;
+  // Kept until release 1.20, for programs that look into the NAT map.
   return snat_v4_create_dsr(ctx, tuple, dsr_info.addr4, dsr_info.port);
 }
 

@@ -68,6 +68,9 @@ export let host_policy_src_id = 0;
 
 // --- IPv4 ---------------------------------------------------------------------------------------------------------
 
+/**
+ * Tuple and L4 offset of the packet, as TAIL_CT_LOOKUP4 of bpf_lxc loads them: daddr, saddr, ports 0, protocol.
+ */
 function load_buffer4(ctx: Ctx, buf: CtBuffer4): void {
   const w = buf.tuple.words;
   w[0] = load_be32(ctx, ETH_HLEN + 16);
@@ -104,7 +107,11 @@ export function ipv4_host_policy_egress_lookup(
   return true;
 }
 
-/** __ipv4_host_policy_egress(). */
+/**
+ * __ipv4_host_policy_egress(): policy, entry and verdict sample from the conntrack result in `buf`. Without
+ * `is_host_id` the packet is a pod's, masqueraded: only its entry is made (source identity 0), so that the replies,
+ * which are addressed to the host, are not taken for new connections to it.
+ */
 export function __ipv4_host_policy_egress(
   ctx: Ctx,
   is_host_id: boolean,
@@ -133,6 +140,7 @@ export function __ipv4_host_policy_egress(
       verdict = auth_lookup(ctx, HOST_ID, dst_id, node, auth_type);
     }
   }
+  // Denied connections leave no entry.
   if (status === CT_NEW && verdict === CTX_ACT_OK) {
     state_new.clear();
     state_new.src_sec_id = is_host_id ? HOST_ID : 0;
@@ -147,6 +155,7 @@ export function __ipv4_host_policy_egress(
     );
     if (ret < 0) return ret;
   }
+  // No verdict was asked, so there is none to tell.
   if (!is_host_id) return verdict;
   if (verdict !== CTX_ACT_OK || status !== CT_ESTABLISHED) {
     send_policy_verdict_notify(
@@ -195,7 +204,10 @@ export function ipv4_host_policy_egress(
   return __ipv4_host_policy_egress(ctx, src_id === HOST_ID, buf, trace);
 }
 
-/** ipv4_host_policy_ingress_lookup(): true if the packet is addressed to the host. */
+/**
+ * ipv4_host_policy_ingress_lookup(): true if the packet is addressed to the host: the ipcache has identity 1 for the
+ * node's own addresses. Everything else a native device receives is somebody else's policy.
+ */
 export function ipv4_host_policy_ingress_lookup(ctx: Ctx, buf: CtBuffer4): boolean {
   const daddr = ipv4_daddr(ctx, ETH_HLEN);
   const info = lookup_ip4_remote_endpoint(ctx, daddr, 0);
@@ -233,10 +245,12 @@ export function __ipv4_host_policy_ingress(
   const saddr = ipv4_saddr(ctx, ETH_HLEN);
   const info = lookup_ip4_remote_endpoint(ctx, saddr, 0);
   const ipcache = ctx.maps.cilium_ipcache_v2;
+  // Unlike resolve_srcid: the ipcache's answer counts here, whatever it is.
   const id = info !== NONE ? ipcacheSecIdentity(ipcache, info) : src_id;
   host_policy_src_id = id;
   cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED4 : DBG_IP_ID_MAP_FAILED4, saddr, id);
   let verdict = CTX_ACT_OK;
+  // As for pods: established packets are judged again, replies are not.
   if (status !== CT_REPLY && status !== CT_RELATED) {
     let auth_type = 0;
     const untracked = !ctx.def.ENABLE_IPV4_FRAGMENTS && ipfrag_is_fragment(ipfrag_encode_ipv4(ctx, ETH_HLEN));

@@ -12,6 +12,13 @@
 //   tail_no_service_ipv4                 ICMP error for a service without backend
 //
 // Differs from Cilium: no NAT46x64 and no inter-cluster SNAT.
+//
+// Who runs it: bpf_host, bpf_overlay, bpf_wireguard and bpf_xdp each compile this code, so it asks ctx.obj.kind where
+// C has IS_BPF_*. XDP does the same work earlier and leaves notes for tc in the packet's metadata: XFER_PKT_NO_SVC
+// (1) spares the service look-up, XFER_PKT_SNAT_DONE (4) the translation.
+//
+// A remote backend sees this node as its client (SNAT), so its replies come back here and pass both translations in
+// reverse, SNAT first. With DSR the backend's node answers the client itself and this node sees one direction only.
 
 import type { BpfMap } from "../../maps/bpf_map.js";
 import {
@@ -260,6 +267,7 @@ export function ctx_set_xfer(ctx: Ctx, flag: number): void {
 
 /** nodeport_uses_dsr4/6(): `flags2` is the service's. */
 function nodeport_uses_dsr(ctx: Ctx, flags2: number): boolean {
+  // Hybrid and annotated modes: the agent sets the flag on the services that use DSR.
   return ctx.def.ENABLE_DSR && (!ctx.def.ENABLE_DSR_BYUSER || (flags2 & SVC_FLAG_FWD_MODE_DSR) !== 0);
 }
 
@@ -277,7 +285,10 @@ function looks_for_dsr(ctx: Ctx): boolean {
   return kind === IS_BPF_XDP || kind === IS_BPF_HOST || kind === IS_BPF_WIREGUARD;
 }
 
-// Replies to this node's SNAT have to be translated back twice, unless all replies bypass the node.
+/**
+ * Replies to this node's SNAT have to be translated back twice, unless all replies bypass the node: with pure DSR
+ * reverse DNAT has nothing to do here, and is left out.
+ */
 function replies_need_rev_dnat(ctx: Ctx): boolean {
   return !ctx.def.ENABLE_DSR || ctx.def.ENABLE_DSR_BYUSER || redirects_egw_replies(ctx);
 }
@@ -286,7 +297,10 @@ function redirects_egw_replies(ctx: Ctx): boolean {
   return ctx.def.ENABLE_EGRESS_GATEWAY && (ctx.obj.kind === IS_BPF_XDP || ctx.obj.kind === IS_BPF_HOST);
 }
 
-/** Is `info` (slot of the ipcache) reached through the tunnel? */
+/**
+ * Is `info` (slot of the ipcache) reached through the tunnel? An entry may have a tunnel endpoint and still be told
+ * to skip it.
+ */
 export function has_tunnel(ctx: Ctx, info: number): boolean {
   if (info === NONE) return false;
   const flags = ipcacheFlags(ctx.maps.cilium_ipcache_v2, info);
@@ -344,7 +358,10 @@ function tuple_hash6(ctx: Ctx, t: CtTuple6): number {
   return hash_from_tuple_v6(w[4], w[5], w[6], w[7], t.sport, t.dport, t.nexthdr, ctx.def.HASH_INIT6_SEED);
 }
 
-// fib_redirect() with the result of a look-up.
+/**
+ * fib_redirect() with the result of a look-up. `use_neigh_map`: where the FIB knows no neighbour (XDP cannot ask for
+ * one), the client's MAC in cilium_nodeport_neigh4/6 will do.
+ */
 function redirect_by_fib(ctx: Ctx, ret: number, use_neigh_map: boolean): number {
   if (!fib_ok(ret)) {
     ctx.ext_err = ret;
@@ -417,8 +434,14 @@ function redirect_to_l7_proxy(
 // === IPv4 ===============================================================================================================
 
 /**
- * nodeport_lb4(): the service part of a packet's way in. CTX_ACT_OK: it goes on (nodeport_out tells how), a drop reason,
- * or a verdict of a tail call.
+ * nodeport_lb4(): the service part of a packet's way in. CTX_ACT_OK: it goes on (nodeport_out tells how), a drop
+ * reason, or a verdict of a tail call.
+ *
+ *   service           nodeport_svc_lb4
+ *   DSR information   nodeport_dsr_ingress_ipv4
+ *   neither           reverse SNAT in a tail call, which comes back to CILIUM_CALL_IPV4_FROM_NETDEV with "skip nodeport" set
+ *
+ * `src_sec_identity` is only carried along: services know no identities.
  */
 export function nodeport_lb4(ctx: Ctx, ip4: number, l3_off: number, src_sec_identity: number): number {
   // Fragments find their ports in the fragment map.
@@ -456,6 +479,13 @@ export function nodeport_lb4(ctx: Ctx, ip4: number, l3_off: number, src_sec_iden
   return tail_call_internal(ctx, CILIUM_CALL_IPV4_NODEPORT_NAT_INGRESS);
 }
 
+/**
+ * nodeport_svc_lb4(): a request to a service from outside of it. The conntrack entries that it makes:
+ *
+ *   SERVICE   client -> service      which backend (lb4_local)
+ *   EGRESS    client -> backend      node_port, source world: the reply is known by it and turned back
+ *   none      of DSR to a remote backend, whose replies take another way
+ */
 function nodeport_svc_lb4(
   ctx: Ctx,
   tuple: CtTuple4,
@@ -472,6 +502,7 @@ function nodeport_svc_lb4(
   // Only the catch-all of a service address: handing the packet up would send it back out, and in again.
   if (lb4_key_is_wildcard(key)) return DROP_NO_SERVICE;
   if (!lb4_src_range_ok(ctx, svc, tuple.saddr)) return DROP_NOT_IN_SRC_RANGE;
+  // A ClusterIP is not for the world (drop 174), unless bpf-lb-external-clusterip makes it routable.
   if (!lb_svc_is_routable(flags)) return DROP_IS_CLUSTER_IP;
   // XDP leaves traffic for local backends to tc, behind GRO.
   if (ctx.obj.kind === IS_BPF_XDP && lb_svc_is_etp_local(flags)) return CTX_ACT_OK;
@@ -499,6 +530,7 @@ function nodeport_svc_lb4(
   // Backends on this node go on to local delivery, all others leave the node again.
   const backend_addr = backend4Address(ctx.maps.cilium_lb4_backends_v3, backend);
   const backend_local = lookup_ip4_endpoint(ctx, backend_addr) !== NONE;
+  // A host port means this host: another node's backend would be a mistake of the agent.
   if (!backend_local && lb_svc_is_hostport(flags)) return DROP_INVALID;
   if (backend_local && lb_svc_is_l7_punt_proxy(flags, flags2)) {
     ctx_set_xfer(ctx, XFER_PKT_NO_SVC);
@@ -544,11 +576,13 @@ function nodeport_svc_lb4(
       ctx_set_xfer(ctx, XFER_PKT_NO_SVC);
       return CTX_ACT_OK;
     }
+    // The client's MAC, for the way back: XDP and redirects know no neighbours.
     neighKey4[0] = load_be32(ctx, ETH_HLEN + 12);
     const err = neigh_record(ctx, ctx.maps.cilium_nodeport_neigh4, neighKey4);
     if (err < 0) return err;
   }
 
+  // Forwarded traffic counts against no pod's bandwidth.
   edt_set_aggregate(ctx, 0);
   // The tail calls find in cb what they need: for DSR the service (or, for IPIP, the backend and a hash of the flow).
   if (dsr) {
@@ -568,7 +602,11 @@ function nodeport_svc_lb4(
   return tail_call_internal(ctx, CILIUM_CALL_IPV4_NODEPORT_NAT_EGRESS);
 }
 
-/** tail_nodeport_nat_egress_ipv4(): a request to a remote backend gets this node's source address and leaves. */
+/**
+ * tail_nodeport_nat_egress_ipv4(): a request to a remote backend gets this node's source address and leaves. The
+ * backend's node then sees a packet of another node (identity 6, 7 or 0x02xxxxxx): its policies judge the node, not
+ * the client, which is what externalTrafficPolicy: Cluster costs.
+ */
 export function tail_nodeport_nat_egress_ipv4(ctx: Ctx): number {
   ctx.ext_err = 0;
   const ret = nat_egress_ipv4(ctx);
@@ -635,7 +673,11 @@ function nat_egress_ipv4(ctx: Ctx): number {
   return redirect_by_fib(ctx, ret, false);
 }
 
-/** tail_nodeport_nat_ingress_ipv4(): reverse SNAT of what may be a reply. */
+/**
+ * tail_nodeport_nat_ingress_ipv4(): reverse SNAT of what may be a reply, which from here cannot be told: any packet
+ * to a port of the NAT range, any ICMP where masquerading is on. Without a mapping the packet goes back to where it
+ * came from, with tc_index 4 so that it does not come here again.
+ */
 export function tail_nodeport_nat_ingress_ipv4(ctx: Ctx): number {
   const def = ctx.def;
   const src_id = ctx_load_meta(ctx, CB_SRC_LABEL);
@@ -648,6 +690,7 @@ export function tail_nodeport_nat_ingress_ipv4(ctx: Ctx): number {
     ctx_snat_done_set(ctx);
     ret = CTX_ACT_OK;
     if (def.ENABLE_HOST_FIREWALL && ctx.obj.kind === IS_BPF_HOST) {
+      // After reverse SNAT the destination is who really asked, which may be the host itself.
       ret = ipv4_host_policy_ingress(ctx, src_id, trace);
       // Host policies hold once, not again on recirculation.
       ctx_skip_host_fw_set(ctx);

@@ -7,6 +7,9 @@
 //
 // What is done in a tail call sends its own to-network (to-overlay, to-crypto) trace; only CTX_ACT_OK without
 // TAIL_CALLED leaves it to the caller.
+//
+// Three programs share it and differ in what they tell and may do: cil_to_netdev masquerades and redirects to the
+// right device, cil_to_overlay and cil_to_wireguard only turn replies back and keep node port SNAT free of conflicts.
 
 import { CtTuple4, CtTuple6 } from "../../maps/ct.js";
 import { copyAddr6, equalAddr6 } from "../../maps/layout.js";
@@ -108,6 +111,10 @@ function obs_point_egress(ctx: Ctx): number {
   return ctx.obj.kind === IS_BPF_WIREGUARD ? TRACE_TO_CRYPTO : TRACE_TO_NETWORK;
 }
 
+/**
+ * Conditions under which the C program would be too large for the verifier: both families in one object, or bpf_host
+ * with the host firewall or the egress gateway. It shows in samples: the tail call sends its own.
+ */
 function needs_tailcall(ctx: Ctx): boolean {
   const def = ctx.def;
   if (def.ENABLE_IPV4 && def.ENABLE_IPV6) return true;
@@ -131,6 +138,7 @@ export function handle_nat_fwd(
     ctx_store_meta(ctx, CB_NAT_FLAGS, revdnat_only ? CB_NAT_FLAGS_REVDNAT_ONLY : 0);
     ctx_store_meta(ctx, CB_CLUSTER_ID_EGRESS, 0);
     ctx_store_meta(ctx, CB_SRC_LABEL, src_id);
+    // The tail call does not come back; what follows it in the caller happens there too.
     if (v4) return tail_call_internal(ctx, CILIUM_CALL_IPV4_NODEPORT_NAT_FWD);
     if (v6) return tail_call_internal(ctx, CILIUM_CALL_IPV6_NODEPORT_NAT_FWD);
     return CTX_ACT_OK;
@@ -154,6 +162,10 @@ function redirect_if_elsewhere(ctx: Ctx, ret: number): number {
 
 // === IPv4 ===============================================================================================================
 
+/**
+ * __handle_nat_fwd_ipv4(): reverse DNAT of a local backend's reply, else masquerading (tail call 38). `revdnat_only`
+ * stops after the first: the packet will be encrypted and come back as another one.
+ */
 function __handle_nat_fwd_ipv4(ctx: Ctx, src_id: number, revdnat_only: boolean, trace: TraceCtx): number {
   const def = ctx.def;
   const ret = nodeport_rev_dnat_fwd_ipv4(ctx, revdnat_only, trace);
@@ -170,7 +182,12 @@ function __handle_nat_fwd_ipv4(ctx: Ctx, src_id: number, revdnat_only: boolean, 
   return tail_call_internal(ctx, CILIUM_CALL_IPV4_NODEPORT_SNAT_FWD);
 }
 
-/** nodeport_rev_dnat_fwd_ipv4(): the reply of a local backend, on its way out through the stack. */
+/**
+ * nodeport_rev_dnat_fwd_ipv4(): the reply of a local backend, on its way out through the stack or a redirect. The
+ * request's entry (node_port, or dsr_internal with an address of its own) is found with the addresses turned round;
+ * the reply leaves with the service's address, and its to-network sample says reply, which makes it visible at
+ * aggregation medium.
+ */
 function nodeport_rev_dnat_fwd_ipv4(ctx: Ctx, revdnat_only: boolean, trace: TraceCtx): number {
   snat_done = false;
   if (!revalidate_data4(ctx)) return DROP_INVALID;
@@ -202,7 +219,11 @@ function nodeport_rev_dnat_fwd_ipv4(ctx: Ctx, revdnat_only: boolean, trace: Trac
   return CTX_ACT_OK;
 }
 
-/** tail_handle_nat_fwd_ipv4(). */
+/**
+ * tail_handle_nat_fwd_ipv4(): CILIUM_CALL_IPV4_NODEPORT_NAT_FWD, handle_nat_fwd as a program of its own. Its monitor
+ * begins with the configured length, where the inline form leaves the caller's 0: with pure DSR and no masquerading
+ * its to-network sample is therefore seen at aggregation medium.
+ */
 export function tail_handle_nat_fwd_ipv4(ctx: Ctx): number {
   const revdnat_only = (ctx_load_and_clear_meta(ctx, CB_NAT_FLAGS) & CB_NAT_FLAGS_REVDNAT_ONLY) !== 0;
   ctx_store_meta(ctx, CB_CLUSTER_ID_EGRESS, 0);
@@ -260,6 +281,11 @@ function nodeport_has_nat_conflict_ipv4(ctx: Ctx, saddr: number, target: Ipv4Nat
   return true;
 }
 
+/**
+ * nodeport_snat_fwd_ipv4(): whether, and to which address, the source of a packet that leaves is translated; then
+ * snat_v4_nat. In order: replies of pods with a device of their own, the node's own connections from the SNAT
+ * address, the masquerading decision list (nat.ts), which also finds the egress gateway's policies.
+ */
 function nodeport_snat_fwd_ipv4(ctx: Ctx, trace: TraceCtx): number {
   const def = ctx.def;
   const is_host = ctx.obj.kind === IS_BPF_HOST;
@@ -304,7 +330,10 @@ function nodeport_snat_fwd_ipv4(ctx: Ctx, trace: TraceCtx): number {
   return ret;
 }
 
-/** tail_handle_snat_fwd_ipv4(). */
+/**
+ * tail_handle_snat_fwd_ipv4(): CILIUM_CALL_IPV4_NODEPORT_SNAT_FWD. orig-ip of its sample is the source before
+ * translation, 0 where none was tried.
+ */
 export function tail_handle_snat_fwd_ipv4(ctx: Ctx): number {
   const src_id = ctx_load_and_clear_meta(ctx, CB_SRC_LABEL);
   ctx_store_meta(ctx, CB_CLUSTER_ID_EGRESS, 0);
