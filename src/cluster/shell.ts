@@ -8,7 +8,8 @@ import { type CommandResult, ip_command } from "../kernel/iproute.js";
 import { ipvsadm } from "../kernel/ipvs/ipvsadm.js";
 import { arp_n, brctl_show, ethtool_S, ifconfig, route_n } from "../kernel/net_tools.js";
 import { conntrack } from "../kernel/netfilter/conntrack_cli.js";
-import { iptables, iptablesRestore, iptablesSave } from "../kernel/netfilter/iptables.js";
+import { iptablesRestore, iptablesSave } from "../kernel/netfilter/iptables.js";
+import { iptables_command } from "../kernel/netfilter/iptables_cli.js";
 import { nfSysctlSet } from "../kernel/netfilter/sysctl.js";
 import { type TableName, xtNet } from "../kernel/netfilter/xtables.js";
 import type { Netns } from "../kernel/netns.js";
@@ -77,21 +78,8 @@ function runOne(machines: Machines, machine: Machine, ns: Netns, argv: readonly 
       case "sysctl":
         return sysctl(ns, argv);
       case "iptables":
-      case "iptables-nft": {
-        let table: TableName = "filter";
-        const rest: string[] = [];
-        for (let i = 0; i < args.length; i++) {
-          if (args[i] === "-t") table = args[++i] as TableName;
-          else if (args[i] !== "-w" && args[i] !== "-n") rest.push(args[i]!);
-        }
-        if (rest[0] === "-S" || rest[0] === "-L") {
-          const text = iptablesSave(ns, { tables: [table] });
-          return { rc: 0, out: text.replace(/^(\*.*|COMMIT)\n/gm, "") };
-        }
-        const quoted = rest.map((w) => (/^[^\s"'\\]+$/.test(w) ? w : `"${w.replace(/["\\]/g, "\\$&")}"`));
-        iptables(ns, table, quoted.join(" "), { strict: true });
-        return OK;
-      }
+      case "iptables-nft":
+        return iptables_command(ns, args);
       case "iptables-save": {
         const t = args.indexOf("-t");
         const tables = t < 0 ? {} : { tables: [args[t + 1] as TableName] };

@@ -6,18 +6,11 @@
 import { PodpathError } from "../../base/errors.js";
 import type { Netns } from "../netns.js";
 import { NF_ACCEPT, NF_DROP } from "./hooks.js";
+import { sortedChains } from "./iptables_list.js";
 import { RuleError } from "./text.js";
 import { parseRule, splitWords } from "./xt_parse.js";
 import { Act, JUMP_DEPTH, type XtRule } from "./xt_rule.js";
-import {
-  builtinChains,
-  TABLE_NAMES,
-  type TableName,
-  XtChain,
-  type XtNet,
-  type XtTable,
-  xtNet,
-} from "./xtables.js";
+import { TABLE_NAMES, type TableName, XtChain, type XtNet, type XtTable, xtNet } from "./xtables.js";
 
 /** A rule of the text that is valid for iptables and not modelled here. */
 export interface Unmodelled {
@@ -175,6 +168,10 @@ export function iptablesRestore(ns: Netns, text: string, opt: RestoreOptions = {
         continue;
       }
       if (chain === undefined) throw new RuleError(`there is no chain "${cname}" in table ${table.name}`);
+      if (cmd === "-E" || cmd === "--rename-chain") {
+        renameChain(table, chain, words[2] ?? "");
+        continue;
+      }
       if (cmd === "-F" || cmd === "--flush") {
         const l = edit.list(chain);
         edit.removed.push(...l);
@@ -190,6 +187,7 @@ export function iptablesRestore(ns: Netns, text: string, opt: RestoreOptions = {
         continue;
       }
       let insertAt = -1;
+      let replaceAt = -1;
       let from = 2;
       if (cmd === "-I" || cmd === "--insert") {
         insertAt = 0;
@@ -200,6 +198,11 @@ export function iptablesRestore(ns: Netns, text: string, opt: RestoreOptions = {
       } else if (cmd === "-D" || cmd === "--delete") {
         deleteRule(xt, table, chain, words, edit, lineNo);
         continue;
+      } else if (cmd === "-R" || cmd === "--replace") {
+        replaceAt = Number(words[2]) - 1;
+        from = 3;
+        if (edit.list(chain)[replaceAt] === undefined)
+          throw new RuleError(`${cname} has no rule ${words[2] ?? ""} to replace`);
       } else if (cmd !== "-A" && cmd !== "--append") throw new RuleError(`command ${cmd} is not known`);
       let rule: XtRule;
       try {
@@ -222,6 +225,9 @@ export function iptablesRestore(ns: Netns, text: string, opt: RestoreOptions = {
         if (insertAt > list.length)
           throw new RuleError(`index ${insertAt + 1} is beyond the end of ${cname}`);
         list.splice(insertAt, 0, rule);
+      } else if (replaceAt >= 0) {
+        edit.removed.push(list[replaceAt]!);
+        list[replaceAt] = rule;
       } else list.push(rule);
       pending.push(rule);
     }
@@ -245,8 +251,7 @@ function addChain(
   made: XtChain[],
   flushExisting: boolean,
 ): void {
-  if (name.length > 28 || name.startsWith("-") || name.startsWith("!"))
-    throw new RuleError(`"${name}" cannot be the name of a chain`);
+  checkChainName(name);
   const old = table.chain(name);
   if (old !== undefined) {
     // A chain line empties the chain, also with --noflush.
@@ -305,6 +310,42 @@ function deleteChains(table: XtTable, chains: readonly XtChain[], edit: TableEdi
   }
 }
 
+/** Where a rule of these words stands; -1 if nowhere. */
+function indexOfRule(
+  xt: XtNet,
+  table: XtTable,
+  list: readonly XtRule[],
+  words: readonly string[],
+  line: number,
+): number {
+  const probe = parseRule(xt, table, words, line);
+  for (const m of probe.matches) m.release();
+  probe.target?.release();
+  const { text } = probe;
+  return list.findIndex((r) => r.text === text);
+}
+
+/** `iptables -C`: index of the rule in the chain, -1 if it is not there. Throws RULES_INVALID for words that are no rule. */
+export function findRule(ns: Netns, table: TableName, chain: XtChain, words: readonly string[]): number {
+  const xt = xtNet(ns);
+  return indexOfRule(xt, xt.table(table), chain.rules, words, 1);
+}
+
+/** -E: rules that jump there go on doing so. */
+function renameChain(table: XtTable, chain: XtChain, name: string): void {
+  if (chain.hook >= 0) throw new RuleError(`chain ${chain.name} is built in`);
+  checkChainName(name);
+  if (table.chain(name) !== undefined) throw new RuleError(`chain ${name} is there already`);
+  table.chains.delete(chain.name);
+  chain.name = name;
+  table.chains.set(name, chain);
+}
+
+function checkChainName(name: string): void {
+  if (name === "" || name.length > 28 || name.startsWith("-") || name.startsWith("!"))
+    throw new RuleError(`"${name}" cannot be the name of a chain`);
+}
+
 function deleteRule(
   xt: XtNet,
   table: XtTable,
@@ -314,15 +355,10 @@ function deleteRule(
   line: number,
 ): void {
   const list = edit.list(chain);
-  let at: number;
-  if (words.length === 3 && /^\d+$/.test(words[2]!)) at = Number(words[2]) - 1;
-  else {
-    const probe = parseRule(xt, table, words.slice(2), line);
-    for (const m of probe.matches) m.release();
-    probe.target?.release();
-    const { text } = probe;
-    at = list.findIndex((r) => r.text === text);
-  }
+  const at =
+    words.length === 3 && /^\d+$/.test(words[2]!)
+      ? Number(words[2]) - 1
+      : indexOfRule(xt, table, list, words.slice(2), line);
   if (at < 0 || at >= list.length)
     throw new RuleError(`there is no such rule in ${chain.name} (does a matching rule exist in that chain?)`);
   edit.removed.push(list[at]!);
@@ -421,13 +457,6 @@ export function iptablesSave(ns: Netns, opt: SaveOptions = {}): string {
     if (opt.date !== undefined) s += `# Completed on ${opt.date}\n`;
   }
   return s;
-}
-
-function sortedChains(t: XtTable): XtChain[] {
-  const base = builtinChains(t.name).map((n) => t.chain(n)!);
-  const user = [...t.chains.values()].filter((c) => c.hook < 0);
-  user.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  return [...base, ...user];
 }
 
 /** iptables -Z. */

@@ -154,3 +154,10 @@ export function parsePort(s: string): number | undefined {
   if (/^\d+$/.test(s)) return Number(s) <= 65_535 ? Number(s) : undefined;
   return SERVICES[s.toLowerCase()];
 }
+
+const PORT_NAMES = new Map(Object.entries(SERVICES).map(([name, port]) => [port, name]));
+
+/** The service name of a port; undefined when it has none. */
+export function portName(port: number): string | undefined {
+  return PORT_NAMES.get(port);
+}

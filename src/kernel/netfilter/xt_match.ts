@@ -94,7 +94,7 @@ function portRange(s: string): { lo: number; hi: number } {
 
 const rangeText = (lo: number, hi: number): string => (lo === hi ? String(lo) : `${lo}:${hi}`);
 
-const TCP_FLAG_BITS: Readonly<Record<string, number>> = {
+export const TCP_FLAG_BITS: Readonly<Record<string, number>> = {
   FIN: 1,
   SYN: 2,
   RST: 4,
@@ -309,7 +309,8 @@ class UdpBuilder implements MatchBuilder {
   }
 }
 
-const ICMP_NAMES: Readonly<Record<string, readonly [number, number, number]>> = {
+/** Type, first and last code by the name that iptables has for them; the first name of a type is printed. */
+export const ICMP_NAMES: Readonly<Record<string, readonly [number, number, number]>> = {
   any: [255, 0, 255],
   "echo-reply": [0, 0, 255],
   pong: [0, 0, 255],

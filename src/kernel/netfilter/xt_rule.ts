@@ -155,6 +155,12 @@ export class XtRule {
 
   /** The rule after `-A CHAIN`, as iptables-save prints it. */
   get text(): string {
+    const { conditions, action } = this;
+    return conditions === "" || action === "" ? conditions + action : `${conditions} ${action}`;
+  }
+
+  /** The part of `text` before the target. */
+  get conditions(): string {
     const s: string[] = [];
     const not = (flag: number): string => ((this.flags & flag) !== 0 ? "! " : "");
     if (this.srcMask !== 0 || not(F_INV_SRC) !== "")
@@ -166,11 +172,14 @@ export class XtRule {
     if (this.proto !== 0) s.push(`${not(F_INV_PROTO)}-p ${formatProtocol(this.proto)}`);
     if ((this.flags & F_FRAG) !== 0) s.push(`${not(F_INV_FRAG)}-f`);
     for (const m of this.matches) s.push(m.save());
-    if (this.act === Act.TARGET) {
-      const o = this.target!.save();
-      s.push(`-j ${this.target!.name}${o === "" ? "" : ` ${o}`}`);
-    } else if (this.act !== Act.NONE) s.push(`${this.act === Act.GOTO ? "-g" : "-j"} ${this.verdictName}`);
     return s.join(" ");
+  }
+
+  /** `-j` or `-g` with its target; empty for a rule that only counts. */
+  get action(): string {
+    if (this.act === Act.NONE) return "";
+    const o = this.act === Act.TARGET ? this.target!.save() : "";
+    return `${this.act === Act.GOTO ? "-g" : "-j"} ${this.verdictName}${o === "" ? "" : ` ${o}`}`;
   }
 
   /** The chain or verdict that it leads to, or its target's name; empty for a rule that only counts. */

@@ -122,7 +122,8 @@ export class XtChain {
 
   constructor(
     readonly table: XtTable,
-    readonly name: string,
+    /** Changed by -E. */
+    public name: string,
     /** Hook number; -1 = a user's chain. */
     readonly hook: number,
   ) {
