@@ -101,7 +101,11 @@ const trace = new TraceCtx();
 const addr6 = new Int32Array(4);
 const egw_target = { addr: 0, ifindex: 0 };
 
-/** cil_from_overlay: tc ingress of the tunnel device. */
+/**
+ * cil_from_overlay: tc ingress of the tunnel device: the kernel has taken the outer headers off and left the tunnel
+ * key. Its id (VXLAN or Geneve VNI) is the source's identity; world is 2 on the wire and becomes 9 or 10 here in dual
+ * stack. All samples of this program have source 0: a tunnel device has no endpoint.
+ */
 export function cil_from_overlay(ctx: Ctx): number {
   let src_id = UNKNOWN_ID;
   bpf_clear_meta(ctx);
@@ -165,7 +169,11 @@ export function tail_handle_ipv4_overlay(ctx: Ctx): number {
   return ret;
 }
 
-/** handle_ipv4(): node port services that arrive through the tunnel, then delivery to the pod or to the host. */
+/**
+ * handle_ipv4(): node port services that arrive through the tunnel (a load balancing node sends them on, or their
+ * replies come back), the egress gateway's part, then delivery to the pod or to the host. Conntrack of the tunnel is
+ * the endpoint's business: `from_tunnel` goes along, so that its answers take the tunnel as well.
+ */
 function handle_ipv4(ctx: Ctx): number {
   const def = ctx.def;
   if (!revalidate_data4(ctx)) return DROP_INVALID;
@@ -222,7 +230,10 @@ function handle_ipv4(ctx: Ctx): number {
   return ipv4_host_delivery(ctx);
 }
 
-/** ipv4_host_delivery(): packets for the host itself enter its stack by way of cilium_host. */
+/**
+ * ipv4_host_delivery(): packets for the host itself enter its stack by way of cilium_host: a hop at layer 3, MACs of
+ * the router and of cilium_host, and a redirect to the device's ingress, where cil_to_host tells to-stack.
+ */
 function ipv4_host_delivery(ctx: Ctx): number {
   const router = ctx.config.interface_mac;
   const host = ctx.def.CILIUM_HOST_MAC;
@@ -282,7 +293,12 @@ function handle_ipv6(ctx: Ctx): number {
   return ctx_redirect(ctx, def.CILIUM_HOST_IFINDEX, BPF_F_INGRESS);
 }
 
-/** cil_to_overlay: tc egress of the tunnel device. */
+/**
+ * cil_to_overlay: tc egress of the tunnel device, with the packet still bare and its tunnel key set. Node port
+ * replies and SNAT conflicts as on a native device (handle_nat_fwd; no masquerading). The mark 0x0400 with the
+ * identity goes with the packet into its encapsulation: cil_to_netdev knows by it that the outer packet is a
+ * tunnel's.
+ */
 export function cil_to_overlay(ctx: Ctx): number {
   const snat_done = ctx_snat_done(ctx);
   bpf_clear_meta(ctx);

@@ -132,7 +132,9 @@ function is_v4_in_v6(words: Int32Array): boolean {
   return words[0] === 0 && words[1] === 0 && words[2] === V4_IN_V6;
 }
 
-/** ctx_in_hostns(). */
+/**
+ * ctx_in_hostns(): is it the host's network namespace? Told by its cookie, which the agent compiles in.
+ */
 function ctx_in_hostns(ctx: Ctx, sk: SockAddr): boolean {
   return sk.netns_cookie === ctx.def.HOST_NETNS_COOKIE;
 }
@@ -154,7 +156,10 @@ function service_proto(proto: number): number {
   return proto === IPPROTO_UDPLITE ? IPPROTO_UDP : proto;
 }
 
-/** sock_select_slot() % count + 1: random for TCP, the same for all datagrams of a UDP socket. */
+/**
+ * sock_select_slot() % count + 1: random for TCP, the socket's cookie for UDP, so that all datagrams of an
+ * unconnected socket meet the same backend without anything being remembered. 1 to count: slot 0 is the frontend.
+ */
 function select_slot(ctx: Ctx, sk: SockAddr, count: number): number {
   if (sk.protocol === IPPROTO_TCP) return ((ctx.helpers.get_prandom_u32() >>> 0) % count) + 1;
   return (sk.socket_cookie % count) + 1;
@@ -172,7 +177,11 @@ function rejects_bind(services: BpfMap, svc: number): boolean {
   return lb_svc_is_nodeport(flags) || lb_svc_is_external_ip(flags) || lb_svc_is_loadbalancer(flags);
 }
 
-// The verdict for the result of a forward translation: only what the application must hear rejects.
+/**
+ * The verdict for the result of a forward translation. Only what the application must hear rejects: EHOSTUNREACH (a
+ * service without backends) and ENOMEM. All other errors mean "not translated", and connect() goes on with the
+ * address it was given.
+ */
 function verdict(sk: SockAddr, err: number): number {
   if (err === -EHOSTUNREACH || err === -ENOMEM) {
     sk.retval = err;
@@ -183,7 +192,10 @@ function verdict(sk: SockAddr, err: number): number {
 
 // === IPv4 ===============================================================================================================
 
-/** sock4_wildcard_lookup(): a node's or the loopback address with a port in (`inv_match`: outside) the NodePort range. */
+/**
+ * sock4_wildcard_lookup(): a node's or the loopback address with a port in (`inv_match`: outside) the NodePort range.
+ * Node ports and host ports lie in the map under address 0; which addresses are nodes', the ipcache knows.
+ */
 function sock4_wildcard_lookup(
   ctx: Ctx,
   key: Lb4Key,
@@ -218,6 +230,10 @@ function sock4_wildcard_lookup_full(ctx: Ctx, key: Lb4Key, in_hostns: boolean): 
   return !loopback_only || is_v4_loopback(address) ? svc : NONE;
 }
 
+/**
+ * The service that an address and port stand for, or NONE: the exact frontend, from inside (two-scope services answer
+ * with all backends), else a node port or host port. Leaves the frontend's key in key4.
+ */
 function lookup_service4(ctx: Ctx, sk: SockAddr, address: number, port: number): number {
   key4.set(address, port, service_proto(sk.protocol));
   const svc = lb4_lookup_service(ctx, key4, true);
@@ -232,7 +248,11 @@ function sock4_skip_xlate(ctx: Ctx, flags: number, flags2: number, address: numb
   return info === NONE || ipcacheSecIdentity(ctx.maps.cilium_ipcache_v2, info) !== HOST_ID;
 }
 
-/** sock4_update_revnat(): 0 or negative. */
+/**
+ * sock4_update_revnat(): remembers for this socket and backend which service was asked for: key {socket cookie,
+ * backend address and port}, value {service address, port, rev_nat_index}. recvmsg and getpeername answer from it. 0
+ * or negative.
+ */
 function sock4_update_revnat(
   ctx: Ctx,
   sk: SockAddr,
@@ -249,6 +269,7 @@ function sock4_update_revnat(
   sk_key4[3] = backend_port;
   sk_val4[0] = address;
   sk_val4[1] = port | (rev_nat_index << 16);
+  // Written only if it differs: sendmsg comes here for each datagram.
   const slot = map_lookup(ctx, map, sk_key4);
   if (slot !== NONE) {
     const at = slot * map.valueWords;
@@ -257,7 +278,14 @@ function sock4_update_revnat(
   return map.update(sk_key4, sk_val4, 0);
 }
 
-/** __sock4_xlate_fwd(): 0 or a negative errno; `udp_only` for sendmsg. Changes sk.user_ip4 and sk.user_port. */
+/**
+ * __sock4_xlate_fwd(): 0 or a negative errno; `udp_only` for sendmsg. Changes sk.user_ip4 and sk.user_port, before
+ * there is any packet: what leaves the socket is addressed to the backend, and neither conntrack nor the pod's
+ * programs see the service.
+ *
+ * The trace events lie between: pre-forward when a service with backends was found, post-forward when a backend was.
+ * A service without any is refused before the first.
+ */
 function __sock4_xlate_fwd(ctx: Ctx, sk: SockAddr, udp_only: boolean): number {
   const in_hostns = ctx_in_hostns(ctx, sk);
   const dst_ip = sk.user_ip4;
@@ -272,6 +300,7 @@ function __sock4_xlate_fwd(ctx: Ctx, sk: SockAddr, udp_only: boolean): number {
   send_trace_sock_notify4(ctx, sk, XLATE_PRE_DIRECTION_FWD, dst_ip, bswap16(dst_port));
   const flags = svcFlags(services, svc);
   const flags2 = svcFlags2(services, svc);
+  // EPERM stays in here, too: the address is used as it is.
   if (sock4_skip_xlate(ctx, flags, flags2, dst_ip)) return -EPERM;
 
   const backends = ctx.maps.cilium_lb4_backends_v3;
@@ -342,7 +371,10 @@ function __sock4_xlate_fwd(ctx: Ctx, sk: SockAddr, udp_only: boolean): number {
   return 0;
 }
 
-/** __sock4_xlate_rev(). */
+/**
+ * __sock4_xlate_rev(): the other way round: the application is told the service's address as the sender or peer. 0,
+ * or a negative errno that nobody hears.
+ */
 function __sock4_xlate_rev(ctx: Ctx, sk: SockAddr): number {
   const map = ctx.maps.cilium_lb4_reverse_sk;
   sk_key4[0] = sk.socket_cookie | 0;
@@ -370,6 +402,10 @@ function __sock4_xlate_rev(ctx: Ctx, sk: SockAddr): number {
   return 0;
 }
 
+/**
+ * __sock4_post_bind(): refuses (EADDRINUSE) what would listen on a node port, external IP or load balancer address
+ * from the host's namespace: packets to it would never arrive there. Pods may bind what they like.
+ */
 function __sock4_post_bind(ctx: Ctx, sk: SockAddr): number {
   if (!sock_proto_enabled(ctx, sk.protocol) || !ctx_in_hostns(ctx, sk)) return 0;
   key4.set(sk.user_ip4, sk.user_port, service_proto(sk.protocol));

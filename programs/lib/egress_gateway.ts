@@ -92,7 +92,10 @@ const tuple6 = new CtTuple6();
 /** Where egress_gw_reply_needs_redirect_hook() wants the reply to go: address (Be32) and identity of the pod. */
 export const egress_gw_reply = { tunnel_endpoint: 0, dst_sec_identity: 0 };
 
-/** lookup_ip4_egress_gw_policy(): slot in cilium_egress_gw_policy_v4, or NONE. */
+/**
+ * lookup_ip4_egress_gw_policy(): slot in cilium_egress_gw_policy_v4, or NONE. An LPM key of source (always whole) and
+ * destination prefix, so the most specific destination CIDR of that pod decides.
+ */
 export function lookup_ip4_egress_gw_policy(ctx: Ctx, saddr: number, daddr: number): number {
   const map = ctx.maps.cilium_egress_gw_policy_v4;
   const slot = map.lookup(key4.set(saddr, daddr).words);
@@ -117,6 +120,9 @@ export function lookup_ip6_egress_gw_policy(
   return slot;
 }
 
+/**
+ * 0.0.0.0 (no gateway found) and 0.0.0.1 (an excluded CIDR) stand where a gateway's address would.
+ */
 function names_gateway(gateway_ip: number): boolean {
   return gateway_ip !== EGRESS_GATEWAY_NO_GATEWAY && gateway_ip !== EGRESS_GATEWAY_EXCLUDED_CIDR;
 }
@@ -195,7 +201,10 @@ function tunnel_of(ctx: Ctx, info: number): boolean {
 /** Gateway (Be32) and identities that egress_gw_handle_request() has found. */
 const request = { gateway_ip: 0, src: 0, dst: 0 };
 
-// egress_gw_request_needs_redirect(): CTX_ACT_REDIRECT with request.gateway_ip, CTX_ACT_OK, or a drop reason.
+/**
+ * egress_gw_request_needs_redirect(): CTX_ACT_REDIRECT with request.gateway_ip, CTX_ACT_OK, or a drop reason: a
+ * policy without a gateway drops (194) rather than let the pod's traffic out by another address.
+ */
 function needs_redirect(gateway_ip: number): number {
   if (gateway_ip === EGRESS_GATEWAY_NO_GATEWAY) return DROP_NO_EGRESS_GATEWAY;
   if (gateway_ip === EGRESS_GATEWAY_EXCLUDED_CIDR) return CTX_ACT_OK;
@@ -213,6 +222,7 @@ function handle_request4(ctx: Ctx): number {
   t.words[3] = ipv4_protocol(ctx, ip4);
   const fraginfo = ipfrag_encode_ipv4(ctx, ip4);
   const ret = ct_extract_ports4(ctx, ip4, fraginfo, ip4 + ipv4_hdrlen(ctx, ip4), CT_EGRESS, t);
+  // Protocols without conntrack cannot be told from replies: they stay.
   if (ret < 0) return ret === DROP_CT_UNKNOWN_PROTO ? CTX_ACT_OK : ret;
   // Only connections that begin here.
   if (ct_is_reply4(ctx, get_ct_map4(ctx, t), t)) return CTX_ACT_OK;
@@ -220,6 +230,7 @@ function handle_request4(ctx: Ctx): number {
   if (src_ep !== NONE) request.src = lxcSecId(ctx.maps.cilium_lxc, src_ep);
   const info = lookup_ip4_remote_endpoint(ctx, t.daddr, 0);
   if (info !== NONE) request.dst = ipcacheSecIdentity(ctx.maps.cilium_ipcache_v2, info);
+  // Pods and nodes are not "egress", whatever CIDR they lie in.
   if (identity_is_cluster(ctx, request.dst)) return CTX_ACT_OK;
   const policy = lookup_ip4_egress_gw_policy(ctx, t.saddr, t.daddr);
   if (policy === NONE) return CTX_ACT_OK;

@@ -29,7 +29,11 @@ const IPDEFTTL = 64;
 
 const key = new TunnelKey();
 
-/** ctx_set_encap_info4(): CTX_ACT_REDIRECT or DROP_WRITE_ERROR. Addresses are Be32; `opt` are Geneve options. */
+/**
+ * ctx_set_encap_info4(): sets the tunnel key; the device makes the outer headers of it. CTX_ACT_REDIRECT or
+ * DROP_WRITE_ERROR. Addresses are Be32 (0 as source: the kernel chooses); `opt` are Geneve options; `vni`
+ * NOT_VTEP_DST stands for the sender's identity, with world as 2 in both families. Outer TTL 64, no UDP checksum.
+ */
 export function ctx_set_encap_info4(
   ctx: Ctx,
   src_ip: number,
@@ -80,6 +84,7 @@ export function __encap_with_nodeid4(
   monitor: number,
   proto: number,
 ): number {
+  // Identity 1 is every node's own name for itself: on the wire it would be taken for the receiver.
   const label = seclabel === HOST_ID ? ctx.def.LOCAL_NODE_ID : seclabel;
   if (ctx.def.DEBUG) cilium_dbg(ctx, DBG_ENCAP, tunnel_endpoint, label);
   send_trace_notify(
@@ -128,7 +133,11 @@ export function __encap_with_nodeid_opt4(
   return ctx_set_encap_info4(ctx, src_ip, tunnel_endpoint, label, vni, opt, opt_len);
 }
 
-/** encap_and_redirect_with_nodeid(): `info` is a slot of cilium_ipcache_v2 with a tunnel endpoint. */
+/**
+ * encap_and_redirect_with_nodeid(): `info` is a slot of cilium_ipcache_v2 with a tunnel endpoint. The to-overlay
+ * sample is sent here, with the packet still bare and the connection's state; cil_to_overlay's own, of its NAT code,
+ * knows nothing of it (monitor 0).
+ */
 export function encap_and_redirect_with_nodeid(
   ctx: Ctx,
   info: number,

@@ -76,7 +76,20 @@ function recordVerdict(ctx: Ctx, map: LpmTrie | null, verdict: number, egress: n
   return verdict;
 }
 
-/** __policy_can_access(): `egress` is 1 or 0, `dport` a Be16, `ethertype` in host order. */
+/**
+ * __policy_can_access(): `egress` is 1 or 0, `dport` a Be16, `ethertype` in host order. Two longest-prefix look-ups
+ * in the endpoint's own map, the prefix running over protocol and port:
+ *
+ *   A   {remote identity, direction, protocol, port}
+ *   B   {any identity,    direction, protocol, port}
+ *
+ * Between the two precedence decides (0xffffffff is the highest: a deny), then the longer L4 prefix, then A. Within
+ * each the longest prefix wins whatever its precedence: the agent writes the map so that this never hides a rule of
+ * more weight.
+ *
+ * CTX_ACT_OK, DROP_POLICY (nothing matches), DROP_POLICY_DENY, DROP_POLICY_AUTH_REQUIRED (type in ctx.ext_err), or a
+ * drop reason of broken packets. res.proxy_port asks for a redirect.
+ */
 function __policy_can_access(
   ctx: Ctx,
   map: LpmTrie | null,
@@ -90,6 +103,7 @@ function __policy_can_access(
   is_untracked_fragment: boolean,
   res: PolicyResult,
 ): number {
+  // ICMP has no ports; its type takes the port's place in the key (Be16, so in the upper byte).
   let port = dport;
   if (ethertype === ETH_P_IP) {
     if (proto === IPPROTO_ICMP && (ctx.config.allow_icmp_frag_needed || ctx.config.enable_icmp_rule)) {
@@ -106,6 +120,7 @@ function __policy_can_access(
     if (!ctx_has(ctx, off + 1)) return DROP_INVALID;
     port = load_u8(ctx, off) << 8;
   }
+  // An object without a policy map admits nothing.
   if (map === null) return recordVerdict(ctx, map, DROP_POLICY, egress, NONE);
 
   // Look-up A: the remote identity; B: any identity, needless where A already has the highest precedence.
@@ -127,6 +142,7 @@ function __policy_can_access(
   }
   const prefix = policyLpmPrefixLength(map, chosen);
   if (chosen === a) {
+    // For A alone: traffic that a wildcard admits leaves no such message.
     if (ctx.def.DEBUG) cilium_dbg3(ctx, DBG_L4_CREATE, remote_id, local_id, (dport << 16) | proto);
     res.match_type =
       prefix > 8 ? POLICY_MATCH_L3_L4 : prefix > 0 ? POLICY_MATCH_L3_PROTO : POLICY_MATCH_L3_ONLY;
@@ -142,6 +158,7 @@ function __policy_can_access(
   res.cookie = policyCookie(map, chosen);
   if (policyDeny(map, chosen)) return recordVerdict(ctx, map, DROP_POLICY_DENY, egress, chosen);
   res.proxy_port = policyProxyPort(map, chosen);
+  // An entry that does not name its own takes the stricter of the two, where both weigh the same.
   let auth = policyAuthType(map, chosen);
   if (
     other !== NONE &&
@@ -166,7 +183,10 @@ function b_wins(map: LpmTrie, a: number, b: number): boolean {
   return policyLpmPrefixLength(map, b) > policyLpmPrefixLength(map, a);
 }
 
-/** Audit mode: what was denied passes, and its verdict sample says so. */
+/**
+ * Audit mode: what was denied passes, and its verdict sample says so. The debug message of the denial is sent all the
+ * same.
+ */
 function audit(ctx: Ctx, ret: number, src_id: number, dst_id: number, res: PolicyResult): number {
   if (ret >= CTX_ACT_OK) return ret;
   if (ctx.def.DEBUG) cilium_dbg(ctx, DBG_POLICY_DENIED, src_id, dst_id);

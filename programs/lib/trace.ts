@@ -55,6 +55,8 @@ export const CLS_FLAG_GENEVE = 8;
 // What each observation point counts: direction, 0 = nothing; ingress points count "plaintext" or "decrypt".
 function update_trace_metrics(ctx: Ctx, obs_point: number, reason: number, site: number): void {
   switch (obs_point) {
+    // Ingress is counted at the endpoint; everything that leaves a program, egress. One packet is counted at several
+    // points.
     case TRACE_TO_LXC:
       update_metrics(ctx, ctx.len, METRIC_INGRESS, REASON_FORWARDED, site);
       break;
@@ -88,7 +90,11 @@ function update_trace_metrics(ctx: Ctx, obs_point: number, reason: number, site:
   }
 }
 
-// emit_trace_notify(): does the aggregation level let this sample through?
+/**
+ * emit_trace_notify(): does the aggregation level let this sample through? Lowest (1) and above drop all FROM_*
+ * points; medium (3) and above also what conntrack found nothing new about (monitor 0). Without a reader nothing is
+ * written, which saves time and changes nothing else.
+ */
 function emit_trace_notify(ctx: Ctx, obs_point: number, monitor: number): boolean {
   const level = ctx.def.MONITOR_AGGREGATION;
   if (level >= TRACE_AGGREGATE_RX) {
@@ -156,7 +162,10 @@ function is_overlay(ctx: Ctx, proto: number, obs_point: number): boolean {
   return false;
 }
 
-/** compute_capture_len(): how much of the packet goes with the sample. */
+/**
+ * compute_capture_len(): how much of the packet goes with the sample, bytes: the monitor value (128 by default), more
+ * (192) for tunnel packets, whose inner headers are wanted too, and never more than there is.
+ */
 export function compute_capture_len(ctx: Ctx, monitor: number, flags: number): number {
   const len = ctx.len;
   let cap = monitor;
@@ -169,6 +178,9 @@ export function compute_capture_len(ctx: Ctx, monitor: number, flags: number): n
   return len < cap ? len : cap;
 }
 
+/**
+ * Writes the sample into the scratch message; returns the number of packet bytes to append.
+ */
 function fill(
   ctx: Ctx,
   obs_point: number,
