@@ -44,6 +44,8 @@ export interface LabRun {
   readonly kernel: Kernel;
   /** Frames by capture file (`ns.dev.pcap`). */
   readonly frames: ReadonlyMap<string, readonly Uint8Array[]>;
+  /** How many of them were seen before the captures began to be ended; those behind may be missing in a recording. */
+  readonly inTime: ReadonlyMap<string, number>;
   readonly results: readonly { readonly step: string | undefined; readonly result: StepResult }[];
 }
 
@@ -78,12 +80,13 @@ export function runLab(topo: LabTopology, pace: LabPace = { steps: [] }): LabRun
     if (op.op !== "tools") results.push({ step: op.id, result: traffic.run(op, pace.steps[i]) });
   });
   traffic.sleep((topo.linger ?? 0.15) * 1000);
+  const inTime = new Map([...taps].map(([f, t]) => [f, t.frames.length]));
   // Captures end one after the other, the last of them a little later than asked for.
   if (pace.endNs !== undefined) traffic.sleep((pace.endNs - kernel.clock.ns) / 1e6);
   const frames = new Map([...taps].map(([f, t]) => [f, [...t.frames]]));
   // The counters are read when the state of every namespace was: what was under way still counts.
   traffic.sleep(built.ns.size * STATE_MS);
-  return { built, kernel, frames, results };
+  return { built, kernel, frames, inTime, results };
 }
 
 function readJson(path: string): unknown {
@@ -142,6 +145,25 @@ export function namedPorts(topo: LabTopology): ReadonlySet<number> {
   return known;
 }
 
+/**
+ * Lines with unicast ARP sorted where several follow each other. Neighbours are probed again after five seconds, a time
+ * that the timer wheel rounds to 256 ms: several questions leave in one tick, in an order that depends on the CPU on
+ * which each timer was armed, and their answers come between them or behind.
+ */
+function sortProbes(lines: readonly string[]): string[] {
+  const out: string[] = [];
+  let run: string[] = [];
+  for (const l of lines) {
+    if (/^(?!f{12})\w{12}<-\w{12} arp /.test(l)) {
+      run.push(l);
+      continue;
+    }
+    out.push(...run.sort(), l);
+    run = [];
+  }
+  return [...out, ...run.sort()];
+}
+
 /** LINKTYPE_RAW and the older values that mean the same. */
 const isRaw = (link: number): boolean => link === 101 || link === 12 || link === 14;
 
@@ -165,10 +187,13 @@ function checkFrames(
       known,
       cut,
     );
-    const got = normalized(run.frames.get(c.file) ?? [], raw, known, cut);
+    const frames = run.frames.get(c.file) ?? [];
+    const got = normalized(frames, raw, known, cut);
     const a = `${want.join("\n")}\n`;
     const b = `${got.join("\n")}\n`;
-    if (a === b) report.pass();
+    const enough = want.length >= (run.inTime.get(c.file) ?? 0) && frames.length > want.length;
+    const same = enough ? normalized(frames.slice(0, want.length), raw, known, cut) : got;
+    if (sortProbes(want).join("\n") === sortProbes(same).join("\n")) report.pass();
     else report.fail(name, `${want.length} frames recorded, ${got.length} sent\n${textDiff(a, b)}`);
   }
 }

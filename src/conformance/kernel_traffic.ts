@@ -176,9 +176,19 @@ interface Server<T> {
   readonly sock: T;
 }
 
+/** A connection of a script: the client, whose calls take `timeout` ms at most, and what the server accepted. */
+interface Connection {
+  readonly c: TcpSock;
+  readonly a: TcpSock;
+  readonly timeout: number;
+}
+
+/** The timeout of what a server accepts, ms. */
+const ACCEPTED_MS = 1000;
+
 /** Sends a lab's traffic. */
 export class LabTraffic {
-  readonly #stash = new Map<string, { c: TcpSock; a: TcpSock }>();
+  readonly #stash = new Map<string, Connection>();
   #pace: StepPace = {};
   /** What a pause takes longer than asked for, ms. */
   #overhead = 0.7;
@@ -482,8 +492,8 @@ export class LabTraffic {
     return {};
   }
 
-  /** sendall here, recv until all is there on the other side. */
-  #xfer(x: TcpSock, y: TcpSock, n: number): boolean {
+  /** sendall by `x`, then recv by `y` until all is there; a call takes `xMs` or `yMs` at most. */
+  #xfer(x: TcpSock, y: TcpSock, n: number, xMs: number, yMs: number): boolean {
     const d = pattern(n);
     let sent = 0;
     const got: Uint8Array[] = [];
@@ -496,12 +506,12 @@ export class LabTraffic {
     };
     pump();
     while (sent < n) {
-      if (!this.wait(() => x.writable() || x.err !== 0, 1000)) throw new OsError(0);
+      if (!this.wait(() => x.writable() || x.err !== 0, xMs)) throw new OsError(0);
       if (x.err !== 0) throw new OsError(x.takeError());
       pump();
     }
     while (have < n) {
-      if (!this.wait(() => y.readable() || y.err !== 0, 1000)) throw new OsError(0);
+      if (!this.wait(() => y.readable() || y.err !== 0, yMs)) throw new OsError(0);
       if (y.err !== 0) throw new OsError(y.takeError());
       const b = y.recv(65536);
       if (b.length === 0) break;
@@ -518,16 +528,17 @@ export class LabTraffic {
   }
 
   /** `before`: the pause in front of what is sent first, ms. */
-  #exchange(c: TcpSock, a: TcpSock, op: TrafficOp, res: StepResult, before: number): void {
+  #exchange(conn: Connection, op: TrafficOp, res: StepResult, before: number): void {
+    const { c, a, timeout } = conn;
     let pause = before;
     if (op.c2s) {
       this.#until(TCP_SENDS.c2s, pause);
-      res.c2s_ok = this.#xfer(c, a, op.c2s);
+      res.c2s_ok = this.#xfer(c, a, op.c2s, timeout, ACCEPTED_MS);
       pause = 80;
     }
     if (op.s2c) {
       this.#until(TCP_SENDS.s2c, pause);
-      res.s2c_ok = this.#xfer(a, c, op.s2c);
+      res.s2c_ok = this.#xfer(a, c, op.s2c, ACCEPTED_MS, timeout);
       pause = 80;
     }
     if (op.hold) {
@@ -538,7 +549,7 @@ export class LabTraffic {
     if (op.rst) c.abort();
     else {
       c.shutdown();
-      if (!this.wait(() => a.readable() || a.err !== 0, 1000)) throw new OsError(0);
+      if (!this.wait(() => a.readable() || a.err !== 0, ACCEPTED_MS)) throw new OsError(0);
       if (a.err !== 0) throw new OsError(a.takeError());
       res.server_eof = a.recv(10).length === 0;
       this.#until(TCP_SENDS.serverClose, 80);
@@ -558,7 +569,9 @@ export class LabTraffic {
       return { ns: x.ns, sock };
     });
     const res: StepResult = {};
+    const timeout = (op.timeout ?? 0.8) * 1000;
     let c: TcpSock | null = new TcpSock(ns);
+    let accepted: TcpSock | null = null;
     c.tos = op.tos ?? 0;
     c.ttl = op.ttl ?? 64;
     c.tsoSegs = this.#pace.tsoSegs ?? 44;
@@ -571,29 +584,33 @@ export class LabTraffic {
       const r = c.connect(parseIpv4(op.dst), op.dport);
       if (r < 0) throw new OsError(-r);
       const client = c;
-      if (!this.wait(() => client.connected || client.err !== 0, (op.timeout ?? 0.8) * 1000))
-        throw new OsError(0);
+      if (!this.wait(() => client.connected || client.err !== 0, timeout)) throw new OsError(0);
       if (c.err !== 0) throw new OsError(c.takeError());
       res.connected = true;
       if (srv.length > 0) {
         if (!this.wait(() => srv.some((s) => s.sock.acceptable()), 1000)) throw new OsError(0);
         const s = srv.find((x) => x.sock.acceptable())!;
         const a = s.sock.accept()!;
+        accepted = a;
         res.server_saw = { from: formatIpv4(a.daddr), sport: a.dport };
         if (srv.length > 1) res.server = s.ns;
-        this.#exchange(c, a, op, res, 20);
+        this.#exchange({ c, a, timeout }, op, res, 20);
         if (op.hold) {
-          this.#stash.set(op.hold, { c, a });
+          this.#stash.set(op.hold, { c, a, timeout });
           c = null;
+          accepted = null;
         }
       }
     } catch (e) {
       if (!(e instanceof OsError)) throw e;
       if (e.errno === 0) res.timeout = true;
       else res.errno = errnoName(e.errno);
+      this.#until(TCP_SENDS.clientClose);
     }
     c?.close();
     for (const s of srv) s.sock.close();
+    // Nobody holds it any more when the step ends.
+    accepted?.close();
     return res;
   }
 
@@ -602,7 +619,7 @@ export class LabTraffic {
     const res: StepResult = {};
     if (held === undefined) return { error: `no connection "${op.conn}" is held` };
     try {
-      this.#exchange(held.c, held.a, op, res, 0);
+      this.#exchange(held, op, res, 0);
     } catch (e) {
       if (!(e instanceof OsError)) throw e;
       if (e.errno === 0) res.timeout = true;

@@ -16,7 +16,7 @@ import { alloc_local_skb } from "./skbuff.js";
 import { Mib } from "./snmp.js";
 import { IN6ADDR_ANY, Sock } from "./sock.js";
 import { ipv4_specific, type TcpAf, type TcpRoute } from "./tcp_af.js";
-import { wheelExpiryNs } from "./timer_wheel.js";
+import { JIFFY_MS, wheelExpiryNs } from "./timer_wheel.js";
 
 export const TCP_ESTABLISHED = 1;
 export const TCP_SYN_SENT = 2;
@@ -1395,7 +1395,8 @@ export class TcpSock extends Sock {
       this.#srtt += (ms - this.#srtt) / 8;
       this.#rttvar = Math.max(this.#rttvar + (d - this.#rttvar) / 4, 200);
     }
-    this.#rto = Math.max(200, Math.ceil(this.#srtt + this.#rttvar));
+    // usecs_to_jiffies
+    this.#rto = Math.max(200, Math.ceil((this.#srtt + this.#rttvar) / JIFFY_MS) * JIFFY_MS);
   }
 
   /** Our FIN was acknowledged? */

@@ -4,6 +4,7 @@ import type { Timer, TimerQueue } from "../base/clock.js";
 
 /** CONFIG_HZ of the modelled machine: a jiffy is 4 ms. */
 export const HZ = 250;
+export const JIFFY_MS = 1000 / HZ;
 const JIFFY_NS = 1e9 / HZ;
 
 /** The kernel's coarse time, the start of the jiffy that runs, in ns. */
