@@ -20,7 +20,7 @@ metadata: {name: bench}
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: cilium-config}
-data: {ipv4-native-routing-cidr: 10.0.0.0/16, monitor-aggregation: medium, monitor-aggregation-flags: all}
+data: {ipv4-native-routing-cidr: 10.0.0.0/16, monitor-aggregation-flags: all}
 ---
 apiVersion: v1
 kind: Node
@@ -53,14 +53,22 @@ spec: {nodeName: n2}
 status: {podIP: 10.0.1.21}
 `;
 
+/** The other pod: b on the sender's node, c on the other. */
+export type PairPod = "b" | "c";
+
+/** Two nodes with pods a and b on the first and c on the second. */
+export function pairLab(datapath: DatapathName, aggregation: "medium" | "none"): Lab {
+  return Lab.fromYaml(SCENARIO, "bench", { datapath, options: { "monitor-aggregation": aggregation } });
+}
+
 /** A lab with a warm path from pod a to another pod, and how to send one more datagram along it. */
 class Path {
   readonly lab: Lab;
   readonly #sink: UdpSock;
   readonly #frame: Uint8Array;
 
-  constructor(datapath: DatapathName, to: "b" | "c", events: boolean) {
-    this.lab = Lab.fromYaml(SCENARIO, "bench", { datapath });
+  constructor(datapath: DatapathName, to: PairPod, events: boolean) {
+    this.lab = pairLab(datapath, "medium");
     const target = to === "b" ? "10.0.0.12" : "10.0.1.21";
     const ns = this.lab.endpoint(`pod/${to}`).ns!;
     this.#sink = new UdpSock(ns);
@@ -102,7 +110,7 @@ class Path {
   }
 }
 
-function path(datapath: DatapathName, to: "b" | "c", name: string, events = false): BenchCase {
+function path(datapath: DatapathName, to: PairPod, name: string, events = false): BenchCase {
   const prepare = (): (() => void) => {
     const p = new Path(datapath, to, events);
     return () => p.send(BATCH);

@@ -8,6 +8,7 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
+import { tuneEngine } from "./engine.js";
 import { type BenchCase, type BenchRow, type BenchSuite, type MeasureOptions, measure } from "./suite.js";
 
 const SUITES: Readonly<Record<string, () => Promise<BenchSuite>>> = {
@@ -16,6 +17,7 @@ const SUITES: Readonly<Record<string, () => Promise<BenchSuite>>> = {
   monitor: async () => (await import("./monitor.bench.js")).monitorSuite,
   programs: async () => (await import("./programs.bench.js")).programsBench(),
   lab: async () => (await import("./lab.bench.js")).labSuite,
+  traces: async () => (await import("./traces.bench.js")).tracesSuite,
 };
 
 interface Options {
@@ -125,4 +127,5 @@ function line(r: BenchRow, alone: boolean): string {
   return cols.join("  ");
 }
 
+tuneEngine();
 await program.parseAsync();

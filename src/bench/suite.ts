@@ -76,9 +76,10 @@ export function measure(suite: string, c: BenchCase, o: MeasureOptions): BenchRo
   if (c.batch < MIN_BATCH) throw new RangeError(`${c.name}: a batch has at least ${MIN_BATCH} operations`);
   const run = c.prepare?.() ?? c.run;
   if (run === undefined) throw new RangeError(`${c.name}: neither run nor prepare`);
+  settle(run, c.batch, o.warmupMs);
   const bench = new Bench({
     time: o.timeMs,
-    warmupTime: o.warmupMs,
+    warmupTime: o.timeMs / 10,
     warmupIterations: 4,
     iterations: 16,
     throws: true,
@@ -111,6 +112,39 @@ export function measure(suite: string, c: BenchCase, o: MeasureOptions): BenchRo
     realNs: real,
     ratioToReal: real === null ? null : ns / real,
   };
+}
+
+/** Warm-up goes on for at most this many times the time asked for. */
+const MAX_WARMUP = 8;
+/** Parts of the warm-up that must pass without a faster one, and operations that must have been done. */
+const STEADY_PARTS = 4;
+const STEADY_OPS = 50_000;
+
+/**
+ * Runs until it gets no faster. V8 compiles in other threads, in steps that the code itself sets off: how long that takes
+ * depends on how much code a case has and on how busy the machine is, so that no fixed time is right. Figures taken
+ * earlier are of the interpreter, and differ by a factor of ten.
+ */
+function settle(run: () => void, batch: number, warmupMs: number): void {
+  const start = performance.now();
+  const part = warmupMs / STEADY_PARTS;
+  let best = Number.POSITIVE_INFINITY;
+  let since = 0;
+  let ops = 0;
+  while ((since < STEADY_PARTS || ops < STEADY_OPS) && performance.now() - start < warmupMs * MAX_WARMUP) {
+    const from = performance.now();
+    let runs = 0;
+    do {
+      run();
+      runs++;
+    } while (performance.now() - from < part);
+    const each = (performance.now() - from) / runs;
+    // A little faster is chance.
+    if (each < best * 0.97) since = 0;
+    else since++;
+    best = Math.min(best, each);
+    ops += runs * batch;
+  }
 }
 
 function medianNs(run: () => void, batch: number, o: MeasureOptions): number {

@@ -6,32 +6,22 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { PodpathError } from "../base/errors.js";
 import { type CostCheck, checkCosts } from "../bench/cost_check.js";
 import { END_HOSTS, WEIGHTS } from "../bench/cost_weights.js";
-import {
-  caseName,
-  type EmulatorFigures,
-  FlowBench,
-  type FlowCase,
-  flowCases,
-  type ModelFigures,
-} from "../bench/flows.js";
+import { caseName, flowCases } from "../bench/flows.js";
 import { SERVICE_COUNTS } from "../bench/service_scale.js";
-import { forcedGc, measure } from "../bench/suite.js";
+import { type SpeedRow, speedNames } from "../bench/speed.js";
 import { DATAPATHS, type DatapathName } from "../cluster/model.js";
 import { type LinuxResults, linuxCases, linuxText, runLinuxCases } from "./bench_linux.js";
+import {
+  type BenchResult,
+  MATRIX_ROW,
+  measureFlows,
+  measureMatrix,
+  measureOptions,
+  measurePart,
+  measureRow,
+} from "./bench_parts.js";
 import { benchSvg } from "./bench_svg.js";
 import { write } from "./compare.js";
-
-/** A case with both kinds of figures. */
-export interface BenchResult {
-  readonly flow: FlowCase;
-  readonly name: string;
-  /** IP packets of one operation. */
-  readonly packets: number;
-  /** (a) Speed of the emulator; null when only the model was asked for. */
-  readonly emulator: EmulatorFigures | null;
-  /** (b) Modelled cost of the real path. */
-  readonly model: ModelFigures;
-}
 
 interface Flags {
   readonly datapath: readonly DatapathName[];
@@ -42,6 +32,7 @@ interface Flags {
   readonly check: boolean;
   readonly json?: boolean;
   readonly svg?: string;
+  readonly part?: string;
 }
 
 /** What fits into the addresses of the services. */
@@ -75,66 +66,69 @@ export function benchCommand(): Command {
     .option("--no-check", "leave out the check of the model against the measured ratios")
     .option("--json", "print the figures as JSON")
     .option("--svg <file>", "write the figures as plots")
+    .addOption(new Option("--part <json>", "measure one part, for another bench").hideHelp())
     .addHelpText(
       "after",
       "\nExample:\n  podpath bench --quick --only 'same node, udp rr, established' --datapath cilium-host-routing --datapath cilium-legacy\n" +
         "\nOf a node's Linux stack, by --only: kube-proxy (iptables and ipvs, new and established connections, service in the middle or last), 'forwarded packet'.\n",
     )
     .action((flags: Flags) => {
+      if (flags.part !== undefined) {
+        process.stdout.write(JSON.stringify(measurePart(flags.part)));
+        return;
+      }
       const names = flags.datapath.length === 0 ? DEFAULT_DATAPATHS : flags.datapath;
-      const cases = flowCases(names).filter(
-        (c) => flags.only === undefined || caseName(c).includes(flags.only),
-      );
+      const wanted = (name: string): boolean => flags.only === undefined || name.includes(flags.only);
+      const cases = flowCases(names).filter((c) => wanted(caseName(c)));
+      const rows = flags.modelOnly === true ? [] : speedNames().filter(wanted);
+      const matrix = flags.modelOnly !== true && wanted(MATRIX_ROW);
       const linux = linuxCases(flags.services, flags.only);
-      if (cases.length + linux.services.length + linux.forwarding.length === 0)
+      if (cases.length + rows.length + linux.services.length + linux.forwarding.length === 0 && !matrix)
         throw new PodpathError("USAGE", `--only ${JSON.stringify(flags.only)}: no case has that in its name`);
+      const quick = flags.quick === true;
       const progress = (text: string): void => {
         if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
       };
-      const results: BenchResult[] = cases.map((c, i) => {
-        progress(`${i + 1}/${cases.length} ${c.datapath}: ${caseName(c)}`);
-        return runCase(c, flags);
+      const speed = rows.map((name, i) => {
+        progress(`speed ${i + 1}/${rows.length} ${name}`);
+        return measureRow(name, quick);
       });
-      const how = {
-        timeMs: flags.quick === true ? 60 : 300,
-        warmupMs: flags.quick === true ? 100 : 500,
-        allocationOps: flags.quick === true ? 0 : 400_000,
-        gc: forcedGc(),
-      };
-      const onLinux = runLinuxCases(linux, flags.modelOnly === true ? null : how, progress);
-      const checks = flags.check ? checkCosts(progress) : [];
+      if (matrix) {
+        progress(MATRIX_ROW);
+        speed.push(measureMatrix(quick));
+      }
+      const results = names.flatMap((d) => {
+        const of = cases.filter((c) => c.datapath === d);
+        progress(`flows of ${d}`);
+        return of.length === 0 ? [] : measureFlows(of, quick, flags.modelOnly === true);
+      });
+      const onLinux = runLinuxCases(linux, flags.modelOnly === true ? null : measureOptions(quick), progress);
+      const checks = flags.check && flags.only === undefined ? checkCosts(progress) : [];
       progress("");
       if (flags.svg !== undefined) write(flags.svg, benchSvg(results));
       process.stdout.write(
         flags.json === true
-          ? `${JSON.stringify(asJson(results, onLinux, checks), null, 2)}\n`
-          : asText(results, checks, linuxText(onLinux)),
+          ? `${JSON.stringify(asJson(speed, results, onLinux, checks), null, 2)}\n`
+          : asText(speed, results, checks, linuxText(onLinux)),
       );
     });
 }
 
-function runCase(c: FlowCase, flags: Flags): BenchResult {
-  const bench = new FlowBench(c);
-  let emulator: EmulatorFigures | null = null;
-  if (flags.modelOnly !== true) {
-    const quick = flags.quick === true;
-    const row = measure("flows", bench.benchCase(), {
-      timeMs: quick ? 100 : 500,
-      warmupMs: quick ? 400 : 1500,
-      allocationOps: quick ? 0 : 20_000,
-      gc: forcedGc(),
-    });
-    emulator = { nsPerPacket: row.nsPerOp, packetsPerSec: row.opsPerSec, bytesPerPacket: row.bytesPerOp };
-  }
-  return { flow: c, name: caseName(c), packets: bench.packets, emulator, model: bench.model };
-}
-
-function asJson(results: readonly BenchResult[], linux: LinuxResults, checks: readonly CostCheck[]): unknown {
+function asJson(
+  speed: readonly SpeedRow[],
+  results: readonly BenchResult[],
+  linux: LinuxResults,
+  checks: readonly CostCheck[],
+): unknown {
   return {
     machine: { node: process.version, arch: process.arch, cpu: cpus()[0]?.model ?? "", cpus: cpus().length },
-    emulator: results.flatMap((r) =>
-      r.emulator === null ? [] : [{ ...r.flow, packets: r.packets, ...r.emulator }],
-    ),
+    // How fast podpath itself is, on this machine; what the real path costs is under `model`.
+    emulator: {
+      speed,
+      flows: results.flatMap((r) =>
+        r.emulator === null ? [] : [{ ...r.flow, packets: r.packets, ...r.emulator }],
+      ),
+    },
     model: {
       weights: WEIGHTS,
       endHosts: END_HOSTS,
@@ -146,23 +140,34 @@ function asJson(results: readonly BenchResult[], linux: LinuxResults, checks: re
   };
 }
 
-function asText(results: readonly BenchResult[], checks: readonly CostCheck[], linux: string): string {
-  let out = results.length === 0 ? "" : flowText(results);
-  out += results.length === 0 ? linux.replace("\n", "") : linux;
-  if (checks.length > 0) {
-    out +=
-      "\nmodel against measurement: CPU time with legacy host routing / with BPF host routing, end hosts included\n";
-    for (const c of checks) {
-      const name = `${c.test}, ${c.path === "same" ? "same node" : "cross node"}, ${c.rules}`;
-      out += `  ${name.padEnd(46)}  model ${c.modelledRatio.toFixed(2)}  measured ${c.measuredRatio.toFixed(2)}  ${(c.error * 100).toFixed(1).padStart(5)} %\n`;
-    }
-    const worst = Math.max(...checks.map((c) => Math.abs(c.error)));
-    out += `  largest difference ${(worst * 100).toFixed(1)} %\n`;
-  }
-  return out;
+function asText(
+  speed: readonly SpeedRow[],
+  results: readonly BenchResult[],
+  checks: readonly CostCheck[],
+  linux: string,
+): string {
+  const first = speedText(speed) + (results.length === 0 ? "" : flowsText(results));
+  return first + (first === "" ? linux.replace("\n", "") : linux) + checksText(checks);
 }
 
-function flowText(results: readonly BenchResult[]): string {
+function speedText(rows: readonly SpeedRow[]): string {
+  if (rows.length === 0) return "";
+  const width = Math.max(...rows.map((r) => r.name.length));
+  let out = "speed of the emulator, medians, this machine (target: on one core of a quiet one)\n";
+  for (const r of rows) {
+    const cols = [
+      `  ${r.name.padEnd(width)}`,
+      `${Math.round(r.nsPerUnit).toLocaleString("en-US")} ns/${r.unit}`.padStart(26),
+      `${Math.round(r.unitsPerSec).toLocaleString("en-US")}/s`.padStart(12),
+    ];
+    if (r.target !== null) cols.push(`target ${r.target.toLocaleString("en-US")}/s`);
+    if (r.bytesPerUnit !== null) cols.push(`${r.bytesPerUnit.toFixed(2)} B/${r.unit}`);
+    out += `${cols.join("  ")}\n`;
+  }
+  return `${out}\n`;
+}
+
+function flowsText(results: readonly BenchResult[]): string {
   const groups = [...new Set(results.map((r) => r.name))];
   const names = [...new Set(results.map((r) => r.flow.datapath))];
   const width = Math.max(...groups.map((g) => g.length), 20);
@@ -194,6 +199,21 @@ function flowText(results: readonly BenchResult[]): string {
   if (names.includes("cilium-netkit"))
     out +=
       "netkit was not measured: its transmissions weigh as much as veth's, so (b) does not rank the two\n";
+  return out;
+}
+
+function checksText(checks: readonly CostCheck[]): string {
+  let out = "";
+  if (checks.length > 0) {
+    out +=
+      "\nmodel against measurement: CPU time with legacy host routing / with BPF host routing, end hosts included\n";
+    for (const c of checks) {
+      const name = `${c.test}, ${c.path === "same" ? "same node" : "cross node"}, ${c.rules}`;
+      out += `  ${name.padEnd(46)}  model ${c.modelledRatio.toFixed(2)}  measured ${c.measuredRatio.toFixed(2)}  ${(c.error * 100).toFixed(1).padStart(5)} %\n`;
+    }
+    const worst = Math.max(...checks.map((c) => Math.abs(c.error)));
+    out += `  largest difference ${(worst * 100).toFixed(1)} %\n`;
+  }
   return out;
 }
 

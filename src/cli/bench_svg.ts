@@ -1,6 +1,6 @@
 // Plots of a bench run: the two kinds of figures as two charts of their own, never on one axis.
 
-import type { BenchResult } from "./bench.js";
+import type { BenchResult } from "./bench_parts.js";
 
 const COLORS = ["#1b6ac9", "#c4500c", "#1f7a3d", "#8b3fa8", "#8a6d00", "#b0244f"];
 const WIDTH = 900;

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Command, InvalidArgumentError } from "commander";
 import { PodpathError } from "../base/errors.js";
+import { tuneEngine } from "../bench/engine.js";
 import { Lab } from "../lab.js";
 import { loadScenario } from "../scenario/load.js";
 import { type AskedPort, MatrixPlan, parseMatrixPort, portText } from "../walk/matrix.js";
@@ -76,6 +77,7 @@ Examples:
         throw new PodpathError("USAGE", "give --csv or --json, not both");
       if (flags.expect !== undefined && flags.diff === undefined)
         throw new PodpathError("USAGE", "--expect says what --diff may find: give --diff too");
+      tuneEngine();
       const source = readScenario(name);
       const before = await matrixOf(source, flags);
       if (flags.html !== undefined) write(flags.html, matrixHtml(before));
