@@ -11,7 +11,7 @@ const BATCH = 256;
 /** Virtual time that the answer may take. */
 const WAIT_NS = 1e9;
 
-/** One trace more each time it is called; gives the text of both nodes, in the order of the samples. */
+/** One trace more each time it is called; gives the text of both nodes, one after the other. */
 export function tracer(lab: Lab, to: PairPod): () => { readonly text: string; readonly walks: number } {
   let text = "";
   for (const n of lab.cluster.nodes) {
