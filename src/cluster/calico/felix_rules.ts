@@ -119,6 +119,11 @@ export function felixRules(facts: FelixFacts, policies: PolicySet): FelixRules {
   };
 }
 
+/** The text without Felix's jumps out of the built-in chains: loading it again empties and refills Felix's own chains. */
+export function ownChainsOnly(text: string): string {
+  return text.replace(/^-A (?:PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) .*\n/gm, "");
+}
+
 /** Chain of a policy in a direction: cali-pi- towards the pod, cali-po- from it. */
 export function policyChain(p: CalicoPolicy, dir: Direction): string {
   return chainName(dir === "ingress" ? "cali-pi-" : "cali-po-", p.id);

@@ -8,6 +8,7 @@ import { PodpathError } from "../../base/errors.js";
 import { sha1 } from "../../base/sha.js";
 import { type IpipDevice, ipip_fallback } from "../../kernel/ipip.js";
 import { type CommandResult, ip_route } from "../../kernel/iproute.js";
+import { xtNet } from "../../kernel/netfilter/xtables.js";
 import { neigh_set } from "../../kernel/rtnetlink.js";
 import { VxlanDevice } from "../../kernel/vxlan.js";
 import { parseIpv4 } from "../../net/address.js";
@@ -19,7 +20,9 @@ import { addAddress, addRoute, linkUp, makeIpset, setSysctl } from "../netcfg.js
 import { type BgpSession, Bird, bgpAddress, nodeStatusText } from "./bird.js";
 import { type CalicoConfig, calicoConfig, type EncapMode, type IpPool } from "./config.js";
 import {
+  type FelixRules,
   felixRules,
+  ownChainsOnly,
   SET_ALL_HOSTS,
   SET_ALL_POOLS,
   SET_ALL_VXLAN,
@@ -213,9 +216,12 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
   setPoolModes(name: string, ipipMode: EncapMode, vxlanMode: EncapMode): void {
     if (!this.#pools.some((p) => p.name === name))
       throw new PodpathError("USAGE", `there is no pool ${name}`);
+    const before = [this.#ipip, this.#vxlan];
     this.#pools = this.#pools.map((p) => (p.name === name ? { ...p, ipipMode, vxlanMode } : p));
     for (const n of this.nodes) this.#tunnels(n);
     for (const n of this.nodes) this.#syncRoutes(n);
+    if (this.#ipip !== before[0] || this.#vxlan !== before[1])
+      for (const n of this.nodes) this.#felixAgain(n);
   }
 
   /** Starts or stops BIRD on a node; the others withdraw what they learned from it. */
@@ -424,21 +430,9 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
 
   // --- rules --------------------------------------------------------------------------------------------------------
 
+  /** What Felix writes on a node first, before kube-proxy does. */
   #felix(n: CalicoNode): void {
-    const workloads: Workload[] = [...this.pods.values()]
-      .filter((s) => s.machine === n.machine)
-      .map((s) => ({
-        interfaceName: s.host.name,
-        namespace: s.pod.namespace,
-        labels: endpointLabels(
-          s.pod,
-          this.model.namespaces.find((x) => x.name === s.pod.namespace)?.labels ?? {},
-        ),
-      }));
-    const rules = felixRules(
-      { config: this.config, ipip: this.#ipip, vxlan: this.#vxlan, workloads },
-      this.policies,
-    );
+    const rules = this.#felixRules(n);
     const pools = this.config.pools;
     makeIpset(
       n.ns,
@@ -452,6 +446,41 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
       "hash:net",
       pools.map((p) => p.cidr),
     );
+    this.#tunnelSets(n);
+    for (const s of rules.sets) makeIpset(n.ns, s.name, s.type, s.members);
+    n.rules(rules.text, "felix");
+    n.kubeProxy = installKubeProxy(this.model, n, clusterCidr(this.model));
+    n.rules(rules.appended, "felix");
+  }
+
+  /** Encapsulation came or went: the rules about tunnels in Felix's own chains; its jumps stay where they are. */
+  #felixAgain(n: CalicoNode): void {
+    this.#tunnelSets(n);
+    n.rules(ownChainsOnly(this.#felixRules(n).text), "felix");
+    const { sets } = xtNet(n.ns);
+    if (!this.#ipip && sets.get(SET_ALL_HOSTS) !== undefined) sets.destroy(SET_ALL_HOSTS);
+    if (!this.#vxlan && sets.get(SET_ALL_VXLAN) !== undefined) sets.destroy(SET_ALL_VXLAN);
+  }
+
+  #felixRules(n: CalicoNode): FelixRules {
+    const workloads: Workload[] = [...this.pods.values()]
+      .filter((s) => s.machine === n.machine)
+      .map((s) => ({
+        interfaceName: s.host.name,
+        namespace: s.pod.namespace,
+        labels: endpointLabels(
+          s.pod,
+          this.model.namespaces.find((x) => x.name === s.pod.namespace)?.labels ?? {},
+        ),
+      }));
+    return felixRules(
+      { config: this.config, ipip: this.#ipip, vxlan: this.#vxlan, workloads },
+      this.policies,
+    );
+  }
+
+  /** Sets of the hosts that tunnel packets may come from. */
+  #tunnelSets(n: CalicoNode): void {
     // A node that lost its name to another is not in the datastore, and so nobody's host.
     const hosts = this.bird.speakers.filter((s) => s.registered).map((s) => s.address);
     if (this.#ipip) makeIpset(n.ns, SET_ALL_HOSTS, "hash:net", hosts);
@@ -462,10 +491,6 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
         "hash:net",
         hosts.filter((a) => a !== n.address),
       );
-    for (const s of rules.sets) makeIpset(n.ns, s.name, s.type, s.members);
-    n.rules(rules.text, "felix");
-    n.kubeProxy = installKubeProxy(this.model, n, clusterCidr(this.model));
-    n.rules(rules.appended, "felix");
   }
 }
 

@@ -55,7 +55,7 @@ import { type NodeFacts, nodeDefines, objectVariables } from "./node_config.js";
 import { type PolicyConfig, policyConfigFrom } from "./policy/config.js";
 import { LabelSet } from "./policy/labels.js";
 import { asWritten, keyBytes, valueBytes } from "./policy/lookup.js";
-import { type ParsedPolicies, POLICY_KINDS, parsePolicies } from "./policy/parse.js";
+import { isPolicy, type ParsedPolicies, parsePolicies } from "./policy/parse.js";
 import {
   type EndpointPolicy,
   type NamedPort,
@@ -150,9 +150,7 @@ export class CiliumPlane implements ControlPlane {
       })),
     );
     this.policies = parsePolicies(
-      model.objects
-        .filter((o) => (POLICY_KINDS as readonly string[]).includes(o.kind))
-        .map((o) => ({ object: o.raw, position: o.pos })),
+      model.objects.filter(isPolicy).map((o) => ({ object: o.raw, position: o.pos })),
       this.policyConfig,
     );
     for (const n of model.nodes) this.nodes.push(this.#startAgent(n));

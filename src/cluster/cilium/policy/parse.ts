@@ -43,12 +43,20 @@ export interface ParsedPolicies {
   readonly rejected: readonly RejectedPolicy[];
 }
 
-/** Kinds that `parsePolicies` reads. */
-export const POLICY_KINDS = [
-  "NetworkPolicy",
-  "CiliumNetworkPolicy",
-  "CiliumClusterwideNetworkPolicy",
-] as const;
+/** API groups of the policies that the agent watches, by kind. */
+const POLICY_GROUPS: Readonly<Record<string, readonly string[]>> = {
+  NetworkPolicy: ["networking.k8s.io", "extensions"],
+  CiliumNetworkPolicy: ["cilium.io"],
+  CiliumClusterwideNetworkPolicy: ["cilium.io"],
+};
+
+/**
+ * Whether an object is a policy to the agent. Kinds of other groups are none, even of the same name: Calico's
+ * NetworkPolicy (projectcalico.org/v3) in a scenario that also runs on Calico.
+ */
+export function isPolicy(o: { readonly apiVersion: string; readonly kind: string }): boolean {
+  return POLICY_GROUPS[o.kind]?.includes(o.apiVersion.split("/")[0]!) ?? false;
+}
 
 /**
  * The rules of all objects, in order. Objects of other kinds are refused. Never throws for what a user wrote: that is
