@@ -19,7 +19,13 @@ if (process.argv[2] === "--warm") {
   const { rolldown } = await import("rolldown");
   const input = fileURLToPath(new URL("src/cli/run.js", dist));
   const build = await rolldown({ input, platform: "node", logLevel: "silent" });
-  const { output } = await build.generate({ format: "cjs", minify: true, codeSplitting: false });
+  // Tail calls are shown by the names of their functions.
+  const { output } = await build.generate({
+    format: "cjs",
+    minify: true,
+    keepNames: true,
+    codeSplitting: false,
+  });
   // A function expression is the script's value, so that the loader needs no wrapper of its own.
   writeFileSync(file, `(function(module,exports,require){${output[0].code}\n})`);
   const bench = await rolldown({

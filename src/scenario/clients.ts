@@ -17,6 +17,11 @@ export interface Destination {
   readonly ip6: Uint8Array | undefined;
 }
 
+/** The address that traffic takes where nobody names a family: IPv4's if there is one. */
+export function destinationText(d: Destination): string {
+  return d.ip4 === 0 && d.ip6 !== undefined ? formatIpv6(d.ip6) : formatIpv4(d.ip4);
+}
+
 /** A datagram as an end of traffic saw it. */
 export interface SeenDatagram {
   readonly from: string;

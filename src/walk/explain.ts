@@ -13,14 +13,15 @@ import { readServices } from "../cluster/cilium/services.js";
 import type { K8sObject, PodModel } from "../cluster/model.js";
 import { RT_TABLE_LOCAL } from "../kernel/fib.js";
 import type { Lab } from "../lab.js";
-import { formatIpv4, tryParseIpv4 } from "../net/address.js";
+import { formatIp, formatIpv6, tryParseIp, tryParseIpv4 } from "../net/address.js";
+import { destinationText } from "../scenario/clients.js";
 import { stepMistakes } from "../scenario/traffic.js";
 import { decidedBy, hostRoutingOf } from "./compare.js";
 import { explainRule } from "./explain_netfilter.js";
 import { decodeFrame, type FrameLevel } from "./fields.js";
 import { type Flow, firstFlow, flowText, recordFlow } from "./flow.js";
 import { routeSource } from "./route_source.js";
-import { addressOfRecord, routeText } from "./route_text.js";
+import { addressOfRecord, route6Text, routeText } from "./route_text.js";
 import type { Walk, WalkStep } from "./walk.js";
 
 /** What kind of answer it is. */
@@ -269,10 +270,13 @@ function portOf(level: FrameLevel): number {
 
 /** Security identity of an address, as the node's ipcache has it; 2 (world) where it has none. */
 function identityOf(plane: CiliumPlane, nodeName: string, address: string): number {
-  const ip4 = tryParseIpv4(address);
+  const a = tryParseIp(address);
   const map = plane.nodes.find((n) => n.name === nodeName)!.maps.cilium_ipcache_v2;
-  if (ip4 === undefined) return 2;
-  const slot = map.lookup(new IpcacheKey().setIpv4(ip4, 32).words);
+  if (a === undefined) return 2;
+  const key = new IpcacheKey();
+  if (a.family === 4) key.setIpv4(a.addr, 32);
+  else key.setIpv6(new DataView(a.addr.buffer, a.addr.byteOffset), 0, 128);
+  const slot = map.lookup(key.words);
   return slot < 0 ? 2 : map.words[slot * map.valueWords]!;
 }
 
@@ -280,22 +284,29 @@ function serviceDecision(lab: Lab, flow: Flow, request: Walk): Decision[] {
   const to = lab.endpoint(flow.to);
   const last = request.steps.findLast((s) => decodeFrame(s.record.frame).levels[0]?.ip !== undefined);
   const dst = last === undefined ? undefined : decodeFrame(last.record.frame).levels[0]!.ip!.dst;
-  const svc = serviceOf(lab, to.ip4);
-  if (svc === undefined || dst === undefined || dst === formatIpv4(to.ip4)) return [];
+  const asked = destinationText(to);
+  const svc = serviceOf(lab, asked);
+  if (svc === undefined || dst === undefined || dst === asked) return [];
   return [
     {
       where: flow.from,
-      what: `Service ${svc.metadata.namespace}/${svc.metadata.name} (${formatIpv4(to.ip4)}) chose backend ${dst}`,
+      what: `Service ${svc.metadata.namespace}/${svc.metadata.name} (${asked}) chose backend ${dst}`,
       position: svc.pos(["spec"]),
     },
   ];
 }
 
-function serviceOf(lab: Lab, ip4: number): K8sObject | undefined {
-  const text = formatIpv4(ip4);
-  return lab.cluster.model.objects.find(
-    (o) => o.kind === "Service" && (o.raw.spec as { clusterIP?: unknown } | undefined)?.clusterIP === text,
-  );
+/** The service with a cluster address as `destinationText` writes it. */
+function serviceOf(lab: Lab, address: string): K8sObject | undefined {
+  return lab.cluster.model.objects.find((o) => {
+    if (o.kind !== "Service") return false;
+    const spec = o.raw.spec as { clusterIP?: unknown; clusterIPs?: unknown } | undefined;
+    const ips = Array.isArray(spec?.clusterIPs) ? (spec.clusterIPs as unknown[]) : [];
+    return [spec?.clusterIP, ...ips].some((ip) => {
+      const a = typeof ip === "string" ? tryParseIp(ip) : undefined;
+      return a !== undefined && formatIp(a) === address;
+    });
+  });
 }
 
 // --- losses --------------------------------------------------------------------------------------------------------------
@@ -476,10 +487,13 @@ function netfilterLoss(lab: Lab, w: Walk, drop: WalkStep): Answer {
 }
 
 function ownerOf(lab: Lab, address: string): string | undefined {
-  const ip4 = tryParseIpv4(address.split("/")[0]!);
-  if (ip4 === undefined) return undefined;
-  for (const m of [...lab.machines.nodes.values(), ...lab.machines.hosts.values()])
-    if (m.ns.fib.isLocalAddr(ip4)) return m.name;
+  const a = tryParseIp(address.split("/")[0]!);
+  if (a === undefined) return undefined;
+  for (const { name, ns } of [...lab.machines.nodes.values(), ...lab.machines.hosts.values()]) {
+    const mine =
+      a.family === 4 ? ns.fib.isLocalAddr(a.addr) : (ns.fib6?.localDev(a.addr, 0) ?? null) !== null;
+    if (mine) return name;
+  }
   return undefined;
 }
 
@@ -495,16 +509,16 @@ function namespaceOf(lab: Lab, where: string) {
 function noRoute(lab: Lab, where: string, dst: string, w?: Walk): Answer {
   const ns = namespaceOf(lab, where);
   const candidates: Candidate[] = [];
-  for (const t of ns?.fib.tables.values() ?? []) {
-    if (t.id === RT_TABLE_LOCAL) continue;
-    for (const fa of t.routes()) {
-      const what = routeText(fa);
-      candidates.push({
-        what,
-        position: routeSource(lab, where, what),
-        failed: [`${dst} is not in ${formatPrefix(fa.prefix, fa.plen)}`],
-        change: undefined,
-      });
+  const candidate = (what: string, prefix: string): void => {
+    const position = routeSource(lab, where, what);
+    candidates.push({ what, position, failed: [`${dst} is not in ${prefix}`], change: undefined });
+  };
+  if (dst.includes(":")) {
+    for (const r of ns?.fib6?.routes ?? []) candidate(route6Text(r), `${formatIpv6(r.prefix)}/${r.plen}`);
+  } else {
+    for (const t of ns?.fib.tables.values() ?? []) {
+      if (t.id === RT_TABLE_LOCAL) continue;
+      for (const fa of t.routes()) candidate(routeText(fa), formatPrefix(fa.prefix, fa.plen));
     }
   }
   candidates.sort((a, b) => common(b.what, dst) - common(a.what, dst));
@@ -519,7 +533,7 @@ function noRoute(lab: Lab, where: string, dst: string, w?: Walk): Answer {
 /** A packet for a pod that ended on a router outside lacks its route on the last node that it passed. */
 function missingRoute(lab: Lab, where: string, dst: string, w: Walk | undefined): string {
   const isNode = (name: string): boolean => lab.cluster.model.nodes.some((n) => n.name === name);
-  const pod = lab.cluster.model.pods.some((p) => p.ip4 === dst);
+  const pod = lab.cluster.model.pods.some((p) => p.ip4 === dst || p.ip6 === dst);
   const node = pod && !isNode(where) ? w?.steps.findLast((s) => isNode(s.where))?.where : undefined;
   const route = routeTo(lab, node ?? where, dst);
   const c = lab.cluster instanceof CiliumPlane ? lab.cluster.config : undefined;
@@ -532,8 +546,13 @@ function formatPrefix(prefix: number, plen: number): string {
   return `${[24, 16, 8, 0].map((s) => (prefix >>> s) & 255).join(".")}/${plen}`;
 }
 
-/** Leading octets that two texts share: which route is nearest. */
+/** Leading octets that two texts share (characters of IPv6 ones): which route is nearest. */
 function common(route: string, dst: string): number {
+  if (dst.includes(":")) {
+    let n = 0;
+    while (n < dst.length && route[n] === dst[n]) n++;
+    return n;
+  }
   const a = (/\d+\.\d+\.\d+\.\d+/.exec(route)?.[0] ?? "").split(".");
   const b = dst.split(".");
   let n = 0;
@@ -543,20 +562,24 @@ function common(route: string, dst: string): number {
 
 /** The route that would lead there. */
 function routeTo(lab: Lab, where: string, dst: string): string {
-  const ip4 = tryParseIpv4(dst);
-  const pod = lab.cluster.model.pods.find((p) => p.ip4 === dst);
+  const v6 = dst.includes(":");
+  const add = v6 ? "ip -6 route add" : "ip route add";
+  const host = `${dst}/${v6 ? 128 : 32}`;
+  const pod = lab.cluster.model.pods.find((p) => p.ip4 === dst || p.ip6 === dst);
   const node = lab.cluster.model.nodes.find((n) => n.name === pod?.nodeName);
-  if (node !== undefined && node.name !== where && node.internalIp4 !== undefined) {
-    const cidr = node.podCidrs.find((c) => !c.includes(":")) ?? `${dst}/32`;
-    return `on ${where}: ip route add ${cidr} via ${node.internalIp4}`;
+  const via = v6 ? node?.internalIp6 : node?.internalIp4;
+  if (node !== undefined && node.name !== where && via !== undefined) {
+    const cidr = node.podCidrs.find((c) => c.includes(":") === v6) ?? host;
+    return `on ${where}: ${add} ${cidr} via ${via}`;
   }
   if (pod !== undefined && node?.name === where) {
     const dev = lab.cluster.pods.get(`${pod.namespace}/${pod.name}`)?.host.name;
-    return `on ${where}: ip route add ${dst}/32 dev ${dev} scope link`;
+    return `on ${where}: ${add} ${host} dev ${dev}${v6 ? "" : " scope link"}`;
   }
-  const gateway = lab.cluster.model.nodes.find((n) => n.name === where)?.gateway;
-  const known = ip4 === undefined ? undefined : ownerOf(lab, dst);
-  return `on ${where}: ip route add ${dst}/32 via ${gateway ?? "GATEWAY"}${known === undefined ? "; nobody in the lab has that address" : ""}`;
+  const here = lab.cluster.model.nodes.find((n) => n.name === where);
+  const gateway = [here?.gateway, here?.gatewayIPv6].find((g) => g?.includes(":") === v6);
+  const known = ownerOf(lab, dst);
+  return `on ${where}: ${add} ${host} via ${gateway ?? "GATEWAY"}${known === undefined ? "; nobody in the lab has that address" : ""}`;
 }
 
 /** The main table's route to an address, as `ip route` prints it: what locally made packets take, which leaves no record. */
@@ -613,7 +636,7 @@ function wrongGateway(lab: Lab, w: Walk): Answer | undefined {
 function noNeighbour(lab: Lab, w: Walk, drop: WalkStep): Answer {
   const asked = w.steps.findLast((s) => s.kind === Step.NEIGH && s.where === drop.where);
   const ip = asked?.name.split(" ")[0] ?? dstOf(drop);
-  const owner = ownerOf(lab, ip) ?? lab.cluster.model.pods.find((p) => p.ip4 === ip)?.name;
+  const owner = ownerOf(lab, ip) ?? lab.cluster.model.pods.find((p) => p.ip4 === ip || p.ip6 === ip)?.name;
   const route = w.steps.findLast((s) => s.kind === Step.FIB && s.where === drop.where);
   return {
     kind: "no-neighbour",
@@ -643,9 +666,8 @@ function noNeighbour(lab: Lab, w: Walk, drop: WalkStep): Answer {
  */
 function otherSource(lab: Lab, flow: Flow, reply: Walk): Answer | undefined {
   const drop = reply.drop;
-  const asked = formatIpv4(lab.endpoint(flow.to).ip4);
-  if (flow.protocol !== "udp" || drop?.detail !== "NO_SOCKET" || serviceOf(lab, lab.endpoint(flow.to).ip4))
-    return;
+  const asked = destinationText(lab.endpoint(flow.to));
+  if (flow.protocol !== "udp" || drop?.detail !== "NO_SOCKET" || serviceOf(lab, asked)) return;
   // By the drop the socket layer has taken the IP header off.
   const sent = reply.steps.find((s) => s.kind === Step.LOCAL_OUT);
   const source = sent === undefined ? undefined : decodeFrame(sent.record.frame).levels[0]?.ip?.src;
@@ -700,7 +722,7 @@ function lostOnWire(lab: Lab, w: Walk): Answer {
 
 /** A service that has nobody to send to. */
 function noBackend(lab: Lab, flow: Flow): Answer | undefined {
-  const svc = serviceOf(lab, lab.endpoint(flow.to).ip4);
+  const svc = serviceOf(lab, destinationText(lab.endpoint(flow.to)));
   if (svc === undefined) return undefined;
   const key = `${svc.metadata.namespace}/${svc.metadata.name}`;
   const spec = svc.raw.spec as {
@@ -764,7 +786,7 @@ function notSent(lab: Lab, flow: Flow): Answer {
   const backend = noBackend(lab, flow);
   if (backend !== undefined) return backend;
   const from = lab.endpoint(flow.from);
-  const dst = formatIpv4(lab.endpoint(flow.to).ip4);
+  const dst = destinationText(lab.endpoint(flow.to));
   const a = noRoute(lab, from.ns!.name, dst);
   return { ...a, kind: "no-route", verdict: `${flow.from} sent nothing: ${a.verdict}` };
 }

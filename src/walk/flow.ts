@@ -4,7 +4,8 @@ import { PodpathError } from "../base/errors.js";
 import { Step } from "../bpf/steps.js";
 import { readServices } from "../cluster/cilium/services.js";
 import type { Lab } from "../lab.js";
-import { formatIpv4 } from "../net/address.js";
+import { tryParseIpv6 } from "../net/address.js";
+import { destinationText } from "../scenario/clients.js";
 import { decodeFrame } from "./fields.js";
 import type { Walk } from "./walk.js";
 
@@ -19,7 +20,8 @@ export interface Flow {
 const FLOW = /^\s*(\S+)\s*->\s*(.+?)\s*$/;
 
 /**
- * Reads `FROM -> TO[:PORT][/PROTOCOL]`; without a port it is ICMP, with a port TCP unless said otherwise.
+ * Reads `FROM -> TO[:PORT][/PROTOCOL]`; without a port it is ICMP, with a port TCP unless said otherwise. An IPv6 address
+ * with a port stands in brackets.
  * @throws PodpathError USAGE
  */
 export function parseFlow(text: string): Flow {
@@ -42,12 +44,14 @@ export function parseFlow(text: string): Flow {
     to = to.slice(0, last.index);
   }
   let port = 0;
-  const p = /:(\d+)$/.exec(to);
+  const p = tryParseIpv6(to) !== undefined ? null : /:(\d+)$/.exec(to);
   if (p !== null) {
     port = Number(p[1]);
     to = to.slice(0, p.index);
     if (port < 1 || port > 65535) throw bad(`port ${p[1]} is not one of 1 to 65535`);
   } else if (/:[^:/]*$/.test(to) && !/^[0-9a-f:]+$/i.test(to)) throw bad("the port is not a number");
+  const bare = /^\[(.+)\]$/.exec(to)?.[1];
+  if (bare !== undefined && tryParseIpv6(bare) !== undefined) to = bare;
   if (to === "") throw bad("there is no destination");
   if (/\s/.test(to)) throw bad(`${JSON.stringify(to)} holds a blank`);
   if (protocol === undefined) protocol = port === 0 ? "icmp" : "tcp";
@@ -58,7 +62,8 @@ export function parseFlow(text: string): Flow {
 
 /** The flow as it is written. */
 export function flowText(f: Flow): string {
-  return `${f.from} -> ${f.to}${f.port === 0 ? "" : `:${f.port}`}/${f.protocol}`;
+  const to = f.port !== 0 && tryParseIpv6(f.to) !== undefined ? `[${f.to}]` : f.to;
+  return `${f.from} -> ${to}${f.port === 0 ? "" : `:${f.port}`}/${f.protocol}`;
 }
 
 /** The flow of a scenario's first ping, datagrams or connection. @throws PodpathError USAGE if it sends nothing */
@@ -147,16 +152,18 @@ function serveBackends(lab: Lab, flow: Flow): void {
   if (flow.protocol === "icmp") return;
   const { protocol } = flow;
   const model = lab.cluster.model;
-  const ip = formatIpv4(lab.endpoint(flow.to).ip4);
+  const ip = destinationText(lab.endpoint(flow.to));
   const { frontends, backends } = readServices(model.objects, model.pods);
   for (const f of frontends) {
     if (f.address !== ip || f.port !== flow.port) continue;
     for (const b of backends.get(`${f.service.namespace}/${f.service.name}`) ?? []) {
-      const pod = model.pods.find((p) => p.ip4 === b.address);
+      const pod = model.pods.find((p) => p.ip4 === b.address || p.ip6 === b.address);
       if (pod === undefined || pod.hostNetwork || b.protocol.toLowerCase() !== protocol) continue;
       const on = `pod/${pod.namespace}/${pod.name}`;
       const sockets = lab.endpoint(on).ns!.sockets;
-      if (!(protocol === "tcp" ? sockets.tcpListen : sockets.udp).has(b.port))
+      const { tcpListen, tcpListen6, udp, udp6 } = sockets;
+      const [four, six] = protocol === "tcp" ? [tcpListen, tcpListen6] : [udp, udp6];
+      if (!(b.address.includes(":") ? six : four).has(b.port))
         lab.traffic.listen({ on, port: b.port, protocol });
     }
   }
@@ -177,7 +184,9 @@ function send(lab: Lab, flow: Flow, sourcePort: number, count: number): void {
   }
 }
 
-const PROTO = { icmp: 1, tcp: 6, udp: 17 } as const;
+const PROTO = { icmp: [1, 58], tcp: [6], udp: [17] } as const;
+/** Echo request and reply of both families. */
+const ECHO = ["8", "0", "128", "129"];
 
 /** True for packets of the flow itself, not ARP, not ICMP errors about it. */
 function isFlowPacket(w: Walk, flow: Flow): boolean {
@@ -186,9 +195,10 @@ function isFlowPacket(w: Walk, flow: Flow): boolean {
   );
   if (first === undefined) return false;
   const ip = decodeFrame(first.record.frame).levels[0];
-  if (ip?.ip?.proto !== PROTO[flow.protocol]) return false;
+  const proto = ip?.ip?.proto ?? -1;
+  if (ip === undefined || !(PROTO[flow.protocol] as readonly number[]).includes(proto)) return false;
   const type = ip.fields.find((f) => f.name === "icmp.type")?.value;
-  return type === undefined || type === "8" || type === "0";
+  return type === undefined || ECHO.includes(type);
 }
 
 function pick(walks: readonly Walk[], flow: Flow, state: FlowState, request: boolean): Walk | undefined {

@@ -14,10 +14,11 @@ import {
   RTN_PROHIBIT,
   RTN_UNREACHABLE,
 } from "../kernel/fib.js";
+import type { Route6 } from "../kernel/ipv6/fib6.js";
 import { Neighbour } from "../kernel/neighbour.js";
 import type { Netns } from "../kernel/netns.js";
 import { Rtable } from "../kernel/route.js";
-import { formatIpv4, formatMac, htonl, tryParseIpv4 } from "../net/address.js";
+import { formatIpv4, formatIpv6, formatMac, htonl, tryParseIpv4 } from "../net/address.js";
 import { bswap32 } from "../net/view.js";
 import { decodeFrame } from "./fields.js";
 
@@ -52,9 +53,25 @@ export function routeText(fa: FibAlias): string {
   return out;
 }
 
+/** An IPv6 route as a line of `ip -6 route`. */
+export function route6Text(r: Route6): string {
+  let out = (TYPES[r.type] ?? "") + (r.plen === 0 ? "default" : formatIpv6(r.prefix));
+  if (r.plen !== 0 && r.plen !== 128) out += `/${r.plen}`;
+  if (r.gw !== null) out += ` via ${formatIpv6(r.gw)}`;
+  if (r.dev !== null) out += ` dev ${r.dev.name}`;
+  if (r.src !== null) out += ` src ${formatIpv6(r.src)}`;
+  out += ` metric ${r.metric}`;
+  return r.mtu === 0 ? out : `${out} mtu ${r.mtu}`;
+}
+
+function isRoute6(ref: object | null): ref is Route6 {
+  return ref !== null && "prefix" in ref && ref.prefix instanceof Uint8Array;
+}
+
 /** The route that a FIB record found; "no route" for a miss. */
 export function routeOfRecord(r: StepRecord): string {
   const ref = r.ref;
+  if (isRoute6(ref)) return route6Text(ref);
   let info: FibInfo | null = null;
   let ns: Netns | undefined;
   if (ref instanceof Rtable) {
@@ -117,7 +134,7 @@ const STATES: readonly (readonly [number, string])[] = [
 export function neighText(ref: object | null): string {
   if (!(ref instanceof Neighbour)) return "";
   const state = STATES.find(([bit]) => (ref.state & bit) !== 0)?.[1] ?? "NONE";
-  const addr = ref.ip6 === null ? formatIpv4(ref.ip) : "";
+  const addr = ref.ip6 === null ? formatIpv4(ref.ip) : formatIpv6(ref.ip6);
   const known = (ref.state & (2 | 4 | 8 | 16 | 128)) !== 0;
   return `${addr} dev ${ref.dev.name}${known ? ` lladdr ${formatMac(ref.ha)}` : ""} ${state}`;
 }

@@ -1,5 +1,6 @@
 // The commands compare, explain and bench as a person calls them: the examples of their help, forms, bad input.
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it, vi } from "vitest";
@@ -38,6 +39,15 @@ async function example(command: string): Promise<string[]> {
 }
 
 describe("examples of the help", () => {
+  it("of compare prints the same from the built command, tail calls by the names of their functions", async (ctx) => {
+    const built = new URL("../../../dist/src/cli/main.js", import.meta.url).pathname;
+    if (!existsSync(built)) return ctx.skip("the command is not built");
+    const argv = await example("compare");
+    const r = spawnSync(process.execPath, [built, ...argv], { encoding: "utf8" });
+    expect(r.stdout).toContain(" tail call tail_handle_ipv4 ");
+    expect(r.stdout).toBe((await run(...argv)).out);
+  });
+
   it("of compare prints both walks and the summary", async () => {
     const r = await run(...(await example("compare")));
     expect([r.status, r.err]).toEqual([0, ""]);
