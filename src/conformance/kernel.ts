@@ -146,20 +146,23 @@ export function namedPorts(topo: LabTopology): ReadonlySet<number> {
 }
 
 /**
- * Lines with unicast ARP sorted where several follow each other. Neighbours are probed again after five seconds, a time
- * that the timer wheel rounds to 256 ms: several questions leave in one tick, in an order that depends on the CPU on
- * which each timer was armed, and their answers come between them or behind.
+ * Lines with unicast ARP sorted where several follow each other, and those with broadcast ARP. Neighbours are asked again
+ * after a second and probed after five, times that the timer wheel rounds to 32 and 256 ms: several questions leave in one
+ * tick, in an order that depends on the CPU on which each timer was armed, and answers come between them or behind.
  */
 function sortProbes(lines: readonly string[]): string[] {
   const out: string[] = [];
   let run: string[] = [];
+  let before = 0;
   for (const l of lines) {
-    if (/^(?!f{12})\w{12}<-\w{12} arp /.test(l)) {
-      run.push(l);
-      continue;
+    const kind = !/^\w{12}<-\w{12} arp /.test(l) ? 0 : l.startsWith("ffffffffffff") ? 1 : 2;
+    if (kind !== before) {
+      out.push(...run.sort());
+      run = [];
     }
-    out.push(...run.sort(), l);
-    run = [];
+    before = kind;
+    if (kind === 0) out.push(l);
+    else run.push(l);
   }
   return [...out, ...run.sort()];
 }

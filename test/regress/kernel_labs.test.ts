@@ -1,0 +1,36 @@
+// Small labs recorded on Linux 6.18 by kernel-lab, one for each thing that random labs (test/compat/kernel_lab) found
+// wrong in the model: every device's frames, the senders' results, netfilter's trace and counters are compared.
+
+import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { runKernelVectors } from "../../src/conformance/kernel.js";
+
+const dir = fileURLToPath(new URL("kernel", import.meta.url));
+
+const LABS: Readonly<Record<string, string>> = {
+  "bridged-dnat":
+    "a bridge sends what br_netfilter translated through its neighbour code, whole, and cuts it again at the port",
+  "errors-wait-in-the-queue":
+    "each ping reads one ICMP error of those that wait, and a pending error refuses the next datagram",
+  "redirect-to-unknown-gateway":
+    "a redirect to a gateway that nobody is makes the host ask for it and nothing else",
+  "reset-echoes-options": "a reset carries the record route option of the segment that it answers",
+  "vxlan-over-smaller-mtu":
+    "a VXLAN device carries no more than the device below, and fragments do not keep their sizes through it",
+};
+
+describe("recorded kernel labs", () => {
+  it("are all listed here", () => {
+    expect(readdirSync(dir).sort()).toEqual(Object.keys(LABS).sort());
+  });
+
+  for (const [name, what] of Object.entries(LABS))
+    it(`${name}: ${what}`, () => {
+      let text = "";
+      const { failed } = runKernelVectors([`${dir}/${name}`], (t) => {
+        text += t;
+      });
+      expect(failed === 0 ? "" : text).toBe("");
+    });
+});
