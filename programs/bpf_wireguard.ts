@@ -67,7 +67,11 @@ function l3_off(ctx: Ctx): number {
   return ctx.config.eth_header_length;
 }
 
-/** cil_from_wireguard: tc ingress of cilium_wg0. */
+/**
+ * cil_from_wireguard: tc ingress of cilium_wg0: what the kernel has decrypted, without an Ethernet header. The
+ * sender's identity is the ipcache's, by source address: the tunnel brings none. Samples have source 0 and are
+ * counted as decrypting.
+ */
 export function cil_from_wireguard(ctx: Ctx): number {
   const proto = ctx.skb.protocol;
   bpf_clear_meta(ctx);
@@ -137,6 +141,7 @@ export function tail_handle_ipv4_wireguard(ctx: Ctx): number {
   const src_id = ctx_load_and_clear_meta(ctx, CB_SRC_LABEL);
   let ret = CTX_ACT_OK;
   if (ctx.def.ENABLE_HOST_ROUTING) {
+    // Legacy host routing leaves delivery to the stack, and the identity to the mark.
     const ep = lookup_ip4_endpoint(ctx, load_be32(ctx, l3_off(ctx) + 16));
     if (ep !== NONE && (lxcFlags(ctx.maps.cilium_lxc, ep) & ENDPOINT_MASK_HOST_DELIVERY) === 0) {
       ret = add_l2_hdr(ctx, ETH_P_IP)
@@ -167,7 +172,10 @@ export function tail_handle_ipv6_wireguard(ctx: Ctx): number {
   return ret;
 }
 
-/** cil_to_wireguard: tc egress of cilium_wg0. */
+/**
+ * cil_to_wireguard: tc egress of cilium_wg0, before encryption: tells to-crypto and changes nothing. Attached where
+ * something needs it (native routing with the L7 proxy and kube-proxy replacement).
+ */
 export function cil_to_wireguard(ctx: Ctx): number {
   const magic = ctx.skb.mark & MARK_MAGIC_HOST_MASK;
   const src_id = magic === MARK_MAGIC_IDENTITY ? get_identity(ctx) : UNKNOWN_ID;

@@ -38,7 +38,10 @@ import { XDP_ENTRY_DROP, XDP_LB4_DROP, XDP_LB6_DROP } from "./lib/source_lines.j
 /** What TAIL_CALLED leaves of a verdict. */
 const VERDICT = 0xff;
 
-/** tail_lb_ipv4(): CILIUM_CALL_IPV4_FROM_NETDEV; recirculated packets only leave by it. */
+/**
+ * tail_lb_ipv4(): CILIUM_CALL_IPV4_FROM_NETDEV. Reverse SNAT that finds nothing tail-calls it again with "skip
+ * nodeport"; such a packet only passes through.
+ */
 export function tail_lb_ipv4(ctx: Ctx): number {
   let ret = CTX_ACT_OK;
   if (!ctx_skip_nodeport(ctx)) {

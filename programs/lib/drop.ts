@@ -29,12 +29,14 @@ function notify(
 ): number {
   const code = -reason & 0xff;
   const skb = ctx.skb;
+  // Before anything that may suppress the sample: the metric counts every drop.
   update_metrics(ctx, ctx.len, direction, code, site);
   if (ctx.recorder !== null) ctx.recorder.step(Step.DROP, skb, null, code, 1, ext_err);
   if (!ctx.def.DROP_NOTIFY) return exitcode;
   const file = siteFile(site);
   const line = siteLine(site);
   const cb = skb.cb;
+  // The original passes these through cb to the tail call that sends the sample; whoever looks at cb later sees them.
   cb[0] = src;
   cb[1] = dst;
   cb[2] = code | ((ext_err & 0xff) << 8);

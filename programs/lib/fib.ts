@@ -30,6 +30,11 @@ export function fib_ok(ret: number): boolean {
   return ret === BPF_FIB_LKUP_RET_SUCCESS || ret === BPF_FIB_LKUP_RET_NO_NEIGH;
 }
 
+/**
+ * fib_lookup(): the device of the packet counts as the one it came in on, so policy rules (`ip rule`, iif) apply as
+ * for forwarding. Who resolves neighbours later (tc, bpf_redirect_neigh) does not need them now, where the kernel has
+ * the flag.
+ */
 function do_lookup(ctx: Ctx, flags: number): number {
   // Who resolves neighbours later does not need them now.
   const f =
@@ -100,6 +105,7 @@ export function fib_do_redirect(
     }
     return ctx.helpers.redirect_neigh(ctx.skb, oif, nh, 0);
   }
+  // XDP: dmac at 58 and smac at 52 of struct bpf_fib_lookup.
   if (with_params && fib_result === BPF_FIB_LKUP_RET_SUCCESS) {
     const v = fib_params.view;
     eth_store_daddr(ctx, v.getInt32(58, true), v.getUint16(62, true));
@@ -135,7 +141,9 @@ export function fib_do_redirect(
 
 /**
  * fib_redirect_v4(): look-up by the packet's own addresses, TTL, redirect. DROP_NO_FIB with the FIB's code in
- * ctx.ext_err; the output device is in ctx.fib_oif.
+ * ctx.ext_err; the output device is in ctx.fib_oif. Codes: 1 blackhole, 2 unreachable, 3 prohibit, 4 not forwarded (a
+ * local address: the caller may hand the packet to the stack), 5 forwarding off, 8 larger than the MTU. Nothing is
+ * sent back for any of them: an ICMP error is the stack's to send, and the packet never gets there.
  */
 export function fib_redirect_v4(ctx: Ctx, l3_off: number, use_neigh_map: boolean): number {
   const ret = fib_lookup_v4(ctx, load_be32(ctx, l3_off + 12), load_be32(ctx, l3_off + 16), 0);
@@ -145,6 +153,7 @@ export function fib_redirect_v4(ctx: Ctx, l3_off: number, use_neigh_map: boolean
   }
   const oif = fib_params.ifindex;
   ctx.fib_oif = oif;
+  // After the look-up: a packet without a route is told as such, not as expired.
   const l3 = ipv4_l3_ttl(ctx, l3_off);
   if (l3 !== CTX_ACT_OK) return l3;
   return fib_do_redirect(ctx, true, use_neigh_map, ret, oif);

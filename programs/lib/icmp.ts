@@ -50,6 +50,9 @@ function sample_sum(ctx: Ctx, sample_len: number): number {
   return sum;
 }
 
+/**
+ * The headers are pushed in front of the frame, so its MACs are kept aside and come back exchanged.
+ */
 function save_macs(ctx: Ctx): void {
   mac[0] = load_be32(ctx, 6);
   mac[1] = load_be16(ctx, 10);
@@ -63,7 +66,10 @@ function exchange_macs(ctx: Ctx, proto: number): void {
   store_u16(ctx, 12, proto);
 }
 
-/** generate_icmp4_reply(): 0 or a drop reason. */
+/**
+ * generate_icmp4_reply(): turns the packet into an ICMP error about itself, from its destination to its source,
+ * quoting at most 64 bytes of it. The caller sends it back where it came from. 0 or a drop reason.
+ */
 export function generate_icmp4_reply(ctx: Ctx, icmp_type: number, icmp_code: number): number {
   if (!revalidate_data4(ctx)) return DROP_INVALID;
   save_macs(ctx);
@@ -96,7 +102,9 @@ export function generate_icmp4_reply(ctx: Ctx, icmp_type: number, icmp_code: num
   return 0;
 }
 
-/** generate_icmp6_reply(): 0 or a drop reason. */
+/**
+ * generate_icmp6_reply(): the same; quotes as much as fits the minimum MTU (RFC 4443). 0 or a drop reason.
+ */
 export function generate_icmp6_reply(ctx: Ctx, icmp_type: number, icmp_code: number): number {
   if (!revalidate_data6(ctx)) return DROP_INVALID;
   save_macs(ctx);

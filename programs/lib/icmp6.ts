@@ -69,7 +69,10 @@ export function is_icmp6_ndp(ctx: Ctx): boolean {
   return type === ICMP6_NS_MSG_TYPE || type === ICMP6_NA_MSG_TYPE;
 }
 
-/** icmp6_ndp_handle(): answers a solicitation (in a tail call); an advertisement goes on to the stack. */
+/**
+ * icmp6_ndp_handle(): answers a solicitation (in a tail call); an advertisement goes on to the stack. Pods find all
+ * their neighbours at their device's MAC, as with ARP.
+ */
 export function icmp6_ndp_handle(ctx: Ctx, direction: number): number {
   const type = load_u8(ctx, L4_OFF);
   cilium_dbg(ctx, DBG_ICMP6_HANDLE, type, 0);
@@ -128,7 +131,10 @@ function equals(a: Int32Array, b: Int32Array): boolean {
   return a[0] === b[0] && a[1] === b[1] && a[2] === b[2] && a[3] === b[3];
 }
 
-// Turns the solicitation into the advertisement of its target and sends it back.
+/**
+ * send_icmp6_ndisc_adv(): turns the solicitation into the advertisement of its target and sends it back. The packet
+ * is cut or grown to one option; flags are the first byte of a be32 (router 0x80, solicited 0x40, override 0x20).
+ */
 function send_icmp6_ndisc_adv(ctx: Ctx, lo: number, hi: number, to_router: boolean): number {
   if (ctx_change_tail(ctx, L4_OFF + NA_LEN) < 0) return DROP_WRITE_ERROR;
   const smac_lo = load_be32(ctx, 6);
@@ -160,7 +166,10 @@ function icmp6_checksum(ctx: Ctx, len: number): void {
   store_be16(ctx, L4_OFF + 2, ~csum_fold16(sum) & 0xffff);
 }
 
-/** icmp6_send_time_exceeded(): the hop limit is used up; the answer is made in a tail call. */
+/**
+ * icmp6_send_time_exceeded(): the hop limit is used up; the answer is made in a tail call, because it would not fit
+ * where hops are counted. IPv4 has no such answer: BPF drops.
+ */
 export function icmp6_send_time_exceeded(ctx: Ctx, direction: number): number {
   ctx_store_meta(ctx, 0, 0);
   ctx_store_meta(ctx, CB_DELIVERY_REDIRECT, direction);
@@ -189,6 +198,7 @@ function __icmp6_send_time_exceeded(ctx: Ctx): number {
       quoted = 40 + 8;
       break;
     case IPPROTO_TCP:
+      // TCP without its options.
       quoted = 40 + 20;
       break;
     default:
@@ -205,6 +215,7 @@ function __icmp6_send_time_exceeded(ctx: Ctx): number {
   store_u8(ctx, ETH_HLEN + 6, IPPROTO_ICMPV6);
   store_u16(ctx, ETH_HLEN + 4, len);
   ipv6_load_addr(ctx, ETH_HLEN + IPV6_SADDR_OFF, saddr, 0);
+  // The node answers as the pods' router.
   ipv6_store_addr(ctx, ETH_HLEN + IPV6_SADDR_OFF, ctx.config.router_ipv6, 0);
   ipv6_store_addr(ctx, ETH_HLEN + IPV6_DADDR_OFF, saddr, 0);
   icmp6_checksum(ctx, len);
@@ -223,6 +234,7 @@ export function icmp6_host_handle(ctx: Ctx, l4_off: number, handle_ns: boolean):
   const type = load_u8(ctx, l4_off);
   if (type === ICMP6_NS_MSG_TYPE && handle_ns) return icmp6_handle_ns(ctx, METRIC_INGRESS);
   if (!ctx.def.ENABLE_HOST_FIREWALL) return CTX_ACT_OK;
+  // Echo goes to the host's policy; what the network needs to work passes unfiltered, the rest is dropped (176).
   if (type === 128 || type === 129) return CTX_ACT_OK;
   if (
     (type >= 1 && type <= 4) ||

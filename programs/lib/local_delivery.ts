@@ -22,7 +22,10 @@ import { update_metrics } from "./metrics.js";
 import { redirect_ep, set_identity_mark, should_redirect_peer } from "./overloadable.js";
 import { LOCAL_DELIVERY_FORWARDED } from "./source_lines.js";
 
-/** local_delivery_fill_meta(): what the policy program takes from skb->cb. */
+/**
+ * local_delivery_fill_meta(): what the policy program takes from skb->cb. cb survives the tail call into another
+ * object.
+ */
 export function local_delivery_fill_meta(
   ctx: Ctx,
   seclabel: number,
@@ -39,7 +42,11 @@ export function local_delivery_fill_meta(
   cb[CB_FROM_TUNNEL] = from_tunnel ? 1 : 0;
 }
 
-// local_delivery(): `ep` is a slot of cilium_lxc.
+/**
+ * local_delivery(): `ep` is a slot of cilium_lxc. The endpoint's policy as a tail call, or with per-endpoint routes
+ * its device, whose own program enforces policy on the way out (cil_to_container); the identity then travels in the
+ * mark.
+ */
 function local_delivery(
   ctx: Ctx,
   seclabel: number,
@@ -73,7 +80,11 @@ function local_delivery(
   return ret < 0 ? DROP_EP_NOT_READY : ret;
 }
 
-/** ipv4_local_delivery(): `ep` is a slot of cilium_lxc, `direction` the metric's. */
+/**
+ * ipv4_local_delivery(): `ep` is a slot of cilium_lxc, `direction` the metric's (egress from a pod's program, ingress
+ * from a host program's). A hop at layer 3 whoever delivers: TTL, the device's MAC as source, the pod's as
+ * destination. An IPv4 packet whose TTL ends here is dropped (196) without an ICMP error.
+ */
 export function ipv4_local_delivery(
   ctx: Ctx,
   l3_off: number,
@@ -99,7 +110,9 @@ export function ipv4_local_delivery(
   return local_delivery(ctx, seclabel, magic, ep, direction, from_host, from_tunnel, cluster_id);
 }
 
-/** ipv6_local_delivery(). */
+/**
+ * ipv6_local_delivery(): as for IPv4, but an expired packet is answered with time exceeded (ipv6_l3_ttl's tail call).
+ */
 export function ipv6_local_delivery(
   ctx: Ctx,
   l3_off: number,

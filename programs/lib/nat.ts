@@ -904,7 +904,10 @@ function snat_v4_rev_nat_handle_icmp_error(ctx: Ctx, inner_l3: number): number {
 
 const rev4 = new CtTuple4();
 
-/** snat_v4_rev_nat(): translates the destination of a reply back; NAT_PUNT_TO_STACK or DROP_NAT_NO_MAPPING if it is none. */
+/**
+ * snat_v4_rev_nat(): translates the destination of a reply back; NAT_PUNT_TO_STACK or DROP_NAT_NO_MAPPING if it is
+ * none. Both mean the same to callers, but only the second has looked into the map.
+ */
 export function snat_v4_rev_nat(ctx: Ctx, target: Ipv4NatTarget, trace: TraceCtx): number {
   if (!revalidate_data4(ctx)) return DROP_INVALID;
   const ip4 = ETH_HLEN;

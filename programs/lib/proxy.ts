@@ -17,7 +17,11 @@ import { cilium_dbg_capture } from "./dbg.js";
 import { eth_store_daddr_bytes, eth_store_saddr_bytes, mac_hi, mac_lo } from "./eth.js";
 import { ipv4_l3, ipv6_l3_ttl } from "./l3.js";
 
-/** ctx_redirect_to_proxy4/6(): `proxy_port` is a Be16. */
+/**
+ * ctx_redirect_to_proxy4/6(): `proxy_port` is a Be16. Nothing is redirected here: the packet goes up the stack of the
+ * device that the program runs on, where a TPROXY rule assigns the proxy's socket and ip rule 9 (fwmark 0x200/0xf00)
+ * routes it to lo. Port 0 is a reply: the proxy's own socket matches it.
+ */
 export function ctx_redirect_to_proxy(ctx: Ctx, proxy_port: number): number {
   ctx.skb.mark = MARK_MAGIC_TO_PROXY | (proxy_port << 16);
   cilium_dbg_capture(ctx, DBG_CAPTURE_PROXY_PRE, proxy_port);
@@ -26,7 +30,10 @@ export function ctx_redirect_to_proxy(ctx: Ctx, proxy_port: number): number {
   return CTX_ACT_OK;
 }
 
-/** ctx_redirect_to_proxy_first(): in cil_to_host, for packets that a program of an endpoint's device sent round. */
+/**
+ * ctx_redirect_to_proxy_first(): in cil_to_host, for packets that a program of an endpoint's device sent round: the
+ * mark again, on this side of the veth pair.
+ */
 export function ctx_redirect_to_proxy_first(ctx: Ctx, proxy_port: number): number {
   cilium_dbg_capture(ctx, DBG_CAPTURE_PROXY_POST, proxy_port);
   ctx.skb.mark = MARK_MAGIC_TO_PROXY | (proxy_port << 16);

@@ -42,12 +42,18 @@ import {
 
 const addr6 = new Int32Array(4);
 
-/** set_decrypt_mark(). */
+/**
+ * set_decrypt_mark(): 0x0D00, the node's id above it. Marks a packet as one that the kernel will decrypt, or has
+ * decrypted.
+ */
 export function set_decrypt_mark(ctx: Ctx, node_id: number): void {
   ctx.skb.mark = MARK_MAGIC_DECRYPT | (node_id << 16);
 }
 
-/** ctx_is_wireguard(): UDP from and to the WireGuard port, from within the cluster. */
+/**
+ * ctx_is_wireguard(): UDP from and to the WireGuard port (51871), from within the cluster: a stranger's packet to
+ * that port is none of ours.
+ */
 export function ctx_is_wireguard(ctx: Ctx, l4_off: number, protocol: number, identity: number): boolean {
   if (protocol !== IPPROTO_UDP || !ctx_has(ctx, l4_off + 4)) return false;
   const port = ctx.config.wg_port;
@@ -112,7 +118,9 @@ export function wg_maybe_redirect_to_encrypt(ctx: Ctx, proto: number, src_sec_id
       magic === MARK_MAGIC_SKIP_TPROXY ||
       (def.TUNNEL_MODE && (tc_index_from_ingress_proxy(ctx) || tc_index_from_egress_proxy(ctx))));
   if (!proxied && !encrypt_src_matches_policy(ctx, src_id)) return CTX_ACT_OK;
+  // The key index of the ipcache is 255 for what WireGuard encrypts, 0 for what stays in the clear.
   if (dst === NONE || ipcacheKey(ipcache, dst) === 0) return CTX_ACT_OK;
+  // cil_to_wireguard tells it; the encrypted packet itself comes back as the host's, with mark 0x0E00.
   set_identity_mark(ctx, src_id, MARK_MAGIC_IDENTITY);
   return ctx_redirect(ctx, ctx.config.wg_ifindex, 0);
 }
