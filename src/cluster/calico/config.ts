@@ -5,6 +5,7 @@
 import { PodpathError } from "../../base/errors.js";
 import { clusterCidr, type Fields, fields, int, list, text } from "../linux_plane.js";
 import type { ClusterModel, DatapathName, K8sObject } from "../model.js";
+import { FAILSAFE_IN, FAILSAFE_OUT, type FailsafePort, failsafePorts } from "./host_endpoints.js";
 
 export type EncapMode = "Always" | "CrossSubnet" | "Never";
 
@@ -33,6 +34,9 @@ export interface CalicoConfig {
   readonly bgp: boolean;
   readonly nodeToNodeMesh: boolean;
   readonly asNumber: number;
+  /** Ports of the node that host endpoints' policies do not close. */
+  readonly failsafeIn: readonly FailsafePort[];
+  readonly failsafeOut: readonly FailsafePort[];
   /** defaultEndpointToHostAction. */
   readonly endpointToHost: "ACCEPT" | "DROP" | "RETURN";
 }
@@ -107,6 +111,8 @@ export function calicoConfig(model: ClusterModel, forced: boolean): CalicoConfig
     bgp: text(installation.bgp) !== "Disabled" && pools.some((p) => p.vxlanMode === "Never"),
     nodeToNodeMesh: bgp.nodeToNodeMeshEnabled !== false,
     asNumber: int(bgp.asNumber) ?? 64512,
+    failsafeIn: failsafePorts(felix.failsafeInboundHostPorts, FAILSAFE_IN),
+    failsafeOut: failsafePorts(felix.failsafeOutboundHostPorts, FAILSAFE_OUT),
     endpointToHost: action === "DROP" || action === "RETURN" ? action : "ACCEPT",
   };
 }

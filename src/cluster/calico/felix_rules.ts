@@ -7,6 +7,7 @@
 // Differs from Felix: no `cali:...` hash comment in front of each rule; Felix keeps these to find its own rules again.
 
 import type { CalicoConfig } from "./config.js";
+import { failsafeRules, type HostEndpoint, hostChainSuffix } from "./host_endpoints.js";
 import { chainName, setName } from "./names.js";
 import type {
   CalicoPolicy,
@@ -23,6 +24,9 @@ const ACCEPT = "0x10000/0x10000";
 const PASS = "0x20000/0x20000";
 const ALL_BLOCKS = "0x40000/0x40000";
 const THIS_BLOCK = "0x80000/0x80000";
+const HOST_ACCEPTED = `-m comment --comment "Host endpoint policy accepted packet." -m mark --mark ${ACCEPT}`;
+/** The profile that lets all pass. */
+const DEFAULT_ALLOW = "projectcalico-default-allow";
 /** multiport takes 15 ports; a range counts twice. */
 const MAX_PORTS = 15;
 
@@ -43,6 +47,8 @@ export interface FelixFacts {
   readonly ipip: boolean;
   readonly vxlan: boolean;
   readonly workloads: readonly Workload[];
+  /** Those of the node; without any, nothing is written for them. */
+  readonly hostEndpoints?: readonly HostEndpoint[];
 }
 
 export interface IpSetSpec {
@@ -67,10 +73,11 @@ export function felixRules(facts: FelixFacts, policies: PolicySet): FelixRules {
   const w = facts.workloads;
   for (const c of ["cali-INPUT", "cali-FORWARD", "cali-OUTPUT"]) filter.chain(c);
   for (const c of ["cali-from-wl-dispatch", "cali-to-wl-dispatch", "cali-wl-to-host"]) filter.chain(c);
-  const namespaces = [...new Set(w.map((x) => x.namespace))];
-  for (const ns of namespaces) {
-    filter.chain(chainName("cali-pro-", `kns.${ns}`));
-    filter.chain(chainName("cali-pri-", `kns.${ns}`));
+  const hosts = facts.hostEndpoints ?? [];
+  const profiles = [...new Set([...w.map((x) => `kns.${x.namespace}`), ...hosts.flatMap((h) => h.profiles)])];
+  for (const p of profiles) {
+    filter.chain(chainName("cali-pro-", p));
+    filter.chain(chainName("cali-pri-", p));
   }
   for (const x of w) {
     filter.chain(chainName("cali-fw-", x.interfaceName));
@@ -91,23 +98,21 @@ export function felixRules(facts: FelixFacts, policies: PolicySet): FelixRules {
     workloadChain(filter, x, "egress", policies, facts, used.egress);
     workloadChain(filter, x, "ingress", policies, facts, used.ingress);
   }
-  for (const ns of namespaces) {
+  if (hosts.length > 0) hostChains(filter, facts, policies, used);
+  // Profiles of namespaces let all pass, and so does the one that Calico makes itself; others are not modelled.
+  for (const name of profiles) {
+    if (!name.startsWith("kns.") && name !== DEFAULT_ALLOW) continue;
     for (const p of ["cali-pro-", "cali-pri-"]) {
-      const chain = chainName(p, `kns.${ns}`);
+      const chain = chainName(p, name);
       filter.add(chain, `-j MARK --set-xmark ${ACCEPT}`);
       filter.add(chain, `-m mark --mark ${ACCEPT} -j RETURN`);
     }
   }
-  for (const dir of ["ingress", "egress"] as const) {
-    for (const p of policies.policies) {
-      if (!used[dir].has(p)) continue;
-      const chain = policyChain(p, dir);
-      filter.chain(chain);
-      for (const r of p[dir]!) for (const t of ruleTexts(r, sets)) filter.add(chain, t);
-    }
-  }
+  policyChains(filter, policies, used, sets);
+  const mangle = new Table("mangle");
+  if (hosts.length > 0) preDnatChains(mangle, facts, policies, sets);
   return {
-    text: STATIC_RAW + STATIC_MANGLE + nat(facts) + filter.text(),
+    text: STATIC_RAW + STATIC_MANGLE + (hosts.length > 0 ? mangle.text() : "") + nat(facts) + filter.text(),
     appended: [
       "*filter",
       `-A FORWARD -m mark --mark ${ACCEPT} -j ACCEPT`,
@@ -117,6 +122,23 @@ export function felixRules(facts: FelixFacts, policies: PolicySet): FelixRules {
     ].join("\n"),
     sets: sets.specs(),
   };
+}
+
+/** Chains of the policies that somebody's chains of the table jump to. */
+function policyChains(t: Table, policies: PolicySet, used: UsedPolicies, sets: PolicySets): void {
+  for (const dir of ["ingress", "egress"] as const) {
+    for (const p of policies.policies) {
+      if (!used[dir].has(p)) continue;
+      const chain = policyChain(p, dir);
+      t.chain(chain);
+      for (const r of p[dir]!) for (const text of ruleTexts(r, sets)) t.add(chain, text);
+    }
+  }
+}
+
+interface UsedPolicies {
+  readonly ingress: Set<CalicoPolicy>;
+  readonly egress: Set<CalicoPolicy>;
 }
 
 /** The text without Felix's jumps out of the built-in chains: loading it again empties and refills Felix's own chains. */
@@ -218,14 +240,22 @@ function staticFilter(t: Table, facts: FelixFacts): void {
   }
   t.add("cali-INPUT", "-i cali+ -g cali-wl-to-host");
   t.add("cali-INPUT", `-m mark --mark ${ACCEPT} -j ACCEPT`);
+  const hosts = (facts.hostEndpoints ?? []).length > 0;
+  if (hosts) {
+    t.add("cali-INPUT", "-j MARK --set-xmark 0x0/0xf0000");
+    t.add("cali-INPUT", "-j cali-from-host-endpoint");
+    t.add("cali-INPUT", `${HOST_ACCEPTED} -j ACCEPT`);
+  }
   t.add("cali-wl-to-host", "-j cali-from-wl-dispatch");
   t.add(
     "cali-wl-to-host",
     `-m comment --comment "Configured DefaultEndpointToHostAction" -j ${facts.config.endpointToHost}`,
   );
   t.add("cali-FORWARD", "-j MARK --set-xmark 0x0/0xe0000");
+  if (hosts) t.add("cali-FORWARD", "-m mark --mark 0x0/0x10000 -j cali-from-hep-forward");
   t.add("cali-FORWARD", "-i cali+ -j cali-from-wl-dispatch");
   t.add("cali-FORWARD", "-o cali+ -j cali-to-wl-dispatch");
+  if (hosts) t.add("cali-FORWARD", "-j cali-to-hep-forward");
   t.add("cali-OUTPUT", `-m mark --mark ${ACCEPT} -j ACCEPT`);
   t.add("cali-OUTPUT", "-o cali+ -j RETURN");
   if (facts.ipip)
@@ -239,6 +269,10 @@ function staticFilter(t: Table, facts: FelixFacts): void {
       `-p udp -m comment --comment "Allow VXLAN packets to other allowed hosts" -m multiport --dports ${port} -m set --match-set ${SET_ALL_VXLAN} dst -m addrtype --src-type LOCAL -j ACCEPT`,
     );
   t.add("cali-OUTPUT", "-j MARK --set-xmark 0x0/0xf0000");
+  if (!hosts) return;
+  // What was translated leaves by a device that is not known yet.
+  t.add("cali-OUTPUT", "-m conntrack ! --ctstate DNAT -j cali-to-host-endpoint");
+  t.add("cali-OUTPUT", `${HOST_ACCEPTED} -j ACCEPT`);
 }
 
 /** cali-fw- (egress of the pod) or cali-tw- (ingress) with the tiers that apply to it. */
@@ -251,9 +285,7 @@ function workloadChain(
   used: Set<CalicoPolicy>,
 ): void {
   const chain = chainName(dir === "egress" ? "cali-fw-" : "cali-tw-", w.interfaceName);
-  t.add(chain, "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT");
-  t.add(chain, "-m conntrack --ctstate INVALID -j DROP");
-  t.add(chain, "-j MARK --set-xmark 0x0/0x10000");
+  beginEndpoint(t, chain);
   if (dir === "egress") {
     t.add(
       chain,
@@ -261,26 +293,128 @@ function workloadChain(
     );
     t.add(chain, '-p 4 -m comment --comment "Drop IPinIP encapped packets originating in workloads" -j DROP');
   }
+  tiers(t, chain, dir, policies, (p) => !p.preDnat && p.selects(w.labels), used, true);
+  endOfProfiles(t, chain, dir, [`kns.${w.namespace}`]);
+}
+
+/** What every endpoint's chain begins with: known connections, ports that stay open, a clean mark. */
+function beginEndpoint(t: Table, chain: string, failsafe?: string): void {
+  t.add(chain, "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT");
+  t.add(chain, "-m conntrack --ctstate INVALID -j DROP");
+  if (failsafe !== undefined) t.add(chain, `-j ${failsafe}`);
+  t.add(chain, "-j MARK --set-xmark 0x0/0x10000");
+}
+
+/** The policies of each tier; false if there are none. `drops`: what they all let by without a word is dropped. */
+function tiers(
+  t: Table,
+  chain: string,
+  dir: Direction,
+  policies: PolicySet,
+  applies: (p: CalicoPolicy) => boolean,
+  used: Set<CalicoPolicy>,
+  drops: boolean,
+): boolean {
+  let any = false;
   for (const tier of policies.tiers) {
-    const mine = policies.policies.filter(
-      (p) => p.tier === tier.name && p[dir] !== undefined && p.selects(w.labels),
-    );
+    const mine = policies.policies.filter((p) => p.tier === tier.name && p[dir] !== undefined && applies(p));
     if (mine.length === 0) continue;
+    any = true;
     t.add(chain, `-m comment --comment "Start of tier ${tier.name}" -j MARK --set-xmark 0x0/0x20000`);
     for (const p of mine) {
       used.add(p);
       t.add(chain, `-m mark --mark 0x0/0x20000 -j ${policyChain(p, dir)}`);
       t.add(chain, `-m comment --comment "Return if policy accepted" -m mark --mark ${ACCEPT} -j RETURN`);
     }
-    if (tier.defaultAction === "Deny")
+    if (drops && tier.defaultAction === "Deny")
       t.add(
         chain,
         `-m comment --comment "End of tier ${tier.name}. Drop if no policies passed packet" -m mark --mark 0x0/0x20000 -j DROP`,
       );
   }
-  t.add(chain, `-j ${chainName(dir === "egress" ? "cali-pro-" : "cali-pri-", `kns.${w.namespace}`)}`);
-  t.add(chain, `-m mark --mark ${ACCEPT} -j RETURN`);
+  return any;
+}
+
+function endOfProfiles(t: Table, chain: string, dir: Direction, profiles: readonly string[]): void {
+  for (const p of profiles) {
+    t.add(chain, `-j ${chainName(dir === "egress" ? "cali-pro-" : "cali-pri-", p)}`);
+    t.add(chain, `-m mark --mark ${ACCEPT} -j RETURN`);
+  }
   t.add(chain, '-m comment --comment "Drop if no profiles matched" -j DROP');
+}
+
+// --- host endpoints ---------------------------------------------------------------------------------------------------
+
+/** From a dispatch chain to the chains of the interfaces; the one of all interfaces comes last and is not for pods'. */
+function dispatch(
+  t: Table,
+  from: string,
+  flag: "i" | "o",
+  prefix: string,
+  hosts: readonly HostEndpoint[],
+): void {
+  t.chain(from);
+  for (const h of hosts)
+    if (h.interfaceName !== "*")
+      t.add(from, `-${flag} ${h.interfaceName} -g ${chainName(prefix, hostChainSuffix(h))}`);
+  const all = hosts.find((h) => h.interfaceName === "*");
+  if (all === undefined) return;
+  t.add(from, `-${flag} cali+ -j RETURN`);
+  t.add(from, `-g ${chainName(prefix, hostChainSuffix(all))}`);
+}
+
+function failsafe(t: Table, name: "in" | "out", facts: FelixFacts): void {
+  const chain = `cali-failsafe-${name}`;
+  t.chain(chain);
+  const ports = name === "in" ? facts.config.failsafeIn : facts.config.failsafeOut;
+  for (const r of failsafeRules(ports, name === "in" ? "s" : "d")) t.add(chain, r);
+}
+
+/** The filter table: what the node receives and sends itself, and what it forwards. */
+function hostChains(t: Table, facts: FelixFacts, policies: PolicySet, used: UsedPolicies): void {
+  const hosts = facts.hostEndpoints!;
+  const prefixes = ["cali-fh-", "cali-th-", "cali-fhfw-", "cali-thfw-"] as const;
+  for (const h of hosts) for (const p of prefixes) t.chain(chainName(p, hostChainSuffix(h)));
+  failsafe(t, "in", facts);
+  failsafe(t, "out", facts);
+  dispatch(t, "cali-from-host-endpoint", "i", "cali-fh-", hosts);
+  dispatch(t, "cali-to-host-endpoint", "o", "cali-th-", hosts);
+  dispatch(t, "cali-from-hep-forward", "i", "cali-fhfw-", hosts);
+  dispatch(t, "cali-to-hep-forward", "o", "cali-thfw-", hosts);
+  for (const h of hosts) {
+    const selects = (p: CalicoPolicy): boolean => !p.preDnat && p.selects(h.labels);
+    for (const [own, forward, open, dir] of [
+      ["cali-th-", "cali-thfw-", "cali-failsafe-out", "egress"],
+      ["cali-fh-", "cali-fhfw-", "cali-failsafe-in", "ingress"],
+    ] as const) {
+      const chain = chainName(own, hostChainSuffix(h));
+      beginEndpoint(t, chain, open);
+      tiers(t, chain, dir, policies, selects, used[dir], true);
+      endOfProfiles(t, chain, dir, h.profiles);
+      const fw = chainName(forward, hostChainSuffix(h));
+      beginEndpoint(t, fw);
+      if (tiers(t, fw, dir, policies, (p) => p.applyOnForward && selects(p), used[dir], true)) continue;
+      t.add(fw, `-m comment --comment "Allow forwarded traffic by default" -j MARK --set-xmark ${ACCEPT}`);
+      t.add(fw, '-m comment --comment "Return for accepted forward traffic" -j RETURN');
+    }
+  }
+}
+
+/** The mangle table: policies that see a packet before its address is translated; what they do not decide goes on. */
+function preDnatChains(t: Table, facts: FelixFacts, policies: PolicySet, sets: PolicySets): void {
+  const hosts = facts.hostEndpoints!;
+  const used: UsedPolicies = { ingress: new Set(), egress: new Set() };
+  for (const h of hosts) t.chain(chainName("cali-fh-", hostChainSuffix(h)));
+  failsafe(t, "in", facts);
+  t.add("cali-PREROUTING", "-j cali-from-host-endpoint");
+  t.add("cali-PREROUTING", `${HOST_ACCEPTED} -j ACCEPT`);
+  dispatch(t, "cali-from-host-endpoint", "i", "cali-fh-", hosts);
+  for (const h of hosts) {
+    const chain = chainName("cali-fh-", hostChainSuffix(h));
+    beginEndpoint(t, chain, "cali-failsafe-in");
+    tiers(t, chain, "ingress", policies, (p) => p.preDnat && p.selects(h.labels), used.ingress, false);
+  }
+  policyChains(t, policies, used, sets);
 }
 
 // --- policy rules -----------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ import {
   SET_MASQ_POOLS,
   type Workload,
 } from "./felix_rules.js";
+import { type HostEndpoint, readHostEndpoints } from "./host_endpoints.js";
 import { Ipam } from "./ipam.js";
 import { vethName } from "./names.js";
 import { endpointLabels, type PolicySet, readPolicies } from "./policy.js";
@@ -68,6 +69,7 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
   readonly config: CalicoConfig;
   readonly ipam: Ipam;
   readonly bird: Bird;
+  readonly hostEndpoints: readonly HostEndpoint[];
   readonly policies: PolicySet;
   #pools: readonly IpPool[];
   readonly #startNs: number;
@@ -77,7 +79,11 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
     this.config = calicoConfig(model, forced);
     this.#pools = this.config.pools;
     this.#startNs = machines.clock.ns;
-    this.policies = readPolicies(model);
+    this.hostEndpoints = readHostEndpoints(model, (node, addresses) => {
+      const local = addresses.map((a) => parseIpv4(a) as number);
+      return machines.nodes.get(node)!.nics.find((d) => d.addrs.some((a) => local.includes(a.local)))?.name;
+    });
+    this.policies = readPolicies(model, this.hostEndpoints);
     this.ipam = new Ipam(model, this.config.pools);
     this.bird = new Bird(
       model,
@@ -474,7 +480,13 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
         ),
       }));
     return felixRules(
-      { config: this.config, ipip: this.#ipip, vxlan: this.#vxlan, workloads },
+      {
+        config: this.config,
+        ipip: this.#ipip,
+        vxlan: this.#vxlan,
+        workloads,
+        hostEndpoints: this.hostEndpoints.filter((h) => h.node === n.name),
+      },
       this.policies,
     );
   }

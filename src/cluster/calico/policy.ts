@@ -4,6 +4,7 @@
 import { PodpathError, type SourcePosition } from "../../base/errors.js";
 import { type Fields, fields, int, list, strings, text } from "../linux_plane.js";
 import type { ClusterModel, ContainerPort, K8sObject, PodModel } from "../model.js";
+import type { HostEndpoint } from "./host_endpoints.js";
 import { fromLabelSelector, type Labels, parseSelector } from "./selector.js";
 
 export type RuleAction = "allow" | "deny" | "pass" | "log";
@@ -42,6 +43,9 @@ export interface CalicoPolicy {
   readonly tier: string;
   readonly order: number;
   readonly selects: (labels: Labels) => boolean;
+  /** Of host endpoints: for forwarded packets too; before addresses of services are translated. */
+  readonly applyOnForward: boolean;
+  readonly preDnat: boolean;
   /** Rules by direction; undefined where the policy does not apply. */
   readonly ingress: readonly PolicyRule[] | undefined;
   readonly egress: readonly PolicyRule[] | undefined;
@@ -89,13 +93,14 @@ export function endpointLabels(pod: PodModel, namespaceLabels: Labels): Labels {
 }
 
 /** Reads all policies. Throws SCENARIO_INVALID with the position of what is wrong. */
-export function readPolicies(model: ClusterModel): PolicySet {
+export function readPolicies(model: ClusterModel, hosts: readonly HostEndpoint[] = []): PolicySet {
   const tiers: Tier[] = [{ name: "default", order: DEFAULT_TIER_ORDER, defaultAction: "Deny" }];
   const policies: CalicoPolicy[] = [];
   const nsLabels = (ns: string): Labels => model.namespaces.find((n) => n.name === ns)?.labels ?? {};
   const endpoints: LabelledEndpoint[] = model.pods
     .filter((p) => !p.hostNetwork && p.ip4 !== undefined)
     .map((p) => ({ labels: endpointLabels(p, nsLabels(p.namespace)), nets: [p.ip4!], ports: p.ports }));
+  for (const h of hosts) endpoints.push({ labels: h.labels, nets: h.expectedIps, ports: [] });
   for (const o of model.objects) {
     const calico = o.apiVersion.includes("projectcalico.org");
     switch (o.kind) {
@@ -178,6 +183,8 @@ function kubernetesPolicy(o: K8sObject): CalicoPolicy {
     tier: "default",
     order: KNP_ORDER,
     selects: selector.matches,
+    applyOnForward: false,
+    preDnat: false,
     ingress: ingress ? rules("ingress") : undefined,
     egress: egress ? rules("egress") : undefined,
     pos: o.pos(),
@@ -255,6 +262,18 @@ function calicoPolicy(o: K8sObject, namespaced: boolean): CalicoPolicy {
   if (nsSel !== undefined) parts.push(prefixed(nsSel, "pcns.", o));
   const selector = parseSelector(parts.join(" && ") || "all()", o.pos(["spec", "selector"]));
   const types = strings(s.types);
+  if (s.doNotTrack === true)
+    throw new PodpathError(
+      "SCENARIO_INVALID",
+      `${o.kind} ${o.metadata.name}: doNotTrack is not modelled`,
+      o.pos(["spec", "doNotTrack"]),
+    );
+  if (s.preDNAT === true && s.applyOnForward !== true)
+    throw new PodpathError(
+      "SCENARIO_INVALID",
+      `${o.kind} ${o.metadata.name}: preDNAT needs applyOnForward: true`,
+      o.pos(["spec", "preDNAT"]),
+    );
   const hasIn = s.ingress !== undefined;
   const hasOut = s.egress !== undefined;
   const ingress = types.length > 0 ? types.includes("Ingress") : hasIn || !hasOut;
@@ -267,6 +286,8 @@ function calicoPolicy(o: K8sObject, namespaced: boolean): CalicoPolicy {
     tier,
     order: typeof s.order === "number" ? s.order : Number.POSITIVE_INFINITY,
     selects: selector.matches,
+    applyOnForward: s.applyOnForward === true,
+    preDnat: s.preDNAT === true,
     ingress: ingress ? rules("ingress") : undefined,
     egress: egress ? rules("egress") : undefined,
     pos: o.pos(),

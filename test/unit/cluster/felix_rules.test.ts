@@ -35,6 +35,8 @@ const config = {
   nodeToNodeMesh: true,
   asNumber: 64512,
   endpointToHost: "ACCEPT",
+  failsafeIn: [],
+  failsafeOut: [],
 } as const;
 const NO_POLICIES = { tiers: [], policies: [], endpoints: [] };
 
