@@ -97,7 +97,7 @@ const CASES: readonly [string[], string][] = [
   ],
   [["explain", "--flow", `${POD} -> service/x:80`], "there is no service x; there are none"],
   [["matrix", "--port", "x"], "--port x: write it like 80/tcp, 53/udp or icmp"],
-  [["bench", "--model-only", "--only", "x"], '--only "x": no case has that in its name'],
+  [["bench", "--model-only", "--only", "nosuch"], '--only "nosuch": no case has that in its name'],
   [["completions"], "missing required argument 'shell'; podpath completions --help says more"],
   [["validate"], "missing required argument 'file'; podpath validate --help says more"],
   [["init", "DIR/empty.yaml"], "DIR/empty.yaml exists already; name another file, or remove it"],
