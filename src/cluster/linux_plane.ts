@@ -9,7 +9,9 @@ import type { Netns } from "../kernel/netns.js";
 import type { ControlPlane, PlaneNode } from "./control_plane.js";
 import { podKey } from "./control_plane.js";
 import type { Machine, Machines, Sandbox } from "./machines.js";
-import type { ClusterModel, NodeModel } from "./model.js";
+import type { ClusterModel, NodeModel, PodModel } from "./model.js";
+import { setSysctl } from "./netcfg.js";
+import { portmapRules } from "./portmap.js";
 
 /** A node of such a cluster. */
 export class LinuxNode implements PlaneNode {
@@ -60,6 +62,21 @@ export abstract class LinuxPlane<N extends LinuxNode = LinuxNode> implements Con
   protected addSandbox(s: Sandbox): void {
     this.pods.set(podKey(s.pod.namespace, s.pod.name), s);
     if (s.pod.firstIpId !== undefined) ip_ident_start(s.ns, s.pod.firstIpId);
+  }
+
+  /** Host ports of the pods, by the CNI plugin portmap; `subnet` of a pod's address as it is in the pod. */
+  protected hostPorts(network: string, subnet: (pod: PodModel) => string): void {
+    for (const n of this.nodes) {
+      const pods = [...this.pods.values()].filter((s) => s.machine === n.machine).map((s) => s.pod);
+      const rules = portmapRules(
+        network,
+        pods.filter((p) => p.ip4 !== undefined).map((pod) => ({ pod, subnet: subnet(pod) })),
+      );
+      if (rules === "") continue;
+      // A host port answers on 127.0.0.1 too.
+      setSysctl(n.ns, "net/ipv4/conf/all/route_localnet", 1);
+      n.rules(rules, "portmap");
+    }
   }
 
   /** The scenario's own rules of each node, last as an operator would add them. */

@@ -99,6 +99,7 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
     this.#bgpChanged();
     for (const p of model.pods) if (!p.hostNetwork && p.ip4 !== undefined) this.#addPod(p);
     for (const n of this.nodes) this.#felix(n);
+    this.hostPorts("k8s-pod-network", (p) => `${p.ip4}/32`);
     this.ownRules();
   }
 

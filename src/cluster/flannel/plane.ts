@@ -47,6 +47,7 @@ export class FlannelPlane extends LinuxPlane<FlannelNode> {
       n.rules(flannelRules(n.podCidr, this.network), "flanneld");
       n.kubeProxy = installKubeProxy(model, n, this.network);
     }
+    this.hostPorts("cbr0", (p) => this.nodeOf(p.nodeName).podCidr);
     this.ownRules();
   }
 

@@ -23,9 +23,11 @@ export interface KubeProxyConfig {
   readonly ipvsFilter: boolean;
 }
 
+const MODES: readonly string[] = ["iptables", "ipvs", "none"];
+
 /**
- * Reads it. `podCidr`: where pods live if the configuration does not say. Throws SCENARIO_INVALID for an IPVS scheduler
- * that the model does not have.
+ * Reads it. `podCidr`: where pods live if the configuration does not say. Throws SCENARIO_INVALID for a mode or
+ * an IPVS scheduler that the model does not have.
  */
 export function kubeProxyConfig(model: ClusterModel, podCidr: string | undefined): KubeProxyConfig {
   const d = model.datapath;
@@ -38,6 +40,12 @@ export function kubeProxyConfig(model: ClusterModel, podCidr: string | undefined
   const ipvs = fields(c.ipvs);
   const iptables = fields(c.iptables);
   const said = d.kubeProxy ?? text(c.mode);
+  if (said !== undefined && !MODES.includes(said))
+    throw new PodpathError(
+      "SCENARIO_INVALID",
+      `kube-proxy: mode ${said} is not modelled; ${MODES.join(", ")} are`,
+      map?.pos(["data"]),
+    );
   const bit = int(iptables.masqueradeBit) ?? 14;
   const scheduler = text(ipvs.scheduler) ?? d.options["ipvs-scheduler"] ?? "rr";
   if (!SCHEDULERS.includes(scheduler))
