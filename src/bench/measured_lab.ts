@@ -89,8 +89,8 @@ export function kubeRules(n: number): string {
   for (let i = 0; i < n; i++) {
     const ip = `10.96.${1 + Math.floor(i / 250)}.${1 + (i % 250)}`;
     nat.push(
-      `KUBE-SERVICES -d ${ip}/32 -p tcp -m tcp --dport 80 -j KUBE-SVC-${i}`,
-      `KUBE-SVC-${i} ! -s 10.0.0.0/8 -d ${ip}/32 -p tcp -m tcp --dport 80 -j KUBE-MARK-MASQ`,
+      `KUBE-SERVICES -d ${ip}/32 -p tcp -m comment --comment "s${i} cluster IP" -m tcp --dport 80 -j KUBE-SVC-${i}`,
+      `KUBE-SVC-${i} ! -s 10.0.0.0/8 -d ${ip}/32 -p tcp -m comment --comment "s${i} cluster IP" -m tcp --dport 80 -j KUBE-MARK-MASQ`,
       `KUBE-SVC-${i} -m statistic --mode random --probability 0.50000000000 -j KUBE-SEP-${i}A`,
       `KUBE-SVC-${i} -j KUBE-SEP-${i}B`,
     );
@@ -122,6 +122,21 @@ export function kubeRules(n: number): string {
   });
 }
 
+/** `n` rules in FORWARD that no packet of the measurement meets, behind one that accepts what is established or not. */
+export function forwardRules(n: number, conntrack = false): string {
+  const drops = Array.from(
+    { length: n },
+    (_, i) => `FORWARD -s 172.16.${Math.floor(i / 250)}.${1 + (i % 250)}/32 -j DROP`,
+  );
+  const accept = "FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT";
+  return rules({ filter: conntrack ? [accept, ...drops] : drops });
+}
+
+/** The pods' addresses behind others, which `operation` then calls: 10.96.x.y for 10.0.x.y. */
+export const DNAT_RULES = rules({
+  nat: ["0.86", "1.124"].map((pod) => `PREROUTING -d 10.96.${pod}/32 -j DNAT --to-destination 10.0.${pod}`),
+});
+
 /** iptables-restore text; chains are declared where they are named. */
 function rules(tables: Readonly<Record<string, readonly string[]>>): string {
   let out = "";
@@ -147,6 +162,10 @@ export interface MeasuredLabOptions {
   readonly rules: string;
   /** Policy routing rules in front of the main table on both nodes (`ip rule` arguments). */
   readonly ipRules?: readonly string[];
+  /** Programs that let everything pass at both tc hooks of the pods' devices, as per-endpoint routes have. */
+  readonly programs?: boolean;
+  /** Operations call the addresses of DNAT_RULES. */
+  readonly dnat?: boolean;
 }
 
 const PODS = { p1: "10.0.0.85", p2: "10.0.0.86", p3: "10.0.1.124" } as const;
@@ -160,7 +179,7 @@ export class MeasuredLab {
   readonly #ns: ReadonlyMap<string, Netns>;
   #port = 7000;
 
-  constructor(o: MeasuredLabOptions) {
+  constructor(private readonly o: MeasuredLabOptions) {
     const nodes = [
       ["n1", "n2", ["p1", "p2"], "10.0.1.0/24"],
       ["n2", "n1", ["p3"], "10.0.0.0/24"],
@@ -211,6 +230,7 @@ export class MeasuredLab {
       for (const r of o.ipRules ?? []) ip_rule(ns, ["add", ...r.split(" ")]);
       if (o.rules !== "") restoreIptables(ns, o.rules, name);
       if (o.bpf) attachHostRouting(ns);
+      if (o.programs === true) attachPassing(ns);
     });
     this.#ns = built.ns;
   }
@@ -221,7 +241,7 @@ export class MeasuredLab {
     const port = this.#port++;
     const client = this.#ns.get("p1")!;
     const server = this.#ns.get(to)!;
-    const ip = parseIpv4(PODS[to]);
+    const ip = parseIpv4(this.o.dnat === true ? PODS[to].replace("10.0.", "10.96.") : PODS[to]);
     if (test === "pps") {
       const s = new UdpSock(server);
       s.bind(0, port);
@@ -340,6 +360,18 @@ export class MeasuredLab {
       walks.filter((w) => w.steps.some((s) => s.kind !== Step.ARP && ttlOf(s.record.frame) !== undefined)),
       (where) => where.startsWith("p"),
     );
+  }
+}
+
+function attachPassing(ns: Netns): void {
+  const pass = new Program(
+    { name: "pass", type: "sched_cls", section: "tc", file: "measured_lab.ts" },
+    () => TC_ACT_OK,
+  );
+  for (const d of ns.devOrder) {
+    if (!d.name.startsWith("lxc")) continue;
+    d.tc_ingress = pass;
+    d.tc_egress = pass;
   }
 }
 

@@ -5,6 +5,7 @@ import { cpus } from "node:os";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { PodpathError } from "../base/errors.js";
 import { type CostCheck, checkCosts } from "../bench/cost_check.js";
+import { MACHINES } from "../bench/cost_measured.js";
 import { END_HOSTS, WEIGHTS } from "../bench/cost_weights.js";
 import { caseName, flowCases } from "../bench/flows.js";
 import { SERVICE_COUNTS } from "../bench/service_scale.js";
@@ -29,6 +30,7 @@ interface Flags {
   readonly services: readonly number[];
   readonly quick?: boolean;
   readonly modelOnly?: boolean;
+  readonly model?: boolean;
   readonly check: boolean;
   readonly json?: boolean;
   readonly svg?: string;
@@ -63,6 +65,7 @@ export function benchCommand(): Command {
     )
     .option("--quick", "shorter measurements")
     .option("--model-only", "do not measure the emulator, model the real path only")
+    .option("--model", "only the check of the model against what was measured")
     .option("--no-check", "leave out the check of the model against the measured ratios")
     .option("--json", "print the figures as JSON")
     .option("--svg <file>", "write the figures as plots")
@@ -75,6 +78,15 @@ export function benchCommand(): Command {
     .action((flags: Flags) => {
       if (flags.part !== undefined) {
         process.stdout.write(JSON.stringify(measurePart(flags.part)));
+        return;
+      }
+      if (flags.model === true) {
+        const checks = checkCosts();
+        process.stdout.write(
+          flags.json === true
+            ? `${JSON.stringify({ weights: WEIGHTS, endHosts: END_HOSTS, machines: MACHINES, check: checks }, null, 2)}\n`
+            : checksText(checks).slice(1),
+        );
         return;
       }
       const names = flags.datapath.length === 0 ? DEFAULT_DATAPATHS : flags.datapath;
@@ -132,6 +144,7 @@ function asJson(
     model: {
       weights: WEIGHTS,
       endHosts: END_HOSTS,
+      machines: MACHINES,
       rows: results.map((r) => ({ ...r.flow, packets: r.packets, ...r.model })),
       check: checks,
     },
@@ -203,16 +216,21 @@ function flowsText(results: readonly BenchResult[]): string {
 }
 
 function checksText(checks: readonly CostCheck[]): string {
-  let out = "";
-  if (checks.length > 0) {
-    out +=
-      "\nmodel against measurement: CPU time with legacy host routing / with BPF host routing, end hosts included\n";
-    for (const c of checks) {
-      const name = `${c.test}, ${c.path === "same" ? "same node" : "cross node"}, ${c.rules}`;
-      out += `  ${name.padEnd(46)}  model ${c.modelledRatio.toFixed(2)}  measured ${c.measuredRatio.toFixed(2)}  ${(c.error * 100).toFixed(1).padStart(5)} %\n`;
+  if (checks.length === 0) return "";
+  let out =
+    "\nmodel against measurement: CPU time with legacy host routing / with BPF host routing, end hosts included\n";
+  for (const machine of new Set(checks.map((c) => c.machine))) {
+    for (const sample of ["fit", "unseen"] as const) {
+      const of = checks.filter((c) => c.machine === machine && c.sample === sample);
+      if (of.length === 0) continue;
+      out += `${machine}: ${MACHINES[machine].what}; ${sample === "fit" ? "fitted to" : "nothing was fitted to these"}\n`;
+      for (const c of of) {
+        const name = `${c.test}, ${c.path === "same" ? "same node" : "cross node"}, ${c.rules}`;
+        out += `  ${name.padEnd(53)}  model ${c.modelledRatio.toFixed(2)}  measured ${c.measuredRatio.toFixed(2)}  ${(c.error * 100).toFixed(1).padStart(5)} %\n`;
+      }
+      const worst = Math.max(...of.map((c) => Math.abs(c.error)));
+      out += `  largest difference ${(worst * 100).toFixed(1)} %\n`;
     }
-    const worst = Math.max(...checks.map((c) => Math.abs(c.error)));
-    out += `  largest difference ${(worst * 100).toFixed(1)} %\n`;
   }
   return out;
 }
