@@ -7,7 +7,7 @@
 //   cil_host_policy   tail call from endpoint programs (host firewall with per-endpoint routes)
 //
 // With the host firewall the second half of tail_handle_ipv4 is a tail call of its own.
-// Not modelled: IPsec, SRv6, VTEP, NAT46x64.
+// Not modelled: IPsec of IPv6 and its service translations in cil_to_host, SRv6, VTEP, NAT46x64.
 
 import {
   IPCACHE_F_HAS_TUNNEL_EP,
@@ -19,6 +19,7 @@ import { lxcFlags } from "../maps/lxc.js";
 import { NONE } from "../maps/spec.js";
 import {
   CB_DST_ENDPOINT_ID,
+  CB_ENCRYPT_IDENTITY,
   CB_FROM_HOST,
   CB_IPCACHE_SRC_LABEL,
   CB_PROXY_MAGIC,
@@ -56,6 +57,7 @@ import {
   HOST_ID,
   IPPROTO_ICMPV6,
   MARK_MAGIC_EGW_DONE,
+  MARK_MAGIC_ENCRYPT,
   MARK_MAGIC_HOST,
   MARK_MAGIC_HOST_MASK,
   MARK_MAGIC_IDENTITY,
@@ -71,6 +73,7 @@ import {
   TRACE_FROM_HOST,
   TRACE_FROM_NETWORK,
   TRACE_FROM_PROXY,
+  TRACE_FROM_STACK,
   TRACE_IFINDEX_UNKNOWN,
   TRACE_REASON_ENCRYPTED,
   TRACE_REASON_UNKNOWN,
@@ -140,6 +143,7 @@ import {
   inherit_identity_from_host,
   inherited_identity,
 } from "./lib/identity.js";
+import { ctx_is_decrypt, do_decrypt, ipsec_maybe_redirect_to_encrypt } from "./lib/ipsec.js";
 import {
   IPFRAG_FRAGMENT,
   ipfrag_encode_ipv4,
@@ -289,6 +293,13 @@ export function cil_from_netdev(ctx: Ctx): number {
       site.HOST_FROM_NETDEV_TO_STACK,
     );
     return CTX_ACT_OK;
+  }
+  if (ctx.def.ENABLE_IPSEC) {
+    const ret = do_decrypt(ctx, ethertype);
+    if (ret < 0)
+      return send_drop_notify_error(ctx, UNKNOWN_ID, ret, METRIC_INGRESS, site.HOST_FROM_NETDEV_DROP);
+    // Straight to the stack; what it decrypts comes here again.
+    if (ctx_is_decrypt(ctx)) return CTX_ACT_OK;
   }
   return do_netdev(ctx, ethertype, UNKNOWN_ID, TRACE_FROM_NETWORK, false);
 }
@@ -869,6 +880,8 @@ export function cil_to_netdev(ctx: Ctx): number {
   const magic = skb.mark & MARK_MAGIC_HOST_MASK;
   let src_id = UNKNOWN_ID;
   trace.set(TRACE_REASON_UNKNOWN, 0);
+  // Left by the program that handed the packet to XFRM.
+  const encrypt_identity = def.ENABLE_IPSEC ? ctx_load_meta(ctx, CB_ENCRYPT_IDENTITY) : UNKNOWN_ID;
   bpf_clear_meta(ctx);
   // No ipcache look-up for this: only the host firewall and encryption need to know more.
   if (magic === MARK_MAGIC_HOST || magic === MARK_MAGIC_OVERLAY || ctx_mark_is_encrypted(ctx))
@@ -879,6 +892,20 @@ export function cil_to_netdev(ctx: Ctx): number {
   validate_ethertype(ctx);
   const proto = ethertype;
 
+  if (def.ENABLE_IPSEC && ctx_mark_is_encrypted(ctx)) {
+    send_trace_notify(
+      ctx,
+      TRACE_FROM_STACK,
+      encrypt_identity,
+      UNKNOWN_ID,
+      TRACE_EP_ID_UNKNOWN,
+      skb.ingressIfindex,
+      TRACE_REASON_ENCRYPTED,
+      0,
+      proto,
+      site.HOST_TO_NETDEV_FROM_STACK,
+    );
+  }
   if (skb.vlanTci > 0 && (skb.vlanTci & 0xfff) !== 0) {
     if (allow_vlan(ctx)) return CTX_ACT_OK;
     return to_netdev_drop(ctx, src_id, DROP_VLAN_FILTERED);
@@ -910,12 +937,14 @@ export function cil_to_netdev(ctx: Ctx): number {
       return CTX_ACT_DROP;
     }
   }
-  if (def.ENABLE_WIREGUARD) {
-    // What WireGuard has encrypted comes here again, marked.
+  if (def.ENABLE_WIREGUARD || def.ENABLE_IPSEC) {
+    // What has been encrypted comes here again, marked.
     if (ctx_mark_is_encrypted(ctx)) {
       trace.reason |= TRACE_REASON_ENCRYPTED;
     } else {
-      ret = wg_maybe_redirect_to_encrypt(ctx, proto, src_id);
+      ret = def.ENABLE_IPSEC
+        ? ipsec_maybe_redirect_to_encrypt(ctx, proto, src_id)
+        : wg_maybe_redirect_to_encrypt(ctx, proto, src_id);
       if (ret === CTX_ACT_REDIRECT) return ret;
       if (ret < 0) return to_netdev_drop(ctx, src_id, ret);
     }
@@ -992,29 +1021,46 @@ export function cil_to_host(ctx: Ctx): number {
   let ret = CTX_ACT_OK;
   let traced = false;
   let proto = 0;
+  let src_id = 0;
   // cb may not have survived the way here; the mark has.
   if ((skb.mark & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_TO_PROXY) magic = skb.mark;
+  else if (def.ENABLE_IPSEC && ctx_mark_is_encrypted(ctx)) magic = skb.mark;
   if ((magic & 0xffff) === MARK_MAGIC_TO_PROXY) {
     // Told already, with more to say, by the program that sent it round.
     traced = true;
     ctx_store_meta(ctx, CB_PROXY_MAGIC, 0);
     ret = ctx_redirect_to_proxy_first(ctx, magic >>> 16);
-  } else if (def.ENABLE_HOST_FIREWALL) {
-    if (!validate_ethertype(ctx)) {
-      ret = DROP_UNSUPPORTED_L2;
-    } else {
-      proto = ethertype;
-      ret = host_policy_by_proto(ctx, proto, 0, traced, true);
+  } else {
+    if (def.ENABLE_IPSEC) {
+      if ((magic & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_ENCRYPT) {
+        skb.mark = magic;
+        src_id = ctx_load_meta(ctx, CB_ENCRYPT_IDENTITY);
+      } else if (
+        !def.TUNNEL_MODE &&
+        skb.mark === 0 &&
+        ctx.config.interface_ifindex === def.CILIUM_NET_IFINDEX
+      ) {
+        // A proxy's packet that was routed to cilium_host for its MTU: the stack must not give it to the proxy again.
+        skb.mark = MARK_MAGIC_SKIP_TPROXY;
+      }
+    }
+    if (def.ENABLE_HOST_FIREWALL) {
+      if (!validate_ethertype(ctx)) {
+        ret = DROP_UNSUPPORTED_L2;
+      } else {
+        proto = ethertype;
+        ret = host_policy_by_proto(ctx, proto, src_id, traced, true);
+      }
     }
   }
   if (ret < 0) {
-    return send_drop_notify_error_ext(ctx, 0, ret, ctx.ext_err, METRIC_INGRESS, site.HOST_TO_HOST_DROP);
+    return send_drop_notify_error_ext(ctx, src_id, ret, ctx.ext_err, METRIC_INGRESS, site.HOST_TO_HOST_DROP);
   }
   if (!traced && ret === CTX_ACT_OK) {
     send_trace_notify(
       ctx,
       TRACE_TO_STACK,
-      0,
+      src_id,
       UNKNOWN_ID,
       TRACE_EP_ID_UNKNOWN,
       def.CILIUM_HOST_IFINDEX,

@@ -67,6 +67,7 @@ export class CompileConfig {
   ENABLE_SIP_VERIFICATION = true;
   ENABLE_HOST_FIREWALL = false;
   ENABLE_WIREGUARD = false;
+  ENABLE_IPSEC = false;
   ENABLE_NODE_ENCRYPTION = false;
   ENABLE_BANDWIDTH_MANAGER = false;
   ENABLE_L7_LB = false;

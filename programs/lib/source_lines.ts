@@ -121,6 +121,7 @@ export const HOST_FROM_HOST_TO_STACK = site(FILE_HOST, 0);
 export const HOST_FROM_HOST_L2_DROP = site(FILE_HOST, 0);
 export const HOST_FROM_HOST_EGRESS_POLICY_DROP = site(FILE_HOST, 1312);
 /** cil_to_netdev: bandwidth manager's metric, to-network trace, drop. */
+export const HOST_TO_NETDEV_FROM_STACK = site(FILE_HOST, 0);
 export const HOST_TO_NETDEV_EDT = site(FILE_HOST, 0);
 export const HOST_TO_NETDEV = site(FILE_HOST, 1543);
 export const HOST_TO_NETDEV_DROP = site(FILE_HOST, 1549);

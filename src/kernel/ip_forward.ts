@@ -12,6 +12,8 @@ import type { Netns } from "./netns.js";
 import { ip_dst_mtu_maybe_forward, ip_rt_send_redirect, type Rtable } from "./route.js";
 import { IPSKB_DOREDIRECT, IPSKB_FORWARDED, IPSKB_IGNORE_DF, kfree_skb_reason } from "./skbuff.js";
 import { Mib } from "./snmp.js";
+import { xfrm4_output } from "./xfrm/esp4.js";
+import type { XfrmState } from "./xfrm/xfrm.js";
 
 /** ip_tos2prio by (tos & 0x1e) >> 1. */
 const TOS2PRIO = [0, 1, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4];
@@ -36,7 +38,22 @@ export function ip_forward(ns: Netns, skb: Skb, rt: Rtable): void {
   }
   if (ns.kernel.release >= 6.07) ns.mib[Mib.IpForwDatagrams]!++;
   skb.ipcb |= IPSKB_FORWARDED;
-  const mtu = ip_dst_mtu_maybe_forward(ns, rt, true);
+  let mtu = ip_dst_mtu_maybe_forward(ns, rt, true);
+  // xfrm4_route_forward
+  let state: XfrmState | null = null;
+  if (ns.xfrm !== null) {
+    const policy = ns.xfrm.lookupOut(skb);
+    if (policy !== null) {
+      state = policy.template === null ? null : ns.xfrm.stateFor(policy, skb.mark);
+      if (state === null) {
+        if (policy.template === null) ns.xfrm.stats.outPolBlock++;
+        else ns.xfrm.stats.outNoStates++;
+        kfree_skb_reason(ns, skb, R.NOT_SPECIFIED);
+        return;
+      }
+      mtu = state.innerMtu(mtu);
+    }
+  }
   if (ip_exceeds_mtu(skb, mtu)) {
     ns.mib[Mib.IpFragFails]!++;
     icmp_send(ns, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
@@ -53,8 +70,10 @@ export function ip_forward(ns: Netns, skb: Skb, rt: Rtable): void {
   if ((skb.ipcb & IPSKB_DOREDIRECT) !== 0) ip_rt_send_redirect(skb, rt);
   if (ns.sysctl.ip_forward_update_priority !== 0) skb.priority = rt_tos2priority(b[n + 1]!);
   const verdict = nf_hook(ns, NF_INET_FORWARD, skb, skb.dev as NetDevice, rt.dev);
-  if (verdict === NF_ACCEPT) ip_forward_finish(ns, skb);
-  else if (verdict === NF_DROP) kfree_skb_reason(ns, skb, R.NETFILTER_DROP);
+  if (verdict === NF_ACCEPT) {
+    if (state === null) ip_forward_finish(ns, skb);
+    else xfrm4_output(ns, skb, state, rt);
+  } else if (verdict === NF_DROP) kfree_skb_reason(ns, skb, R.NETFILTER_DROP);
 }
 
 /** ip_forward_finish. */

@@ -22,6 +22,7 @@ import { consume_skb, kfree_skb_reason } from "./skbuff.js";
 import { Mib } from "./snmp.js";
 import { tcp_v4_rcv } from "./tcp_ipv4.js";
 import { udp_rcv } from "./udp.js";
+import { IPPROTO_ESP, xfrm4_rcv } from "./xfrm/esp4.js";
 
 export const IPPROTO_ICMP = 1;
 export const IPPROTO_IPIP = 4;
@@ -170,6 +171,14 @@ export function ip_local_deliver_finish(ns: Netns, skb: Skb): void {
         ns.mib[Mib.IpInDelivers]!++;
         skb.data = off;
         tunnel4_rcv(ns, skb);
+        return;
+      }
+      break;
+    case IPPROTO_ESP:
+      if (ns.xfrm !== null) {
+        ns.mib[Mib.IpInDelivers]!++;
+        skb.data = off;
+        xfrm4_rcv(ns, skb);
         return;
       }
       break;

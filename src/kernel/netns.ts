@@ -13,6 +13,7 @@ import { InputCache } from "./route.js";
 import { Mib } from "./snmp.js";
 import { SocketTable } from "./sock.js";
 import { IpConf, Sysctl } from "./sysctl.js";
+import type { Xfrm } from "./xfrm/xfrm.js";
 
 /** Handles every use of a packet that leaves in a namespace of its own. */
 export class Netns {
@@ -45,6 +46,8 @@ export class Netns {
    * netfilter for IPv6, so of an ip6tables OUTPUT chain only its effect on the mark can be had. Null: nothing.
    */
   outputMark6: ((mark: number) => number) | null = null;
+  /** IPsec states and policies; null until something needs them. */
+  xfrm: Xfrm | null = null;
   /** Where walks are recorded, or null. */
   recorder: StepRecorder | null = null;
   /** Per-destination state of ICMP limits (inetpeer), by Be32. */

@@ -6,6 +6,7 @@ import { parseDuration } from "../../base/duration.js";
 import { PodpathError } from "../../base/errors.js";
 import type { PodDevice } from "../machines.js";
 import type { DatapathModel, DatapathName, Profile } from "../model.js";
+import { IPSEC_OVERHEAD } from "./ipsec.js";
 import { WIREGUARD_OVERHEAD } from "./wireguard.js";
 
 /** Outer IPv4, UDP and VXLAN headers and the inner Ethernet header. */
@@ -79,7 +80,7 @@ export function isCiliumDatapath(name: DatapathName): boolean {
 export type HostRouting = "bpf" | "legacy";
 
 /** Transparent encryption between nodes. */
-export type Encryption = "none" | "wireguard";
+export type Encryption = "none" | "wireguard" | "ipsec";
 
 /** The agent's decisions. */
 export interface AgentConfig {
@@ -418,9 +419,15 @@ class Options {
   }
 
   encryption(profile: Profile): Encryption {
-    if (!this.bool("enable-wireguard", false)) return "none";
-    if (profile === "1.11") throw this.refused("enable-wireguard", "is modelled for release 1.19 only");
-    return "wireguard";
+    const wireguard = this.bool("enable-wireguard", false);
+    const ipsec = this.bool("enable-ipsec", false);
+    if (!wireguard && !ipsec) return "none";
+    const key = wireguard ? "enable-wireguard" : "enable-ipsec";
+    if (wireguard && ipsec) throw this.refused("enable-ipsec", "does not go with enable-wireguard");
+    if (profile === "1.11") throw this.refused(key, "is modelled for release 1.19 only");
+    if (ipsec && this.bool("enable-ipv6", false))
+      throw this.refused(key, "is modelled for IPv4 only, but enable-ipv6 is true");
+    return wireguard ? "wireguard" : "ipsec";
   }
 
   /** true/false since 1.14; strict, probe, partial, disabled before. */
@@ -438,5 +445,6 @@ class Options {
  */
 export function routeMtu(a: AgentConfig, mtu: number): number {
   const tunnel = a.routingMode === "tunnel" ? TUNNEL_OVERHEAD : 0;
-  return mtu - tunnel - (a.encryption === "wireguard" ? WIREGUARD_OVERHEAD : 0);
+  const encryption = { none: 0, wireguard: WIREGUARD_OVERHEAD, ipsec: IPSEC_OVERHEAD }[a.encryption];
+  return mtu - tunnel - encryption;
 }

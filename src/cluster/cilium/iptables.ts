@@ -61,6 +61,12 @@ export function ciliumIptables(a: AgentConfig, f: IptablesFacts): string {
     );
   }
 
+  if (a.encryption === "ipsec") {
+    raw.push(
+      `-A CILIUM_OUTPUT_raw -o cilium_host -m mark --mark 0xb00/0xf00${comment("cilium: NOTRACK for proxy forward traffic")} -j CT --notrack`,
+    );
+  }
+
   // mangle. `! -o lo` is always true in PREROUTING (no out-device yet); the agent writes it so.
   mangle.push(
     `-A CILIUM_PRE_mangle ! -o lo -m socket --transparent -m mark ! --mark 0xe00/0xf00 -m mark ! --mark 0x800/0xf00${comment("cilium: any->pod redirect proxied traffic to host proxy")} -j MARK --set-xmark 0x200/0xffffffff`,

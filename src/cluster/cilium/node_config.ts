@@ -89,6 +89,7 @@ export function nodeDefines(a: AgentConfig, n: NodeFacts): CompileConfig {
   c.ENCAP4_IFINDEX = n.ipip4Ifindex;
   c.ENABLE_HOST_FIREWALL = a.hostFirewall;
   c.ENABLE_WIREGUARD = a.encryption === "wireguard";
+  c.ENABLE_IPSEC = a.encryption === "ipsec";
   c.ENABLE_NODE_ENCRYPTION = a.encryptNode;
   c.ENABLE_BANDWIDTH_MANAGER = a.bandwidthManager;
   c.ENABLE_SCTP = a.sctp;

@@ -50,6 +50,7 @@ import {
   podIdentityLabels,
 } from "./identity.js";
 import { cidrGroupOf, type NodeAddress, resolveIpcache } from "./ipcache.js";
+import { IPSEC_KEY, installIpsec } from "./ipsec.js";
 import { ciliumIptables, hostMark6 } from "./iptables.js";
 import { type NodeFacts, nodeDefines, objectVariables } from "./node_config.js";
 import { type PolicyConfig, policyConfigFrom } from "./policy/config.js";
@@ -160,6 +161,7 @@ export class CiliumPlane implements ControlPlane {
     for (const p of model.pods) if (!p.hostNetwork) this.#addEndpoint(p);
     for (const n of this.nodes) this.#ipcache(n, prefixes);
     for (const n of this.nodes) this.#wireguardPeers(n);
+    if (config.encryption === "ipsec") this.#ipsec();
     this.#regenerate();
     for (const n of this.nodes) this.#iptables(n);
     this.services = readServices(model.objects, model.pods);
@@ -406,10 +408,10 @@ export class CiliumPlane implements ControlPlane {
   /** requireFromProxyRoutes(): what a proxy sends goes by cilium_host where it must not leave by the native device. */
   #fromProxyRoutes(ns: Netns, router: string, host: NetDevice, mtu: number): void {
     const a = this.config;
-    const ingress = a.envoyConfig || a.encryption === "wireguard";
-    if (a.routingMode === "tunnel" || !a.l7Proxy || !ingress) return;
+    const egress = a.envoyConfig || a.encryption === "ipsec";
+    if (a.routingMode === "tunnel" || !a.l7Proxy || !(egress || a.encryption === "wireguard")) return;
     addMarkRule(ns, 10, 0xa00, 0xf00, 2005);
-    if (a.envoyConfig) addMarkRule(ns, 10, 0xb00, 0xf00, 2005);
+    if (egress) addMarkRule(ns, 10, 0xb00, 0xf00, 2005);
     addRoute(ns, { to: `${router}/32`, dev: host, scope: "link", table: 2005 });
     addRoute(ns, {
       to: "default",
@@ -625,14 +627,14 @@ export class CiliumPlane implements ControlPlane {
     const a = this.config;
     const map = node.maps.cilium_ipcache_v2;
     const key = new IpcacheKey();
-    const wireguard = a.encryption === "wireguard" ? WIREGUARD_KEY : 0;
+    const encryptKey = { none: 0, wireguard: WIREGUARD_KEY, ipsec: IPSEC_KEY }[a.encryption];
     // A node that opted out encrypts nothing to other nodes, and they nothing to it.
     const nodeKey = (of: CiliumNode): number =>
-      a.encryptNode && !optedOut(a, node) && !optedOut(a, of) ? wireguard : 0;
-    const put = (prefix: string, identity: number, tunnel: string | undefined, encryptKey = 0): void => {
+      a.encryptNode && !optedOut(a, node) && !optedOut(a, of) ? WIREGUARD_KEY : 0;
+    const put = (prefix: string, identity: number, tunnel: string | undefined, key4 = 0): void => {
       const value = new IpcacheValue();
       value.sec_identity = identity;
-      value.key = encryptKey;
+      value.key = key4;
       if (tunnel !== undefined) {
         value.tunnel_endpoint4 = parseIpv4(tunnel);
         value.flags = IPCACHE_F_HAS_TUNNEL_EP;
@@ -673,12 +675,28 @@ export class CiliumPlane implements ControlPlane {
       const identity = this.#identityOf.get(podKey(pod.namespace, pod.name))!;
       const owner = this.model.nodes.find((n) => n.name === pod.nodeName)!;
       const tunnel = owner.name === node.name ? undefined : owner.internalIp4;
-      if (pod.ip4 !== undefined && a.ipv4) put(pod.ip4, identity, tunnel, wireguard);
-      if (pod.ip6 !== undefined && a.ipv6) put(pod.ip6, identity, tunnel, wireguard);
+      if (pod.ip4 !== undefined && a.ipv4) put(pod.ip4, identity, tunnel, encryptKey);
+      if (pod.ip6 !== undefined && a.ipv6) put(pod.ip6, identity, tunnel, encryptKey);
     }
   }
 
   // --- encryption -------------------------------------------------------------------------------------------------------
+
+  #ipsec(): void {
+    const { prng } = this.machines;
+    const nodes = this.nodes.map((n) => ({
+      name: n.name,
+      ns: n.machine.ns,
+      maps: n.maps,
+      device: n.machine.nics[0]!,
+      ciliumHost: n.machine.ns.devByName("cilium_host")!,
+      mtu: n.facts.mtu,
+      ip: n.model.internalIp4,
+      router: n.routerIp4,
+      podCidrs: n.model.podCidrs.filter((c) => !c.includes(":")),
+    }));
+    installIpsec(nodes, this.config, prng);
+  }
 
   #wireguardPeers(node: CiliumNode): void {
     const a = this.config;

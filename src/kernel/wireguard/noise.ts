@@ -7,6 +7,7 @@ import { blake2s, hkdfBlake2s } from "../../base/crypto/blake2s.js";
 import { ChaCha20Poly1305 } from "../../base/crypto/chacha20poly1305.js";
 import { x25519, x25519Public } from "../../base/crypto/x25519.js";
 import type { Prng } from "../../base/prng.js";
+import { ReplayWindow } from "../replay_window.js";
 import {
   INITIATION_LEN,
   INITIATIONS_PER_SECOND,
@@ -77,7 +78,7 @@ export class SessionKey {
 export class Keypair<P> {
   /** Next counter to send with. */
   sendingCounter = 0;
-  readonly replay = new ReplayWindow();
+  readonly replay = new ReplayWindow(COUNTER_BITS);
 
   constructor(
     readonly peer: P,
@@ -89,33 +90,8 @@ export class Keypair<P> {
   ) {}
 }
 
+/** COUNTER_BITS_TOTAL. */
 const COUNTER_BITS = 8192;
-const COUNTER_WORDS = COUNTER_BITS / 32;
-
-/** struct noise_replay_counter, counter_validate() of receive.c: the window of RFC 6479 over the last 8,160 counters. */
-export class ReplayWindow {
-  /** One more than the highest counter seen. */
-  #next = 0;
-  readonly #seen = new Int32Array(COUNTER_WORDS);
-
-  /** True, and remembered, for a counter that was not seen and is not too old. */
-  validate(counter: number): boolean {
-    const their = counter + 1;
-    if (COUNTER_BITS - 32 + their < this.#next) return false;
-    const word = Math.floor(their / 32);
-    if (their > this.#next) {
-      const current = Math.floor(this.#next / 32);
-      const top = Math.min(word - current, COUNTER_WORDS);
-      for (let i = 1; i <= top; i++) this.#seen[(current + i) % COUNTER_WORDS] = 0;
-      this.#next = their;
-    }
-    const i = word % COUNTER_WORDS;
-    const bit = 1 << (their & 31);
-    if ((this.#seen[i]! & bit) !== 0) return false;
-    this.#seen[i]! |= bit;
-    return true;
-  }
-}
 
 export const HANDSHAKE_ZEROED = 0;
 export const HANDSHAKE_CREATED_INITIATION = 1;

@@ -1,5 +1,6 @@
-// Known answers of RFC 8439, RFC 7693 and RFC 7748, and what must not pass.
+// Known answers of RFC 8439, RFC 7693, RFC 7748 and the GCM specification, and what must not pass.
 import { describe, expect, it } from "vitest";
+import { AesGcm } from "../../../../src/base/crypto/aes_gcm.js";
 import { blake2s, hkdfBlake2s, hmacBlake2s } from "../../../../src/base/crypto/blake2s.js";
 import { ChaCha20Poly1305, chacha20Block } from "../../../../src/base/crypto/chacha20poly1305.js";
 import { x25519, x25519Public } from "../../../../src/base/crypto/x25519.js";
@@ -103,5 +104,69 @@ describe("X25519 (RFC 7748)", () => {
     expect(hex(x25519(bob, alicePublic))).toBe(
       "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742",
     );
+  });
+});
+
+describe("AES-GCM (McGrew and Viega, test cases of appendix B)", () => {
+  const P =
+    "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72" +
+    "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39";
+  const A = unhex("feedfacedeadbeeffeedfacedeadbeefabaddad2");
+  const nonce = [0xcafebabe | 0, 0xfacedbad | 0, 0xdecaf888 | 0] as const;
+  const cases = [
+    {
+      name: "4 (128 bits)",
+      key: "feffe9928665731c6d6a8f9467308308",
+      sealed:
+        "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e" +
+        "21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e091" +
+        "5bc94fbc3221a5db94fae95ae7121a47",
+    },
+    {
+      name: "16 (256 bits)",
+      key: "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308",
+      sealed:
+        "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa" +
+        "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662" +
+        "76fc6ece0f4e1768cddf8853bb2d551b",
+    },
+  ];
+
+  for (const c of cases) {
+    it(`seals the text of case ${c.name} and opens it again, in place at any offset`, () => {
+      const aead = new AesGcm(unhex(c.key));
+      const plain = unhex(P);
+      const b = new Uint8Array(3 + plain.length + 16 + 2);
+      b.set(plain, 3);
+      aead.seal(b, 3, plain.length, ...nonce, A, 0, A.length);
+      expect(hex(b)).toBe(`000000${c.sealed}0000`);
+      expect(aead.open(b, 3, plain.length, ...nonce, A, 0, A.length)).toBe(true);
+      expect(b.slice(3, 3 + plain.length)).toEqual(plain);
+    });
+  }
+
+  it("makes the tag of nothing at all (case 1) and the block of zeros (case 2)", () => {
+    const aead = new AesGcm(new Uint8Array(16));
+    const empty = new Uint8Array(16);
+    aead.seal(empty, 0, 0, 0, 0, 0, A, 0, 0);
+    expect(hex(empty)).toBe("58e2fccefa7e3061367f1d57a4e7455a");
+    const b = new Uint8Array(32);
+    aead.seal(b, 0, 16, 0, 0, 0, A, 0, 0);
+    expect(hex(b)).toBe("0388dace60b6a392f328c2b971b2fe78ab6e47d42cec13bdf53a67b21257bddf");
+  });
+
+  it("refuses a changed byte, tag, nonce or additional data, and leaves the bytes alone", () => {
+    const aead = new AesGcm(unhex(cases[0]!.key));
+    const n = P.length / 2;
+    for (const at of [0, n - 1, n, n + 15]) {
+      const b = unhex(cases[0]!.sealed);
+      b[at]! ^= 1;
+      const before = b.slice();
+      expect(aead.open(b, 0, n, ...nonce, A, 0, A.length)).toBe(false);
+      expect(b).toEqual(before);
+    }
+    const b = unhex(cases[0]!.sealed);
+    expect(aead.open(b, 0, n, nonce[0], nonce[1], 0, A, 0, A.length)).toBe(false);
+    expect(aead.open(b, 0, n, ...nonce, A, 0, A.length - 1)).toBe(false);
   });
 });
