@@ -68,7 +68,7 @@ export interface FelixRules {
 
 /** All of Felix's rules for one node. */
 export function felixRules(facts: FelixFacts, policies: PolicySet): FelixRules {
-  const sets = new PolicySets(policies.endpoints);
+  const sets = new PolicySets(policies.endpoints, policies.services);
   const filter = new Table("filter");
   const w = facts.workloads;
   for (const c of ["cali-INPUT", "cali-FORWARD", "cali-OUTPUT"]) filter.chain(c);
@@ -423,7 +423,24 @@ function preDnatChains(t: Table, facts: FelixFacts, policies: PolicySet, sets: P
 class PolicySets {
   readonly #specs = new Map<string, IpSetSpec>();
 
-  constructor(private readonly endpoints: readonly LabelledEndpoint[]) {}
+  constructor(
+    private readonly endpoints: readonly LabelledEndpoint[],
+    private readonly services: PolicySet["services"],
+  ) {}
+
+  /** Endpoints of a service: addresses, or with `ports` address,protocol:port. */
+  service(key: string, ports: boolean): string {
+    const name = setName(ports ? "svc" : "svcnoport", key);
+    if (!this.#specs.has(name)) {
+      const all = (this.services?.get(key) ?? []).filter((e) => !e.address.includes(":"));
+      const members = all.map((e) =>
+        ports ? `${e.address},${e.protocol.toLowerCase()}:${e.port}` : e.address,
+      );
+      const type = ports ? "hash:ip,port" : "hash:net";
+      this.#specs.set(name, { name, type: `${type} maxelem 1048576`, members: [...new Set(members)] });
+    }
+    return name;
+  }
 
   specs(): IpSetSpec[] {
     return [...this.#specs.values()];
@@ -467,7 +484,7 @@ interface MatchBlock {
 /** iptables rules of one policy rule, without the chain. */
 export function ruleTexts(
   r: PolicyRule,
-  sets: { selector: PolicySets["selector"]; namedPort: PolicySets["namedPort"] },
+  sets: Pick<PolicySets, "selector" | "namedPort" | "service">,
 ): string[] {
   const out: string[] = [];
   let match = "";
@@ -494,6 +511,10 @@ export function ruleTexts(
   };
   selectors(r.source, "src");
   selectors(r.destination, "dst");
+  if (r.source.service !== undefined)
+    tail += ` -m set --match-set ${sets.service(r.source.service, false)} src`;
+  if (r.destination.service !== undefined)
+    tail += ` -m set --match-set ${sets.service(r.destination.service, true)} dst,dst`;
   const ports = (e: EntityMatch, dir: "src" | "dst"): void => {
     for (const [list, negated] of [
       [e.ports, false],

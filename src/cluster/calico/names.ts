@@ -19,10 +19,11 @@ export function chainName(prefix: string, name: string): string {
 }
 
 /**
- * Name of an IPv4 set: `cali40s:` for the addresses of a selector, `cali40n:` for a named port of them. Differs from
+ * Name of an IPv4 set: `cali40s:` for the addresses of a selector, `cali40n:` for a named port of them, `cali40svc:` for
+ * addresses and ports of a service, `cali40svcnoport:` for its addresses. Differs from
  * Felix: it hashes its own canonical text of the selector, so that the letters after the colon are others.
  */
-export function setName(kind: "s" | "n", id: string): string {
+export function setName(kind: "s" | "n" | "svc" | "svcnoport", id: string): string {
   const head = `cali40${kind}:`;
   return head + base64UrlOf(sha256(id)).slice(0, MAX_SET - head.length);
 }

@@ -2,6 +2,7 @@
 // Calico NetworkPolicy and GlobalNetworkPolicy, with their tiers and order; and the profile of each namespace.
 
 import { PodpathError, type SourcePosition } from "../../base/errors.js";
+import { clusterServices } from "../kube_proxy/service_map.js";
 import { type Fields, fields, int, list, strings, text } from "../linux_plane.js";
 import type { ClusterModel, ContainerPort, K8sObject, PodModel } from "../model.js";
 import type { HostEndpoint } from "./host_endpoints.js";
@@ -22,6 +23,8 @@ export interface EntityMatch {
   readonly notSelector: string | undefined;
   readonly ports: readonly PortMatch[];
   readonly notPorts: readonly PortMatch[];
+  /** `namespace/name` of a service: its endpoints (as a destination on its ports only); undefined: not asked for. */
+  readonly service: string | undefined;
 }
 
 export interface PolicyRule {
@@ -73,6 +76,15 @@ export interface PolicySet {
   /** By order, then name, within each tier. */
   readonly policies: readonly CalicoPolicy[];
   readonly endpoints: readonly LabelledEndpoint[];
+  /** Endpoints of services, by `namespace/name`. */
+  readonly services?: ReadonlyMap<string, readonly ServiceEndpoint[]>;
+}
+
+/** What a rule needs to know of a service's endpoint. */
+export interface ServiceEndpoint {
+  readonly address: string;
+  readonly port: number;
+  readonly protocol: string;
 }
 
 const DEFAULT_TIER_ORDER = 1_000_000;
@@ -147,7 +159,7 @@ export function readPolicies(model: ClusterModel, hosts: readonly HostEndpoint[]
         p.pos,
       );
   }
-  return { tiers, policies, endpoints };
+  return { tiers, policies, endpoints, services: clusterServices(model).backends };
 }
 
 /** Subtraction would make NaN of two infinities. */
@@ -160,6 +172,7 @@ const NOTHING: EntityMatch = {
   notSelector: undefined,
   ports: [],
   notPorts: [],
+  service: undefined,
 };
 
 // --- Kubernetes -----------------------------------------------------------------------------------------------------
@@ -309,10 +322,18 @@ function calicoRule(r: Fields, ns: string | undefined, o: K8sObject, pos: Source
     notProtocol: protocolOf(r.notProtocol),
     icmpType: int(icmp.type),
     icmpCode: int(icmp.code),
-    source: entity(fields(r.source), ns, o),
-    destination: entity(fields(r.destination), ns, o),
+    source: withService(entity(fields(r.source), ns, o), pos),
+    destination: withService(entity(fields(r.destination), ns, o), pos),
     pos,
   };
+}
+
+/** A service says addresses and ports itself: nothing else of them may stand beside it. */
+function withService(e: EntityMatch, pos: SourcePosition): EntityMatch {
+  const others = e.nets.length + e.notNets.length + e.ports.length + e.notPorts.length;
+  if (e.service !== undefined && (others > 0 || e.selector !== undefined || e.notSelector !== undefined))
+    throw new PodpathError("SCENARIO_INVALID", "services stands beside nets, ports or selectors", pos);
+  return e;
 }
 
 function protocolOf(v: unknown): string | undefined {
@@ -321,6 +342,8 @@ function protocolOf(v: unknown): string | undefined {
 }
 
 function entity(e: Fields, ns: string | undefined, o: K8sObject): EntityMatch {
+  const services = fields(e.services);
+  const service = text(services.name);
   const parts: string[] = [];
   const own = text(e.selector);
   const nsSel = text(e.namespaceSelector);
@@ -346,6 +369,7 @@ function entity(e: Fields, ns: string | undefined, o: K8sObject): EntityMatch {
     notSelector: text(e.notSelector),
     ports: list(e.ports).map(portOf),
     notPorts: list(e.notPorts).map(portOf),
+    service: service === undefined ? undefined : `${text(services.namespace) ?? ns ?? "default"}/${service}`,
   };
 }
 

@@ -36,13 +36,19 @@ export interface ServicePort {
 /** Services by model: every node's kube-proxy reads the same ones. */
 const CLUSTERS = new WeakMap<ClusterModel, LbCluster>();
 
-/** What one node's kube-proxy programs, in the order of the scenario. IPv4 only. */
-export function servicePorts(model: ClusterModel, nodeName: string): ServicePort[] {
+/** The cluster's services, read when first wanted. */
+export function clusterServices(model: ClusterModel): LbCluster {
   let cluster = CLUSTERS.get(model);
   if (cluster === undefined) {
     cluster = readServices(model.objects, model.pods);
     CLUSTERS.set(model, cluster);
   }
+  return cluster;
+}
+
+/** What one node's kube-proxy programs, in the order of the scenario. IPv4 only. */
+export function servicePorts(model: ClusterModel, nodeName: string): ServicePort[] {
+  const cluster = clusterServices(model);
   const zone = model.nodes.find((n) => n.name === nodeName)?.labels["topology.kubernetes.io/zone"] ?? "";
   const out: ServicePort[] = [];
   for (const o of model.objects)

@@ -302,3 +302,49 @@ status: {podIP: 10.0.0.40}
     expect(l.ping({ from: "pod/a", to: "pod/e" }).replies[0]!.ttl).toBe(62);
   });
 });
+
+describe("services of a Calico rule", () => {
+  const service = `---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: default}
+spec: {clusterIP: 10.96.0.9, selector: {app: c}, ports: [{port: 80, targetPort: 8080, protocol: UDP}]}
+`;
+  const policy = (spec: string): string => `---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: web, namespace: default}
+spec: {${spec}}
+`;
+
+  it("as a destination are its endpoints on its ports, in a set of addresses and ports", () => {
+    const l = lab(
+      service +
+        policy(
+          "selector: app == 'a', types: [Egress], egress: [{action: Allow, destination: {services: {name: web}}}]",
+        ),
+    );
+    expect(open(l, "pod/a", "pod/c")).toEqual([8080]);
+    expect(open(l, "pod/a", "pod/b")).toEqual([]);
+    const sets = l.exec("node/n1", "ipset save").out.split("\n");
+    expect(sets.filter((x) => x.includes("cali40svc:")).map((x) => x.replace(/svc:\S+/, "svc"))).toEqual([
+      "create cali40svc hash:ip,port family inet hashsize 1024 maxelem 1048576",
+      "add cali40svc 10.0.1.21,udp:8080",
+    ]);
+  });
+
+  it("as a source are its endpoints' addresses", () => {
+    const l = lab(
+      service + policy("selector: app == 'b', ingress: [{action: Allow, source: {services: {name: web}}}]"),
+    );
+    expect(open(l, "pod/c", "pod/b")).toEqual([80, 8080]);
+    expect(open(l, "pod/a", "pod/b")).toEqual([]);
+  });
+
+  it("stand alone", () => {
+    const both = "destination: {services: {name: web}, ports: [80]}";
+    expect(() => lab(policy(`types: [Egress], egress: [{action: Allow, ${both}}]`))).toThrow(
+      "services stands beside nets, ports or selectors",
+    );
+  });
+});
