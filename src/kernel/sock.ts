@@ -76,6 +76,11 @@ export class Sock {
 
   /** getpeername(): the other end as the application sees it (socket load balancing may hide the real one). */
   peername(protocol: number, name: SockName): SockName {
+    if (this.daddr6 !== IN6ADDR_ANY) {
+      name.set6(this.daddr6, this.dport);
+      this.ns.kernel.cgroup?.getpeername6(this, protocol, name);
+      return name;
+    }
     name.set(this.daddr, this.dport);
     this.ns.kernel.cgroup?.getpeername4(this, protocol, name);
     return name;
