@@ -107,6 +107,9 @@ spec: {clusterIP: ${SERVICE[p]}, selector: {app: ${p}}, ports: [{name: t, port: 
 /** Operations in a batch. */
 const BATCH = 256;
 const CHUNK = 16_384;
+/** New flows before a port or id comes again; until then the old ones have expired, or it would not be a new one. */
+const NEW_FLOWS = 4096;
+const FIRST_PORT = 20_000;
 
 /** Every case for the datapaths. ICMP has no Service; streams are of established flows. */
 export function flowCases(datapaths: readonly DatapathName[]): FlowCase[] {
@@ -156,6 +159,11 @@ export class FlowBench {
     this.model = { pathNs: path, operationNs: hosts === null ? null : path + hosts, counts };
   }
 
+  /** One operation. */
+  operation(): void {
+    this.#op();
+  }
+
   /** The case for the measuring loop; one operation of it is one packet. */
   benchCase(): BenchCase {
     const ops = Math.max(1, Math.ceil(BATCH / this.packets));
@@ -178,6 +186,8 @@ export class FlowBench {
     const ip = parseIpv4(service ? SERVICE[path] : POD[path]);
     const port = service ? 80 : 8080;
     const payload = new Uint8Array(64);
+    // Long enough for every table to let go of a flow without a connection.
+    const forget = (): void => lab.advance("5m");
     lab.ping({ from: "pod/a", to: `pod/${path}` });
     if (kind === "icmp rr") {
       let id = 1;
@@ -186,7 +196,8 @@ export class FlowBench {
       return () => {
         if (state === "new") {
           ping.close();
-          id = (id % 0xfffe) + 1;
+          id = (id % NEW_FLOWS) + 1;
+          if (id === 1) forget();
           ping = new Ping(client, ip, id);
         }
         seq = (seq + 1) & 0xffff;
@@ -211,12 +222,13 @@ export class FlowBench {
         c.connect(ip, port);
         return c;
       };
-      let sport = 20_000;
+      let sport = FIRST_PORT;
       let c = open(sport);
       return () => {
         if (state === "new") {
           c.close();
-          sport = 20_000 + ((sport - 19_999) % 30_000);
+          sport = FIRST_PORT + ((sport - FIRST_PORT + 1) % NEW_FLOWS);
+          if (sport === FIRST_PORT) forget();
           c = open(sport);
         }
         c.sendto(payload);
