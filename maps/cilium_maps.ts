@@ -202,8 +202,6 @@ export class CiliumMaps<P extends object = object> {
 
   /** cilium_policy_v2_NNNNN by endpoint id, as user space sees them. */
   readonly policy = new Map<number, LpmTrie>();
-  /** The same by index: what a program of endpoint i has compiled in. */
-  readonly policyByEndpoint: (LpmTrie | undefined)[] = [];
 
   readonly #options: CiliumMapsOptions;
   readonly #named = new Map<string, BpfMap>();
@@ -292,14 +290,13 @@ export class CiliumMaps<P extends object = object> {
     const there = this.policy.get(epId);
     if (there !== undefined) return there;
     const map = new LpmTrie(policySpec(epId, this.#options.policyMapSize ?? POLICY_MAP_SIZE));
-    this.#setPolicyMap(epId, map);
+    this.policy.set(epId, map);
     return map;
   }
 
   /** Forgets the policy map of an endpoint; a program that has it compiled in keeps it. */
   removePolicyMap(epId: number): void {
     this.policy.delete(epId);
-    if (epId < this.policyByEndpoint.length) this.policyByEndpoint[epId] = undefined;
   }
 
   /** The keyed map with this name, also `cilium_policy_v2_01580`; undefined if there is none. */
@@ -361,7 +358,7 @@ export class CiliumMaps<P extends object = object> {
     for (const id of [...this.policy.keys()]) if (!snapshot.policy.has(id)) this.removePolicyMap(id);
     for (const [id, { map, state }] of snapshot.policy) {
       // An endpoint that was removed since gets the very map back that its programs have compiled in.
-      if (snapshot.owner === this) this.#setPolicyMap(id, map);
+      if (snapshot.owner === this) this.policy.set(id, map);
       this.addPolicyMap(id).restore(state);
     }
     this.cilium_events.restore(snapshot.events);
@@ -370,12 +367,6 @@ export class CiliumMaps<P extends object = object> {
       this.cilium_call_policy.restore(snapshot.calls as readonly (P | null)[]);
       this.cilium_egresscall_policy.restore(snapshot.egressCalls as readonly (P | null)[]);
     }
-  }
-
-  #setPolicyMap(epId: number, map: LpmTrie): void {
-    this.policy.set(epId, map);
-    while (this.policyByEndpoint.length <= epId) this.policyByEndpoint.push(undefined);
-    this.policyByEndpoint[epId] = map;
   }
 
   #tuned(spec: MapSpec): MapSpec {

@@ -93,7 +93,7 @@ describe("CiliumMaps", () => {
       map,
       undefined,
     ]);
-    expect([maps.policyByEndpoint[1580], maps.policyByEndpoint[5]]).toEqual([map, undefined]);
+    expect([maps.policy.get(1580), maps.policy.get(5)]).toEqual([map, undefined]);
     maps.addPolicyMap(7);
     expect(
       maps
@@ -112,10 +112,7 @@ describe("CiliumMaps", () => {
       "cilium_policystats",
     ]);
     maps.removePolicyMap(1580);
-    expect([maps.byName("cilium_policy_v2_01580"), maps.policyByEndpoint[1580]]).toEqual([
-      undefined,
-      undefined,
-    ]);
+    expect([maps.byName("cilium_policy_v2_01580"), maps.policy.get(1580)]).toEqual([undefined, undefined]);
   });
 
   it("takes other sizes, types, eviction and back end by option", () => {
@@ -171,7 +168,7 @@ describe("CiliumMaps", () => {
     maps.cilium_events.discard();
     maps.restore(snapshot);
     expect([maps.all().map(dumpHex), [...maps.policy.keys()]]).toEqual([before, [1]]);
-    expect(maps.policyByEndpoint[1]).toBe(policy);
+    expect(maps.policy.get(1)).toBe(policy);
     expect([maps.cilium_call_policy.get(1) === program, maps.cilium_events.read(() => {})]).toEqual([
       true,
       1,

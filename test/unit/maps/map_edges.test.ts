@@ -157,18 +157,6 @@ describe("a node's maps", () => {
     expect([maps.cilium_events.name, maps.cilium_signals.name]).toEqual(["cilium_events", "cilium_signals"]);
   });
 
-  it("have a place for each endpoint up to the highest, and forget one without touching others", () => {
-    const maps = make();
-    expect(maps.policyByEndpoint).toEqual([]);
-    const three = maps.addPolicyMap(3);
-    expect([...maps.policyByEndpoint]).toEqual([undefined, undefined, undefined, three]);
-    maps.removePolicyMap(9);
-    maps.removePolicyMap(4);
-    expect(maps.policyByEndpoint.length).toBe(4);
-    maps.removePolicyMap(3);
-    expect([...maps.policyByEndpoint]).toEqual([undefined, undefined, undefined, undefined]);
-  });
-
   it("return to a snapshot with the policy maps of that time", () => {
     const maps = make();
     const kept = maps.addPolicyMap(2);
@@ -176,15 +164,15 @@ describe("a node's maps", () => {
     maps.addPolicyMap(5);
     maps.removePolicyMap(2);
     maps.restore(saved);
-    expect([
-      maps.policyByEndpoint[2],
-      maps.policyByEndpoint[5],
-      maps.byName("cilium_policy_v2_00005"),
-    ]).toEqual([kept, undefined, undefined]);
+    expect([maps.policy.get(2), maps.policy.get(5), maps.byName("cilium_policy_v2_00005")]).toEqual([
+      kept,
+      undefined,
+      undefined,
+    ]);
     const other = make();
     other.restore(saved);
-    expect(other.policyByEndpoint[2]).not.toBe(kept);
-    expect(other.policyByEndpoint[2]?.spec.name).toBe("cilium_policy_v2_00002");
+    expect(other.policy.get(2)).not.toBe(kept);
+    expect(other.policy.get(2)?.spec.name).toBe("cilium_policy_v2_00002");
   });
 
   it("take the eviction of their options where the map has none of its own", () => {
