@@ -37,6 +37,13 @@ export const TH_PSH = 8;
 export const TH_ACK = 16;
 
 const MS = 1e6;
+/** TCP_RTO_MIN. */
+const RTO_MIN_MS = 200;
+/** TCP_TIMEOUT_MIN_US: what a loss probe waits beyond two round trips. */
+const TLP_MIN_MS = 2;
+
+/** usecs_to_jiffies, in ms: whole jiffies, rounded up. */
+const jiffies = (ms: number): number => Math.ceil(ms / JIFFY_MS) * JIFFY_MS;
 const EADDRINUSE = 98;
 const EADDRNOTAVAIL = 99;
 const ECONNRESET = 104;
@@ -102,6 +109,8 @@ export class TcpSegment {
   sacks: number[] = [];
   /** IP options of a reset in answer to it (ip_send_unicast_reply echoes them). */
   ipOptions: Uint8Array = NO_OPTIONS;
+  /** sk_txhash of the socket that answers with a reset; 0 = there is none. */
+  txhash = 0;
 
   constructor(readonly af: TcpAf) {}
 }
@@ -169,6 +178,10 @@ export class TcpSock extends Sock {
   #rttvar = 0;
   #retransmits = 0;
   #rtxTimer: Timer | null = null;
+  /** ICSK_TIME_LOSS_PROBE: when `rtxTimer` fires, the tail is sent once more instead of giving everything up for lost. */
+  #probing = false;
+  /** tlp_high_seq: what had been sent when such a probe left, until it is acknowledged. */
+  #tlpHigh: number | null = null;
   #twTimer: Timer | null = null;
   #probes = 0;
   // ownership
@@ -834,13 +847,14 @@ export class TcpSock extends Sock {
   }
 
   /** tcp_write_xmit. */
-  #push(): void {
+  #push(probe = false): boolean {
     const mss = this.#currentMss();
     let sent = false;
     while (this.#queue.length > 0) {
       const s = this.#queue[0]!;
-      const quota = this.#cwnd - this.#inFlight();
-      if (quota <= 0) break;
+      // "Force out a loss probe pkt."
+      const quota = probe ? 1 : this.#cwnd - this.#inFlight();
+      if (quota <= 0 || (probe && sent)) break;
       const wnd = (this.sndUna + this.sndWnd - s.seq) | 0;
       const len = s.data.length;
       if (len > 0 && wnd <= 0) {
@@ -885,7 +899,8 @@ export class TcpSock extends Sock {
       this.#transmit(s, mss);
       sent = true;
     }
-    if (sent && this.#rtxTimer === null) this.#armRtx();
+    if (sent && !probe && !this.#scheduleLossProbe() && this.#rtxTimer === null) this.#armRtx();
+    return sent;
   }
 
   /** Sends one packet, a GSO one when it is longer than a segment; the device cuts it. */
@@ -908,10 +923,51 @@ export class TcpSock extends Sock {
 
   // ---- timers ----
 
-  #armRtx(): void {
+  #armRtx(ms = this.#rto): void {
+    this.#probing = false;
     this.#rtxTimer?.cancel();
     const now = this.ns.kernel.clock.ns;
-    this.#rtxTimer = this.ns.kernel.timers.at(wheelExpiryNs(now, now + this.#rto * MS), () => this.#onRtx());
+    this.#rtxTimer = this.ns.kernel.timers.at(wheelExpiryNs(now, now + ms * MS), () => this.#onRtx());
+  }
+
+  /** tcp_schedule_loss_probe. False: there is none to send, and the retransmission timer is the caller's business. */
+  #scheduleLossProbe(): boolean {
+    const head = this.#rtx[0];
+    if (head === undefined || !this.sackOk || this.#inLoss || this.#srtt === 0) return false;
+    if (this.state === TCP_SYN_RECV) return false;
+    const one = this.#rtx.length === 1 && pcount(head, Math.max(1, head.mss)) === 1;
+    const pto = 2 * this.#srtt + (one ? RTO_MIN_MS : TLP_MIN_MS);
+    // "If the RTO formula yields an earlier time, then use that time."
+    const rto = this.#rto - (this.ns.kernel.clock.ns - head.sentNs) / MS;
+    this.#armRtx(jiffies(rto > 0 ? Math.min(pto, rto) : pto));
+    this.#probing = true;
+    return true;
+  }
+
+  /** tcp_send_loss_probe: new data if there is, else the last segment again. */
+  #sendLossProbe(): void {
+    if (this.#tlpHigh === null && !this.#push(true)) {
+      const mss = this.#currentMss();
+      const at = this.#rtx.length - 1;
+      const n = pcount(this.#rtx[at]!, mss);
+      if (n > 1) this.#split(at, (n - 1) * mss);
+      this.#retransmit(this.#rtx[this.#rtx.length - 1]!, mss);
+    }
+    this.#tlpHigh ??= this.sndNxt;
+    this.#armRtx();
+  }
+
+  /** tcp_process_tlp_ack, without the reduction of the window. */
+  #tlpAck(ack: number, forward: boolean): void {
+    if (this.#tlpHigh === null || before(ack, this.#tlpHigh)) return;
+    if (after(ack, this.#tlpHigh) || !forward) this.#tlpHigh = null;
+  }
+
+  #retransmit(s: TxSkb, mss: number): void {
+    s.retrans = true;
+    s.sentNs = this.ns.kernel.clock.ns;
+    this.ns.mib[Mib.TcpRetransSegs]! += pcount(s, mss);
+    this.#transmit(s, mss);
   }
 
   #armProbe(): void {
@@ -966,6 +1022,10 @@ export class TcpSock extends Sock {
       }
       return;
     }
+    if (this.#probing) {
+      this.#sendLossProbe();
+      return;
+    }
     if (this.#retransmits >= s.tcp_retries2) {
       this.#fail(this.err !== 0 ? this.err : ETIMEDOUT);
       return;
@@ -997,10 +1057,7 @@ export class TcpSock extends Sock {
       if (quota <= 0) return;
       const segs = Math.min(quota, this.tsoSegs);
       if (s.data.length > segs * mss) this.#split(i, segs * mss);
-      s.retrans = true;
-      s.sentNs = this.ns.kernel.clock.ns;
-      this.ns.mib[Mib.TcpRetransSegs]! += pcount(s, mss);
-      this.#transmit(s, mss);
+      this.#retransmit(s, mss);
     }
   }
 
@@ -1141,7 +1198,8 @@ export class TcpSock extends Sock {
       this.#rtxTimer?.cancel();
       this.#rtxTimer = null;
       this.#retransmits = 0;
-      this.#rto = 200;
+      // The handshake's round trip, far below a jiffy.
+      this.#rttSample(0);
       this.irs = s.seq;
       this.rcvNxt = (s.seq + 1) | 0;
       this.#rcvWup = this.rcvNxt;
@@ -1238,7 +1296,8 @@ export class TcpSock extends Sock {
       this.#rtxTimer?.cancel();
       this.#rtxTimer = null;
       this.#retransmits = 0;
-      this.#rto = 200;
+      // The handshake's round trip, far below a jiffy.
+      this.#rttSample(0);
       this.sndWnd = s.window << this.#sndWscale;
       this.#sndWl1 = s.seq;
       this.#lrcvNs = ns.kernel.clock.ns;
@@ -1257,15 +1316,15 @@ export class TcpSock extends Sock {
     if (!this.#ack(s)) return;
     if (this.state === TCP_CLOSE || this.state === TCP_TIME_WAIT) return;
     if (s.hasTs && !before(s.tsVal, this.#tsRecent) && !after(s.seq, this.#rcvWup)) this.#tsRecent = s.tsVal;
-    const hasData = s.data.length > 0;
-    if (hasData || (s.flags & TH_FIN) !== 0) {
+    const fin = (s.flags & TH_FIN) !== 0 ? 1 : 0;
+    if (s.data.length > 0 || fin !== 0) {
       if (
-        hasData &&
         this.#orphan &&
         (this.state === TCP_FIN_WAIT1 || this.state === TCP_FIN_WAIT2) &&
-        after(s.end, this.rcvNxt)
+        after((s.end - fin) | 0, this.rcvNxt)
       ) {
-        // Data after close(): nobody will read it.
+        // Data after close(), or a FIN behind some that is missing: nobody will read it.
+        s.txhash = this.#txhash;
         tcp_send_reset(ns, s);
         this.#done();
         return;
@@ -1333,8 +1392,10 @@ export class TcpSock extends Sock {
         }
       }
       if (this.#cwnd < this.#ssthresh) this.#cwnd = Math.min(this.#cwnd + acked, this.#ssthresh);
-      if (this.#rtx.length > 0) this.#armRtx();
-      else {
+      this.#tlpAck(s.ack, true);
+      if (this.#rtx.length > 0) {
+        if (!this.#scheduleLossProbe()) this.#armRtx();
+      } else {
         this.#rtxTimer?.cancel();
         this.#rtxTimer = null;
       }
@@ -1342,6 +1403,7 @@ export class TcpSock extends Sock {
       this.#finAcked();
     } else if (this.#rtx.length > 0 && s.data.length === 0 && (s.flags & TH_FIN) === 0) {
       this.#dupAcks++;
+      this.#tlpAck(s.ack, false);
       // RFC 6675 with early retransmit by SACK: three duplicates, or everything behind the hole is acknowledged.
       if (!this.#inLoss && (this.#dupAcks >= 3 || (newSack && this.#sackedBehind() >= 3))) {
         this.#inLoss = true;
@@ -1389,14 +1451,13 @@ export class TcpSock extends Sock {
   #rttSample(ms: number): void {
     if (this.#srtt === 0) {
       this.#srtt = Math.max(ms, 0.001);
-      this.#rttvar = Math.max(ms * 2, 200);
+      this.#rttvar = Math.max(ms * 2, RTO_MIN_MS);
     } else {
       const d = Math.abs(ms - this.#srtt);
       this.#srtt += (ms - this.#srtt) / 8;
-      this.#rttvar = Math.max(this.#rttvar + (d - this.#rttvar) / 4, 200);
+      this.#rttvar = Math.max(this.#rttvar + (d - this.#rttvar) / 4, RTO_MIN_MS);
     }
-    // usecs_to_jiffies
-    this.#rto = Math.max(200, Math.ceil((this.#srtt + this.#rttvar) / JIFFY_MS) * JIFFY_MS);
+    this.#rto = Math.max(RTO_MIN_MS, jiffies(this.#srtt + this.#rttvar));
   }
 
   /** Our FIN was acknowledged? */

@@ -172,6 +172,7 @@ export const ipv4_specific: TcpAf = {
     const sum = csum_partial(skb.bytes, h, 20, csum_pseudo(skb, n, 6, 20));
     skb.view.setUint16(h + 16, csum_fold(sum), false);
     skb.dst = rt;
+    skb.hash = s.txhash;
     ns.mib[Mib.TcpOutSegs]!++;
     ns.mib[Mib.TcpOutRsts]!++;
     if (ns.recorder !== null) ns.recorder.step(Step.ORIGIN, skb, null, 6, 0, 0);
