@@ -84,6 +84,11 @@ export class LabRecording {
     return this.#frames.get(ns) ?? [];
   }
 
+  /** When `ns` first sent anything, µs of the recording's wall clock. */
+  begun(ns: string): number | undefined {
+    return this.#sent.get(ns)?.[0]?.us;
+  }
+
   /**
    * When `ns` first sent an IPv4 packet that `is` accepts, between `from` and `to`; µs of the recording's wall clock.
    * A packet that waited for an ARP answer was sent when the request was.
@@ -245,8 +250,10 @@ export function recordedPace(
   topo.traffic.forEach((op, i) => {
     // What looks like an earlier step's packet would be found there.
     const key = [op.op, op.ns, op.sport ?? op.ident ?? op.ip?.id, op.seq].join();
-    const t = seen.has(key) ? undefined : stepSends(rec, op, 0, ms[i])[0];
+    let t = seen.has(key) ? undefined : stepSends(rec, op, 0, ms[i])[0];
     seen.add(key);
+    // Before the first step nobody has anything to send, so that its ARP request tells as well.
+    if (i === 0) t = rec.begun(op.ns ?? "") ?? t;
     if (t !== undefined) due = earlier(due, t - sum);
     sum += lasts(i);
   });
