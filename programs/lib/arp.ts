@@ -1,6 +1,10 @@
 // ARP answers, after bpf/lib/arp.h.
 //
 //   14 htype 2 | 16 ptype 2 | 18 hlen 1 | 19 plen 1 | 20 op 2 | 22 sha 6 | 28 spa 4 | 32 tha 6 | 38 tpa 4
+//
+// Pods ask for their gateway, which has no device that could answer on the pod's segment (with /32 routes it
+// is the address of cilium_host): bpf_lxc answers with the MAC of the veth's host end, whatever address was asked
+// for, where ENABLE_ARP_RESPONDER is set. l2_responder.ts is the other caller.
 
 import { DBG_CAPTURE_DELIVERY, ETH_HLEN } from "./common.js";
 import {
@@ -34,6 +38,7 @@ export function arp_validate(ctx: Ctx, mac: Uint8Array): boolean {
   if (load_u16(ctx, 20) !== ARPOP_REQUEST || load_u16(ctx, 14) !== ARPHRD_ETHER) return false;
   const lo = load_be32(ctx, 0);
   const hi = load_be16(ctx, 4);
+  // Requests are broadcast the first time; the kernel revalidates a neighbour that it knows by unicast.
   if (!(lo === -1 && hi === 0xffff) && !(lo === mac_lo(mac) && hi === mac_hi(mac))) return false;
   smac_lo = load_be32(ctx, 6);
   smac_hi = load_be16(ctx, 10);
@@ -46,6 +51,7 @@ export function arp_validate(ctx: Ctx, mac: Uint8Array): boolean {
 export function arp_respond(ctx: Ctx, mac: Uint8Array, sip: number, tip: number, direction: number): number {
   const lo = mac_lo(mac);
   const hi = mac_hi(mac);
+  // The frame is rewritten in place: the requester becomes target, and "we" are who it asked for.
   eth_store_saddr(ctx, lo, hi);
   eth_store_daddr(ctx, smac_lo, smac_hi);
   store_u16(ctx, 20, ARPOP_REPLY);

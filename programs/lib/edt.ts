@@ -1,5 +1,12 @@
 // The bandwidth manager, after bpf/lib/edt.h: egress packets of a limited endpoint get a departure time that the fq
 // qdisc honours; ingress ones pass a token bucket. The endpoint is known by skb->queue_mapping (its "aggregate").
+//
+// Earliest departure time: no queue of the program's own. Pod annotations kubernetes.io/egress-bandwidth and
+// ingress-bandwidth become entries of cilium_throttle, key (endpoint id, direction), rates in bytes per second. Which
+// program does what:
+//
+//   bpf_lxc   egress: edt_set_aggregate() with the endpoint's id; ingress: accept()
+//   bpf_host  cil_to_netdev: edt_sched_departure(), last before the device's fq
 
 import { NONE } from "../../maps/spec.js";
 import {
@@ -36,14 +43,18 @@ export function edt_sched_departure(ctx: Ctx, proto: number): number {
   const slot = map.lookup(key.set(aggregate, DIRECTION_EGRESS).words);
   if (slot === NONE) return CTX_ACT_OK;
   const prio = map.words[slot * map.valueWords + THROTTLE_PRIO_W];
+  // Stored plus one, so that 0 can mean "leave it".
   if (prio !== 0) ctx.skb.priority = prio - 1;
   const bps = throttleGet(map, slot, THROTTLE_BPS);
   if (bps === 0) return CTX_ACT_OK;
   const now = ctx.helpers.ktime_get_ns();
+  // TCP may have paced the packet itself; its own departure time counts, unless it has passed.
   let t = ctx.skb.tstamp[0];
   if (t < now) t = now;
+  // How long this packet occupies the limited wire.
   const delay = Math.floor((ctx_full_len(ctx) * NS_PER_SEC) / bps);
   const next = throttleGet(map, slot, THROTTLE_T_LAST) + delay;
+  // The wire has been idle: it goes at once, and the debt begins anew.
   if (next <= t) {
     throttleSet(map, slot, THROTTLE_T_LAST, t);
     return CTX_ACT_OK;
@@ -51,6 +62,7 @@ export function edt_sched_departure(ctx: Ctx, proto: number): number {
   // Never hold more back than the horizon.
   if (next - now >= throttleGet(map, slot, THROTTLE_T_HORIZON_DROP)) return DROP_EDT_HORIZON;
   throttleSet(map, slot, THROTTLE_T_LAST, next);
+  // fq holds the packet until then; another qdisc would ignore it, and with it the limit.
   ctx.skb.tstamp[0] = next;
   return CTX_ACT_OK;
 }
@@ -65,6 +77,7 @@ export function accept(ctx: Ctx, ep_id: number): number {
   let tokens = throttleGet(map, slot, THROTTLE_TOKENS);
   const since = now - throttleGet(map, slot, THROTTLE_T_LAST);
   if (since > 0) {
+    // At most one second's worth is saved up.
     tokens = Math.min(tokens + Math.floor((bps * since) / NS_PER_SEC), bps);
     throttleSet(map, slot, THROTTLE_T_LAST, now);
   }

@@ -1,5 +1,9 @@
 // Tunnelling, after bpf/lib/encap.h and overloadable_skb.h: the packet gets a tunnel key and goes to the tunnel device,
 // which builds the outer headers. VNI = source identity.
+//
+// The device is one for all peers ("external" mode, cilium_vxlan or cilium_geneve): whom it sends to is in the
+// packet's metadata only. Behind it the kernel routes the outer packet, and takes its source from that route where
+// the key has none.
 
 import {
   IPCACHE_F_IPV6_TUNNEL_EP,
@@ -49,7 +53,9 @@ export function ctx_set_encap_info4(
   key.remoteIp4 = tunnel_endpoint;
   key.ttl = IPDEFTTL;
   key.present = true;
+  // A UDP checksum would cost a pass over the payload; the inner packet has its own.
   if (ctx.helpers.skb_set_tunnel_key(ctx.skb, key, BPF_F_ZERO_CSUM_TX) < 0) return DROP_WRITE_ERROR;
+  // Options follow the key: setting a key clears them.
   if (opt !== null && opt_len > 0 && ctx.helpers.skb_set_tunnel_opt(ctx.skb, opt, opt_len) < 0)
     return DROP_WRITE_ERROR;
   return CTX_ACT_REDIRECT;
@@ -102,7 +108,10 @@ export function __encap_with_nodeid4(
   return ctx_set_encap_info4(ctx, src_ip, tunnel_endpoint, label, vni, null, 0);
 }
 
-/** __encap_with_nodeid_opt4(): the same with Geneve options. */
+/**
+ * __encap_with_nodeid_opt4(): the same with Geneve options: DSR's, which tells the backend's node the service address
+ * that its answers must come from.
+ */
 export function __encap_with_nodeid_opt4(
   ctx: Ctx,
   src_ip: number,
@@ -178,5 +187,7 @@ export function encap_and_redirect_with_nodeid(
     );
   }
   if (ret !== CTX_ACT_REDIRECT) return ret;
+  // No bpf_redirect_neigh: the tunnel device has no neighbours, and inner MACs may be whatever they were: the
+  // receiver's program writes its own.
   return ctx_redirect(ctx, ctx.def.ENCAP_IFINDEX, 0);
 }

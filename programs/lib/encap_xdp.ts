@@ -31,7 +31,10 @@ const TUNNEL_OFF = UDP_OFF + 8;
 const OPT_OFF = TUNNEL_OFF + 8;
 const ETH_P_TEB = 0x6558;
 
-/** tunnel_gen_src_port_v4/v6(): from the hash of the inner flow, so that receivers spread flows. Be16. */
+/**
+ * tunnel_gen_src_port_v4/v6(): from the hash of the inner flow, so that the underlay's ECMP and the receiver's queues
+ * spread flows while each keeps to one way. Not limited to the ephemeral range, as the tunnel device's is. Be16.
+ */
 export function tunnel_gen_src_port(hash: number): number {
   return ((hash >>> 16) ^ hash) & 0xffff;
 }
@@ -48,13 +51,16 @@ function ctx_set_encap_info(
   const vxlan = ctx.def.TUNNEL_PROTOCOL === TUNNEL_PROTOCOL_VXLAN;
   if (vxlan && opt_len > 0) return DROP_INVALID;
   const inner_len = ctx_full_len(ctx);
+  // Drivers leave 256 bytes of headroom, which the options of DSR do not exhaust.
   if (!ctx.skb.push(OPT_OFF + opt_len)) return DROP_INVALID;
   ctx.refresh();
   ctx.bytes.fill(0, ctx.base, ctx.base + OPT_OFF);
   for (let i = 0; i < opt_len; i++) store_u8(ctx, OPT_OFF + i, opt[i]);
   if (vxlan) {
+    // Flag I: the VNI is valid.
     store_u8(ctx, TUNNEL_OFF, 0x08);
   } else {
+    // Version 0, length of the options in words; the payload is Ethernet, as in VXLAN.
     store_u8(ctx, TUNNEL_OFF, opt_len >> 2);
     store_u16(ctx, TUNNEL_OFF + 2, ETH_P_TEB);
   }
@@ -67,6 +73,7 @@ function ctx_set_encap_info(
   store_u16(ctx, UDP_OFF + 2, ctx.def.TUNNEL_PORT);
   store_u16(ctx, UDP_OFF + 4, udp_len);
 
+  // No id and no DF: what is too long is the next hop's to fragment.
   store_u8(ctx, IP_OFF, 0x45);
   store_u16(ctx, IP_OFF + 2, 20 + udp_len);
   store_u8(ctx, IP_OFF + 8, IPDEFTTL);
@@ -110,6 +117,7 @@ export function encap_and_redirect_xdp(
   );
   const ret = ctx_set_encap_info(ctx, tunnel_gen_src_port(hash), tunnel_endpoint, label, opt, opt_len);
   if (ret !== CTX_ACT_REDIRECT) return ret;
+  // No kernel below to route the outer packet: the program asks the FIB for device and MACs itself.
   const fib = fib_lookup_v4(ctx, ctx.def.IPV4_DIRECT_ROUTING, tunnel_endpoint, 0);
   if (!fib_ok(fib)) {
     ctx.ext_err = fib;

@@ -1,5 +1,15 @@
 // The host firewall, after bpf/lib/host_firewall.h: conntrack and policy for the node's own addresses, under the host
 // endpoint's policy map. Conntrack and policy may be separated by a tail call, so each direction comes in two halves.
+//
+// Compiled in by ENABLE_HOST_FIREWALL (`enable-host-firewall`), in bpf_host only. Who calls it:
+//
+//   handle_ipv4(6), then the _cont  ingress from a native device, egress of what the host sends through cilium_host
+//   tail_nodeport_nat_ingress_ipv4  ingress after reverse SNAT, when the destination is known; not when it comes again
+//   cil_to_netdev                   egress of the host and of masqueraded pods
+//   cil_to_host, cil_host_policy    a pod and its own node
+//
+// The host's entries share the global conntrack maps with the pods': nothing in an entry says whose it is but the
+// addresses.
 
 import { ipcacheSecIdentity, ipcacheTunnelEndpoint4 } from "../../maps/ipcache.js";
 import { NONE } from "../../maps/spec.js";
@@ -63,7 +73,10 @@ const res = new PolicyResult();
 const state_new = new CtState();
 const addr6 = new Int32Array(4);
 
-/** Source identity that the ingress half has found (`__u32 *src_sec_identity`). */
+/**
+ * Source identity that the ingress half has found (`__u32 *src_sec_identity`); callers put it into their samples and
+ * into the mark. In C an out parameter.
+ */
 export let host_policy_src_id = 0;
 
 // --- IPv4 ---------------------------------------------------------------------------------------------------------
@@ -122,6 +135,8 @@ export function __ipv4_host_policy_egress(
   const status = buf.ret;
   trace.monitor = buf.monitor;
   trace.reason = status;
+  // What the host answers was let in when it was asked: replies and ICMP errors about known connections are not
+  // judged.
   if (status === CT_REPLY || status === CT_RELATED) return CTX_ACT_OK;
   let verdict = CTX_ACT_OK;
   let dst_id = 0;
@@ -135,6 +150,8 @@ export function __ipv4_host_policy_egress(
     cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED4 : DBG_IP_ID_MAP_FAILED4, daddr, dst_id);
     verdict = policy_can_egress(ctx, HOST_ID, dst_id, ETH_P_IP, tuple.dport, tuple.nexthdr, buf.l4_off, res);
     if (verdict === DROP_POLICY_AUTH_REQUIRED) {
+      // The rule asks for mutual authentication: the verdict carries its kind in ext_err, and auth_map says if it has
+      // been done.
       auth_type = ctx.ext_err;
       const node = info === NONE ? 0 : ipcacheTunnelEndpoint4(ipcache, info);
       verdict = auth_lookup(ctx, HOST_ID, dst_id, node, auth_type);
@@ -157,6 +174,7 @@ export function __ipv4_host_policy_egress(
   }
   // No verdict was asked, so there is none to tell.
   if (!is_host_id) return verdict;
+  // One verdict sample per connection, and one per packet where policy has since turned against it.
   if (verdict !== CTX_ACT_OK || status !== CT_ESTABLISHED) {
     send_policy_verdict_notify(
       ctx,
@@ -174,7 +192,10 @@ export function __ipv4_host_policy_egress(
   return verdict;
 }
 
-/** An L7 rule of the host: the packet is marked for the proxy and goes to the stack. */
+/**
+ * An L7 rule of the host: the packet is marked for the proxy and goes to the stack, where a TPROXY rule of the
+ * agent's takes it.
+ */
 function to_proxy(ctx: Ctx, trace: TraceCtx, proto: number): number {
   send_trace_notify(
     ctx,
@@ -191,7 +212,10 @@ function to_proxy(ctx: Ctx, trace: TraceCtx, proto: number): number {
   return ctx_redirect_to_proxy(ctx, res.proxy_port);
 }
 
-/** ipv4_host_policy_egress(): both halves. */
+/**
+ * ipv4_host_policy_egress(): both halves. A conntrack error (an IP header cut
+ * short, a fragment whose first was not seen) drops the packet even where no rule is concerned.
+ */
 export function ipv4_host_policy_egress(
   ctx: Ctx,
   src_id: number,
@@ -253,6 +277,7 @@ export function __ipv4_host_policy_ingress(
   // As for pods: established packets are judged again, replies are not.
   if (status !== CT_REPLY && status !== CT_RELATED) {
     let auth_type = 0;
+    // Without fragment tracking a later fragment has no ports; only rules without ports can allow it.
     const untracked = !ctx.def.ENABLE_IPV4_FRAGMENTS && ipfrag_is_fragment(ipfrag_encode_ipv4(ctx, ETH_HLEN));
     res.reset();
     verdict = policy_can_ingress(
@@ -283,8 +308,10 @@ export function __ipv4_host_policy_ingress(
         CT_INGRESS,
         state_new,
       );
+      // A full map drops: an untracked connection of the host would have its replies judged as new ones.
       if (ret < 0) return ret;
     }
+    // As at egress: the first packet of a connection, and every denied one.
     if (verdict !== CTX_ACT_OK || status !== CT_ESTABLISHED) {
       send_policy_verdict_notify(
         ctx,
@@ -304,7 +331,10 @@ export function __ipv4_host_policy_ingress(
   return verdict;
 }
 
-/** ipv4_host_policy_ingress(): both halves. */
+/**
+ * ipv4_host_policy_ingress(): both halves. A packet that is not for the host keeps the identity that the caller knew,
+ * and goes on to the endpoint's own policy.
+ */
 export function ipv4_host_policy_ingress(ctx: Ctx, src_id: number, trace: TraceCtx): number {
   host_policy_src_id = src_id;
   if (!revalidate_data4(ctx)) return DROP_INVALID;
@@ -316,6 +346,10 @@ export function ipv4_host_policy_ingress(ctx: Ctx, src_id: number, trace: TraceC
 
 // --- IPv6 ---------------------------------------------------------------------------------------------------------
 
+/**
+ * Tuple, fragment info and L4 offset, and the look-up itself: extension headers are walked once for all of them, and
+ * a header that cannot be followed is a result like any other (`buf.ret` < 0).
+ */
 function load_buffer6(ctx: Ctx, buf: CtBuffer6, dir: number): void {
   const w = buf.tuple.words;
   const hdrlen = ipv6_hdrlen_with_fraginfo(ctx, ETH_HLEN);
@@ -327,6 +361,7 @@ function load_buffer6(ctx: Ctx, buf: CtBuffer6, dir: number): void {
   ipv6_load_addr(ctx, ETH_HLEN + IPV6_SADDR_OFF, w, 4);
   w[8] = 0;
   w[9] = ctx.nexthdr;
+  // As ipv6_hdrlen_with_fraginfo has left them: next header behind the extension headers, fragment header's contents.
   buf.fraginfo = ctx.fraginfo;
   buf.l4_off = ETH_HLEN + hdrlen;
   buf.ret = ct_lookup6(
@@ -343,7 +378,9 @@ function load_buffer6(ctx: Ctx, buf: CtBuffer6, dir: number): void {
   buf.monitor = ctx.monitor;
 }
 
-/** ipv6_host_policy_egress_lookup(); see the IPv4 one. */
+/**
+ * ipv6_host_policy_egress_lookup(): as for IPv4, true if the packet is the host's or has its address by masquerading.
+ */
 export function ipv6_host_policy_egress_lookup(
   ctx: Ctx,
   src_id: number,
@@ -355,7 +392,10 @@ export function ipv6_host_policy_egress_lookup(
   return true;
 }
 
-/** __ipv6_host_policy_egress(): see __ipv4_host_policy_egress. */
+/**
+ * __ipv6_host_policy_egress(): see __ipv4_host_policy_egress. Neighbour discovery of the host comes here too; callers
+ * let ICMPv6 that the node itself must speak pass before (icmp6_host_handle).
+ */
 export function __ipv6_host_policy_egress(
   ctx: Ctx,
   is_host_id: boolean,
@@ -376,6 +416,7 @@ export function __ipv6_host_policy_egress(
     const info = lookup_ip6_remote_endpoint(ctx, addr6, 0);
     const ipcache = ctx.maps.cilium_ipcache_v2;
     if (info !== NONE) dst_id = ipcacheSecIdentity(ipcache, info);
+    // Debug messages carry 32 bits of argument: the address's last word.
     cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED6 : DBG_IP_ID_MAP_FAILED6, addr6[3], dst_id);
     verdict = policy_can_egress(
       ctx,
@@ -389,6 +430,7 @@ export function __ipv6_host_policy_egress(
     );
     if (verdict === DROP_POLICY_AUTH_REQUIRED) {
       auth_type = ctx.ext_err;
+      // Authentication is between nodes; the other is named by its tunnel endpoint.
       const node = info === NONE ? 0 : ipcacheTunnelEndpoint4(ipcache, info);
       verdict = auth_lookup(ctx, HOST_ID, dst_id, node, auth_type);
     }
@@ -464,6 +506,7 @@ export function __ipv6_host_policy_ingress(
   ipv6_load_addr(ctx, ETH_HLEN + IPV6_SADDR_OFF, addr6, 0);
   const info = lookup_ip6_remote_endpoint(ctx, addr6, 0);
   const ipcache = ctx.maps.cilium_ipcache_v2;
+  // The ipcache decides here as well; a link-local source, which it does not have, keeps the caller's identity.
   const id = info !== NONE ? ipcacheSecIdentity(ipcache, info) : src_id;
   host_policy_src_id = id;
   cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED6 : DBG_IP_ID_MAP_FAILED6, addr6[3], id);

@@ -1,5 +1,9 @@
 // Local redirect policies, after bpf/lib/lrp.h: a node-local backend that talks to the very frontend it stands in for must
 // reach the real one, so the agent lists (namespace, frontend) pairs that are not translated.
+//
+// A CiliumLocalRedirectPolicy with skipRedirectFromBackend, such as node-local DNS: the cache's pod asks kube-dns
+// itself, and would be sent back to itself. The socket hooks know the namespace by its cookie (get_netns_cookie);
+// bpf_lxc, whose packets have no socket, has the endpoint's cookie in its configuration.
 
 import { copyAddr6 } from "../../maps/layout.js";
 import { NONE } from "../../maps/spec.js";
@@ -10,6 +14,7 @@ import type { Ctx } from "./ctx.js";
 const key4 = new Int32Array(4);
 const key6 = new Int32Array(8);
 
+// Cookies are 64-bit counters, well below 2^53: a number holds them.
 function hi_word(cookie: number): number {
   return Math.floor(cookie / 0x1_0000_0000) | 0;
 }
