@@ -946,14 +946,20 @@ export class TcpSock extends Sock {
 
   /** tcp_send_loss_probe: new data if there is, else the last segment again. */
   #sendLossProbe(): void {
-    if (this.#tlpHigh === null && !this.#push(true)) {
+    if (this.#tlpHigh !== null) {
+      // "At most one outstanding TLP": the retransmission timer is due when it would have been.
+      const waited = (this.ns.kernel.clock.ns - this.#rtx[0]!.sentNs) / MS;
+      this.#armRtx(jiffies(Math.max(this.#rto - waited, 1)));
+      return;
+    }
+    if (!this.#push(true)) {
       const mss = this.#currentMss();
       const at = this.#rtx.length - 1;
       const n = pcount(this.#rtx[at]!, mss);
       if (n > 1) this.#split(at, (n - 1) * mss);
       this.#retransmit(this.#rtx[this.#rtx.length - 1]!, mss);
     }
-    this.#tlpHigh ??= this.sndNxt;
+    this.#tlpHigh = this.sndNxt;
     this.#armRtx();
   }
 
