@@ -17,7 +17,7 @@ export interface StepPace {
   readonly atNs?: number;
   /** Milliseconds it took; steps that only read texts have none. */
   readonly ms?: number;
-  /** When it sent, in the order of SENDS; undefined where the capture does not show it. */
+  /** When it sent, in the order of TCP_SENDS; undefined where the capture does not show it. */
   readonly sends?: readonly (number | undefined)[];
   /** Initial sequence numbers of client and server. */
   readonly isn?: { readonly client?: number; readonly server?: number };
@@ -222,7 +222,7 @@ function stepSends(
 /** What two pauses of the script take longer than asked for, µs. */
 const STEP_US = 300;
 /** How much later than that a step may begin on a busy machine, µs. */
-const LATE_US = 200_000;
+const LATE_US = 600_000;
 /** By how much the ends of steps are misjudged at most, µs. */
 const HELD_US = 20_000;
 /** What a step that only read texts is taken to have lasted, ms. */
