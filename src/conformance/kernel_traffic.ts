@@ -247,6 +247,14 @@ export class LabTraffic {
     const pauses = 20 + (op.c2s ? 80 : 0) + (op.s2c ? 80 : 0) + 80 + 30;
     const known = pace.sends?.[0] !== undefined;
     this.#overhead = op.op === "tcp" && !known && ms > pauses ? Math.min((ms - pauses) / 5, 40) : 0.7;
+    // Datagrams and pings that nobody answered and no capture shows: what they took too long is spread over them.
+    const n = op.count ?? 1;
+    if (op.op === "udp")
+      this.#spread(ms - n * 1000 * ((op.timeout ?? 0.8) + (op.interval ?? 0.02)), n, known);
+    if (op.op === "ping") {
+      const interval = (n - 1) * (op.interval ?? 0.2);
+      this.#spread(ms - 1000 * (n * (op.timeout ?? 0.6) + interval), n, known);
+    }
     let r: StepResult | undefined;
     try {
       switch (op.op) {
@@ -288,6 +296,11 @@ export class LabTraffic {
     if (rest > 0) this.sleep(rest);
     this.sleep((op.settle ?? 0.05) * 1000);
     return r ?? {};
+  }
+
+  /** What `n` pauses together took longer than asked for, ms, unless the capture tells of each. */
+  #spread(ms: number, n: number, known: boolean): void {
+    if (!known && ms > 0) this.#overhead = ms / n;
   }
 
   #cmd(op: TrafficOp): StepResult {
@@ -428,7 +441,7 @@ export class LabTraffic {
           };
         }
         out.push(res);
-        this.sleep((op.interval ?? 0.02) * 1000);
+        this.#pause((op.interval ?? 0.02) * 1000);
       }
     } finally {
       c.close();
