@@ -96,7 +96,11 @@ function flowsHere(flows: readonly FlowCase[], quick: boolean, modelOnly: boolea
     const bench = new FlowBench(flow);
     let emulator: EmulatorFigures | null = null;
     if (!modelOnly) {
-      const row = measure("flows", bench.benchCase(), measureOptions(quick, 20_000));
+      const row = measure("flows", bench.benchCase(), {
+        ...measureOptions(quick, 20_000),
+        // There are some ninety of them.
+        ...(quick ? {} : { timeMs: 200, warmupMs: 150 }),
+      });
       emulator = { nsPerPacket: row.nsPerOp, packetsPerSec: row.opsPerSec, bytesPerPacket: row.bytesPerOp };
     }
     return { flow, name: caseName(flow), packets: bench.packets, emulator, model: bench.model };
