@@ -35,6 +35,7 @@ import {
   nodeWiringSchema,
   podSchema,
   podWiringSchema,
+  serviceSchema,
   type TrafficStep,
   topologySchema,
   trafficSchema,
@@ -302,6 +303,7 @@ class Loader {
           const o = this.#check(configMapSchema, y);
           if (o.metadata.name === "cilium-config") this.#config = { ...this.#config, ...o.data };
         }
+        if (v.kind === "Service") this.#check(serviceSchema, y);
         if (CONTROL_PLANE_KINDS.has(v.kind)) {
           this.#objects.push({
             apiVersion: v.apiVersion,

@@ -40,6 +40,33 @@ export const nodeSchema = z.looseObject({
   ),
 });
 
+const texts = z.nullish(z.array(z.string()));
+
+export const serviceSchema = z.looseObject({
+  metadata: metaSchema,
+  spec: z.nullish(
+    z.looseObject({
+      type: z.nullish(z.string()),
+      clusterIP: z.nullish(z.string()),
+      clusterIPs: texts,
+      externalIPs: texts,
+      loadBalancerSourceRanges: texts,
+      selector: z.nullish(z.record(z.string(), z.string())),
+      ports: z.nullish(
+        z.array(
+          z.looseObject({
+            name: z.nullish(z.string()),
+            port,
+            targetPort: z.nullish(z.union([z.number(), z.string()])),
+            nodePort: z.nullish(z.number().check(z.int(), z.gte(0), z.lte(65535))),
+            protocol: z.nullish(z.enum(["TCP", "UDP", "SCTP"])),
+          }),
+        ),
+      ),
+    }),
+  ),
+});
+
 export const podSchema = z.looseObject({
   metadata: metaSchema,
   spec: z.optional(
@@ -149,6 +176,9 @@ export const nodeWiringSchema = z.strictObject({
   }),
 });
 
+/** Devices are found by their index in an array, so that one far out would fill the memory with nothing. */
+const ifindex = z.number().check(z.int(), z.gte(1), z.lte(0xfffff));
+
 export const podWiringSchema = z.strictObject({
   apiVersion: z.string(),
   kind: z.string(),
@@ -157,8 +187,8 @@ export const podWiringSchema = z.strictObject({
     mac: z.optional(mac),
     hostMac: z.optional(mac),
     hostInterface: z.optional(z.string().check(z.minLength(1), z.maxLength(15))),
-    hostIfindex: z.optional(z.number().check(z.int(), z.gte(1))),
-    podIfindex: z.optional(z.number().check(z.int(), z.gte(1))),
+    hostIfindex: z.optional(ifindex),
+    podIfindex: z.optional(ifindex),
     mtu: z.optional(mtu),
     endpointId: z.optional(u16),
     firstIpId: z.optional(u16),

@@ -93,6 +93,37 @@ bad.yaml:29:1: PodWiring default/c: the scenario has no such Pod
     });
   });
 
+  it("refuses a Service of a wrong shape and a device index that no machine reaches", async () => {
+    const bad = file(
+      "service.yaml",
+      `apiVersion: v1
+kind: Service
+metadata: {name: s}
+spec: {clusterIP: 10.96.0.1, selector: {app: {}}, ports: [{port: 0}, {port: 80, protocol: ICMP}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: t}
+spec: {ports: true}
+---
+apiVersion: podpath.dev/v1
+kind: PodWiring
+metadata: {name: p}
+spec: {hostIfindex: 1000000000}
+`,
+    );
+    expect(await podpath("validate", bad)).toEqual({
+      out: "",
+      err: `service.yaml:4:46: spec.selector.app: must be a string
+service.yaml:4:66: spec.ports[0].port: must be at least 1
+service.yaml:4:91: spec.ports[1].protocol: must be one of TCP, UDP, SCTP
+service.yaml:9:15: spec.ports: must be a list
+service.yaml:14:21: spec.hostIfindex: must be at most 1048575
+`,
+      status: 2,
+    });
+  });
+
   it("names a syntax error, a missing file, a cluster that cannot be built and an end that nobody is", async () => {
     const syntax = file("syntax.yaml", "kind: [\n");
     const twice = file("twice.yaml", twoNodes().replace("endpointId: 102", "endpointId: 101"));
