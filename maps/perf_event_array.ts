@@ -8,10 +8,15 @@
 import type { VirtualClock } from "../src/base/clock.js";
 import { PodpathError } from "../src/base/errors.js";
 
-/** Called with each sample: a copy, ring padding included. */
+/**
+ * Called with each sample: a copy, ring padding included. Samples are cut from blocks that nothing is written to again,
+ * so they may be kept; one that is kept keeps its block.
+ */
 export type SampleReader = (sample: Uint8Array, cpu: number, ns: number) => void;
 
 const HEADER = 16;
+/** A block that samples are cut from: an array buffer for each would cost more than its bytes. */
+const BLOCK_BYTES = 16384;
 
 class Ring {
   readonly bytes: Uint8Array;
@@ -54,6 +59,8 @@ export class PerfEventArray {
   readonly #seen: (Uint8Array | null)[] = new Array<Uint8Array | null>(VIEWS).fill(null);
   readonly #views: DataView[] = Array.from({ length: VIEWS }, () => new DataView(new ArrayBuffer(0)));
   #nextView = 0;
+  #block = new DataView(new ArrayBuffer(0));
+  #blockUsed = 0;
   /** False: nobody listens, output is a no-op that returns -ENOENT, as with an empty slot of the real map. */
   enabled = false;
   /** Called after each sample that got into a ring: what a reader that sleeps on the rings is woken by. */
@@ -151,13 +158,25 @@ export class PerfEventArray {
       if (best === undefined) return count;
       const at = best.tail;
       const n = best.view.getInt32(at, true);
-      const sample = new Uint8Array(((n + 4 + 7) & ~7) - 4);
-      sample.set(best.bytes.subarray(at + HEADER, at + HEADER + n));
+      const sample = this.#sample(best.view, at + HEADER, n);
       const ns = best.view.getFloat64(at + 8, true);
       advance(best, (HEADER + n + 7) & ~7);
       reader(sample, bestCpu, ns);
       count++;
     }
+  }
+
+  /** A copy of `n` bytes, padded as a perf ring pads them. */
+  #sample(from: DataView, at: number, n: number): Uint8Array {
+    const padded = ((n + 4 + 7) & ~7) - 4;
+    if (this.#blockUsed + padded > this.#block.byteLength) {
+      this.#block = new DataView(new ArrayBuffer(Math.max(BLOCK_BYTES, padded)));
+      this.#blockUsed = 0;
+    }
+    const start = this.#blockUsed;
+    this.#blockUsed = (start + padded + 7) & ~7;
+    copyView(this.#block, start, from, at, n);
+    return new Uint8Array(this.#block.buffer, start, padded);
   }
 
   /** Forgets everything unread, without counting it as lost. */

@@ -154,8 +154,9 @@ export class StepRecorder {
   }
 
   clear(): void {
+    // What was recorded is let go, the array's room is not: it would have to be made again.
+    this.#refs.fill(null, 0, Math.min(this.#next, this.capacity));
     this.#next = 0;
-    this.#refs.length = 0;
   }
 
   #grow(): void {

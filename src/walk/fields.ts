@@ -41,6 +41,21 @@ export function decodeFrame(f: Uint8Array): DecodedFrame {
   return { ethernet, levels: levels.reverse() };
 }
 
+/** Where the outermost IPv4 header of a snapshot begins; -1 if it has none. */
+export function ipv4HeaderAt(f: Uint8Array): number {
+  let o = 0;
+  if (hasEthernet(f)) {
+    let type = f.length < 14 ? 0 : u16(f, 12);
+    o = 14;
+    if (type === 0x8100 && f.length >= 18) {
+      type = u16(f, 16);
+      o = 18;
+    }
+    if (type !== 0x0800) return -1;
+  }
+  return f.length >= o + 20 && f[o]! >> 4 === 4 ? o : -1;
+}
+
 /** True if a snapshot begins with an Ethernet header rather than an IP header. */
 export function hasEthernet(f: Uint8Array): boolean {
   if (f.length < 14) return false;

@@ -18,9 +18,9 @@ import type { Route6 } from "../kernel/ipv6/fib6.js";
 import { Neighbour } from "../kernel/neighbour.js";
 import type { Netns } from "../kernel/netns.js";
 import { Rtable } from "../kernel/route.js";
-import { formatIpv4, formatIpv6, formatMac, htonl, tryParseIpv4 } from "../net/address.js";
+import { formatIpv4, formatIpv6, formatMac, htonl } from "../net/address.js";
 import { bswap32 } from "../net/view.js";
-import { decodeFrame } from "./fields.js";
+import { decodeFrame, ipv4HeaderAt } from "./fields.js";
 
 const TYPES: Readonly<Record<number, string>> = {
   [RTN_LOCAL]: "local ",
@@ -89,17 +89,28 @@ export function routeOfRecord(r: StepRecord): string {
   return r.a === 0 && ref !== null ? "" : "no route";
 }
 
+/** The IPv4 address that a FIB record asked for (network order); undefined where the packet is not IPv4. */
+function ipv4OfRecord(r: StepRecord): number | undefined {
+  if (r.c !== 0) return r.c;
+  const f = r.frame;
+  const at = ipv4HeaderAt(f);
+  if (at < 0) return undefined;
+  // rp_filter asks for the way back.
+  const a = at + (r.b === 3 ? 12 : 16);
+  return (f[a]! | (f[a + 1]! << 8) | (f[a + 2]! << 16) | (f[a + 3]! << 24)) >>> 0;
+}
+
 /** The address that a FIB record asked for, as text. */
 export function addressOfRecord(r: StepRecord): string | undefined {
-  if (r.c !== 0) return formatIpv4(r.c);
+  const addr = ipv4OfRecord(r);
+  if (addr !== undefined) return formatIpv4(addr);
   const ip = decodeFrame(r.frame).levels.at(-1)?.ip;
-  // rp_filter asks for the way back.
   return r.b === 3 ? ip?.src : ip?.dst;
 }
 
 /** The table entry with that fib_info whose prefix holds the packet's destination, longest prefix first. */
 function aliasOf(ns: Netns, info: FibInfo, r: StepRecord): FibAlias | undefined {
-  const addr = tryParseIpv4(addressOfRecord(r) ?? "");
+  const addr = ipv4OfRecord(r);
   let best: FibAlias | undefined;
   if (addr !== undefined) {
     const key = bswap32(addr);
