@@ -96,6 +96,7 @@ import {
 import * as site from "./lib/source_lines.js";
 import { send_trace_notify } from "./lib/trace.js";
 
+// Scratch of the functions below (stack variables in C).
 const key = new TunnelKey();
 const trace = new TraceCtx();
 const addr6 = new Int32Array(4);
@@ -114,6 +115,7 @@ export function cil_from_overlay(ctx: Ctx): number {
   if (!validate_ethertype(ctx)) return CTX_ACT_OK;
   const proto = ethertype;
   let ret = CTX_ACT_OK;
+  // Other protocols need no identity and pass: they get a sample and go up to the stack.
   if (proto === ETH_P_IP || proto === ETH_P_IPV6) {
     if (ctx.helpers.skb_get_tunnel_key(ctx.skb, key, 0) < 0) {
       ret = DROP_NO_TUNNEL_KEY;
@@ -177,6 +179,7 @@ export function tail_handle_ipv4_overlay(ctx: Ctx): number {
 function handle_ipv4(ctx: Ctx): number {
   const def = ctx.def;
   if (!revalidate_data4(ctx)) return DROP_INVALID;
+  // Untracked fragments are refused at the entry, or later ones would be judged without ports (157).
   if (!def.ENABLE_IPV4_FRAGMENTS && ipfrag_is_fragment(ipfrag_encode_ipv4(ctx, ETH_HLEN))) {
     return DROP_FRAG_NOSUPPORT;
   }
@@ -190,6 +193,7 @@ function handle_ipv4(ctx: Ctx): number {
     if (ret !== CTX_ACT_OK || nodeport_out.punt_to_stack) return ret;
     if (!revalidate_data4(ctx)) return DROP_INVALID;
   }
+  // By the inner source: the outer one is the sending node's and says nothing about the pod.
   const info = lookup_ip4_remote_endpoint(ctx, ipv4_saddr(ctx, ETH_HLEN), 0);
   // The tunnel says "a node", the ipcache knows which; DSR brings the client's address, which the tunnel calls world.
   if (
@@ -203,6 +207,7 @@ function handle_ipv4(ctx: Ctx): number {
     def.ENABLE_EGRESS_GATEWAY &&
     egress_gw_snat_needed_hook(ctx, ipv4_saddr(ctx, ETH_HLEN), daddr, egw_target)
   ) {
+    // A policy without an egress address: 204 rather than a source that the world outside does not expect.
     if (egw_target.addr === 0) return DROP_NO_EGRESS_IP;
     let ret = ipv4_l3_ttl(ctx, ETH_HLEN);
     if (ret !== CTX_ACT_OK) return ret;
@@ -211,6 +216,7 @@ function handle_ipv4(ctx: Ctx): number {
     ret = egress_gw_fib_lookup_and_redirect(ctx, egw_target.addr, daddr, egw_target.ifindex);
     if (ret !== CTX_ACT_OK) return ret;
   }
+  // METRIC_INGRESS counts no delivery from here: that metric is bpf_lxc's and bpf_host's.
   const ep = lookup_ip4_endpoint(ctx, daddr);
   if (ep !== NONE && (lxcFlags(ctx.maps.cilium_lxc, ep) & ENDPOINT_MASK_HOST_DELIVERY) === 0) {
     return ipv4_local_delivery(
@@ -253,7 +259,7 @@ export function tail_handle_ipv6_overlay(ctx: Ctx): number {
   return ret;
 }
 
-/** handle_ipv6(): see handle_ipv4. */
+/** handle_ipv6(): see handle_ipv4; services first, identity, delivery. Egress gateway policies are not asked here. */
 function handle_ipv6(ctx: Ctx): number {
   const def = ctx.def;
   if (!revalidate_data6(ctx)) return DROP_INVALID;
@@ -285,6 +291,7 @@ function handle_ipv6(ctx: Ctx): number {
     return ipv6_local_delivery(ctx, ETH_HLEN, identity, MARK_MAGIC_IDENTITY, ep, METRIC_INGRESS, false, true);
   }
   set_identity_mark(ctx, identity, MARK_MAGIC_IDENTITY);
+  // An expired hop limit is answered with an ICMPv6 error from here, where IPv4 drops (196).
   const ret = ipv6_l3_ttl(ctx, ETH_HLEN, METRIC_INGRESS);
   if (ret !== CTX_ACT_OK) return ret;
   eth_store_saddr_bytes(ctx, ctx.config.interface_mac);
@@ -300,8 +307,10 @@ function handle_ipv6(ctx: Ctx): number {
  * tunnel's.
  */
 export function cil_to_overlay(ctx: Ctx): number {
+  // Read before the mark is replaced below: 0x0300 is how nodeport's own translation shows.
   const snat_done = ctx_snat_done(ctx);
   bpf_clear_meta(ctx);
+  // Monitor 0: the sender's program has told to-overlay already, with the connection's state.
   trace.set(TRACE_REASON_UNKNOWN, 0);
   validate_ethertype(ctx);
   const proto = ethertype;

@@ -37,6 +37,16 @@ export interface DatapathOptions {
   readonly helpers: Helpers;
 }
 
+// The records below name all programs of an object; which of them a device gets is decided where devices are made:
+//
+//   device           tc ingress            tc egress
+//   lxc*             cil_from_container    cil_to_container (per-endpoint routes only)
+//   cilium_host      cil_to_host           cil_from_host
+//   cilium_net       cil_to_host           -
+//   native devices   cil_from_netdev       cil_to_netdev
+//   tunnel device    cil_from_overlay      cil_to_overlay
+//   cilium_wg0       cil_from_wireguard    cil_to_wireguard
+
 /** Programs of an endpoint's device. */
 export interface LxcPrograms {
   readonly from_container: Program;
@@ -87,6 +97,7 @@ export interface SockPrograms {
   readonly sock_release: SockProgram;
 }
 
+// All tc programs lie in the same ELF section and are told apart by their symbols, as in the original's objects.
 function tc(name: string, section: string, file: string): ProgramSpec {
   return { name, type: "sched_cls", section, file };
 }
@@ -115,6 +126,7 @@ export class NodeDatapath {
   readonly ctx: Ctx;
 
   constructor(readonly options: DatapathOptions) {
+    // Before the first packet ctx.obj has to be something: a field that may be null would cost a test for each access.
     const none = new LoadedObject(IS_BPF_HOST, new ObjectConfig(), 0, null);
     this.ctx = new Ctx(options.config, options.maps, options.helpers, none);
   }
@@ -143,14 +155,18 @@ export class NodeDatapath {
   loadLxc(fields: Partial<ObjectConfig>): LxcPrograms {
     const config = objectConfig(fields);
     const { maps, ctx } = this;
+    // The endpoint's id is the slot of its policy programs, the suffix of its maps and the source of its samples.
     const id = config.endpoint_id;
     const obj = new LoadedObject(IS_BPF_LXC, config, id, maps.addPolicyMap(id));
     this.#lxcCalls(obj.calls);
     obj.policyProgram = lxc.cil_lxc_policy;
     obj.policyEgressProgram = lxc.cil_lxc_policy_egress;
+    // The object and not a function: a tail call through this map goes over to the endpoint's configuration, policy map
+    // and cilium_calls, while one through cilium_calls stays in its object.
     maps.cilium_call_policy.set(id, obj);
     if (this.config.ENABLE_L7_LB) maps.cilium_egresscall_policy.set(id, obj);
     return {
+      // The busiest programs call their function by name, so that each call site knows one function only.
       from_container: new Program(FROM_CONTAINER, (skb: Skb) => {
         ctx.enter(skb, obj);
         return lxc.cil_from_container(ctx) & VERDICT;
@@ -164,7 +180,10 @@ export class NodeDatapath {
     };
   }
 
-  /** Takes an endpoint's policy programs and policy map away: packets to it are dropped until it is loaded again. */
+  /**
+   * Takes an endpoint's policy programs and policy map away: packets to it are dropped (203, DROP_EP_NOT_READY) until
+   * it is loaded again. Conntrack entries are the node's and stay.
+   */
   unloadLxc(endpointId: number): void {
     this.maps.cilium_call_policy.delete(endpointId);
     this.maps.cilium_egresscall_policy.delete(endpointId);
@@ -180,6 +199,7 @@ export class NodeDatapath {
     const { maps, ctx } = this;
     const hfw = this.config.ENABLE_HOST_FIREWALL;
     const policy = hfw ? maps.addPolicyMap(config.host_ep_id) : null;
+    // On every device samples of bpf_host have the host endpoint's id as their source.
     const obj = new LoadedObject(IS_BPF_HOST, config, config.host_ep_id, policy);
     this.#hostCalls(obj.calls);
     if (hfw) {
@@ -203,7 +223,7 @@ export class NodeDatapath {
     };
   }
 
-  /** Loads bpf_overlay for the tunnel device. */
+  /** Loads bpf_overlay for the tunnel device, which is no endpoint: samples have source 0, there is no policy map. */
   loadOverlay(fields: Partial<ObjectConfig>): OverlayPrograms {
     const obj = new LoadedObject(IS_BPF_OVERLAY, objectConfig(fields), 0, null);
     const calls = obj.calls;
@@ -217,7 +237,7 @@ export class NodeDatapath {
     };
   }
 
-  /** Loads bpf_wireguard for cilium_wg0. */
+  /** Loads bpf_wireguard for cilium_wg0; source 0 and no policy map here, too. */
   loadWireguard(fields: Partial<ObjectConfig>): WireguardPrograms {
     const obj = new LoadedObject(IS_BPF_WIREGUARD, objectConfig(fields), 0, null);
     const calls = obj.calls;
@@ -273,6 +293,7 @@ export class NodeDatapath {
     };
   }
 
+  // A program whose entry needs nothing more than its object and the verdict without the tail-call mark.
   #program(spec: ProgramSpec, obj: LoadedObject, entry: TailCall): Program {
     const { ctx } = this;
     return new Program(spec, (skb: Skb) => {
@@ -281,6 +302,10 @@ export class NodeDatapath {
     });
   }
 
+  // cilium_calls of an endpoint. A slot that the configuration leaves empty makes the call fail with
+  // DROP_MISSED_TAIL_CALL (140) and the index as extended error. Two chains lead to the pod: CT_INGRESS_POLICY_ONLY and
+  // TO_LXC_POLICY_ONLY behind a delivery by a program, CT_INGRESS and TO_ENDPOINT behind one by the stack
+  // (cil_to_container).
   #lxcCalls(calls: (TailCall | null)[]): void {
     calls[call.CILIUM_CALL_HANDLE_ICMP6_NS] = tail_icmp6_handle_ns;
     calls[call.CILIUM_CALL_SEND_ICMP6_TIME_EXCEEDED] = tail_icmp6_send_time_exceeded;
@@ -300,6 +325,7 @@ export class NodeDatapath {
     calls[call.CILIUM_CALL_IPV4_CT_EGRESS] = lxc.tail_ipv4_ct_egress;
     calls[call.CILIUM_CALL_IPV6_CT_EGRESS] = lxc.tail_ipv6_ct_egress;
     calls[call.CILIUM_CALL_IPV4_POLICY_DENIED] = lxc.tail_policy_denied_ipv4;
+    // Of the programs of nodeport.h that translate, a pod's object has those for replies only.
     if (this.config.ENABLE_NODEPORT) {
       calls[call.CILIUM_CALL_IPV4_NODEPORT_REVNAT] = nodeport.tail_nodeport_rev_dnat_ipv4;
       calls[call.CILIUM_CALL_IPV6_NODEPORT_REVNAT_EGRESS] = nodeport.tail_nodeport_rev_dnat_egress_ipv6;
@@ -310,6 +336,7 @@ export class NodeDatapath {
     }
   }
 
+  // cilium_calls of bpf_host. FROM_NETDEV is also where reverse SNAT sends back what is no reply of its own.
   #hostCalls(calls: (TailCall | null)[]): void {
     calls[call.CILIUM_CALL_HANDLE_ICMP6_NS] = tail_icmp6_handle_ns;
     calls[call.CILIUM_CALL_SEND_ICMP6_TIME_EXCEEDED] = tail_icmp6_send_time_exceeded;

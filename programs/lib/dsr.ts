@@ -122,20 +122,27 @@ import {
   NODEPORT_V6_DSR_REPLY_DROP,
 } from "./source_lines.js";
 
+// The option types are private ones: 0x9a has the copied bit (0x80) and class 0; 0x1b has its two upper bits clear, so
+// that a receiver who does not know it skips it.
 const DSR_IPV4_OPT_TYPE = 0x9a;
 const DSR_IPV4_OPT_LEN = 8;
 const DSR_IPV6_OPT_TYPE = 0x1b;
 /** sizeof(struct dsr_opt_v6). */
 const DSR_IPV6_OPT_SIZE = 24;
 const DSR_IPV6_OPT_LEN = DSR_IPV6_OPT_SIZE - 4;
+// Extension header length counts units of eight bytes beyond the first.
 const DSR_IPV6_EXT_LEN = (DSR_IPV6_OPT_SIZE - 8) / 8;
 const IPV6_MAX_HEADERS = 4;
+// The type's bit 7 is Geneve's "critical": who does not know the option must drop the packet.
 const DSR_GENEVE_OPT_CLASS = 0x014b;
 const DSR_GENEVE_OPT_TYPE = 0x81;
+// Four bytes of option header, then the data: address 4 or 16, port 2, padding 2.
 const GENEVE_OPT4_SIZE = 12;
 const GENEVE_OPT6_SIZE = 24;
+// Longest options of an IPv4 header, bytes.
 const MAX_IPOPTLEN = 40;
 const IPDEFTTL = 64;
+// hash_32() of the kernel multiplies by it and takes the upper bits.
 const GOLDEN_RATIO_32 = 0x61c88647;
 
 /** What nodeport_extract_dsr_v4/v6() found beside the packet: the service's address and port (Be16; 0 = not told). */
@@ -188,6 +195,7 @@ export function ct_has_dsr_egress_entry4(ctx: Ctx, map: BpfMap, tuple: CtTuple4)
   return slot !== NONE && (map.words[slot * map.valueWords + CT_FLAGS_W] & CT_ENTRY_DSR_INTERNAL) !== 0;
 }
 
+/** See ct_has_dsr_egress_entry4(). */
 export function ct_has_dsr_egress_entry6(ctx: Ctx, map: BpfMap, tuple: CtTuple6): boolean {
   const flags = tuple.flags;
   tuple.flags = TUPLE_F_OUT;
@@ -222,6 +230,7 @@ function dsr_set_opt4(ctx: Ctx, ip4: number, svc_addr: number, svc_port: number)
   store_u8(ctx, ip4, load_u8(ctx, ip4) + (DSR_IPV4_OPT_LEN >> 2));
   store_u16(ctx, ip4 + 2, tot_len);
   const diff = csum_diff4(iph_old, load_be32(ctx, ip4));
+  // Room behind the fixed header: options that are there already move back.
   if (ctx_adjust_hroom(ctx, DSR_IPV4_OPT_LEN, BPF_ADJ_ROOM_NET) < 0) return DROP_INVALID;
   const opt = ip4 + 20;
   store_u8(ctx, opt, DSR_IPV4_OPT_TYPE);
@@ -502,6 +511,7 @@ export function nodeport_extract_dsr_v4(ctx: Ctx, ip4: number, tuple: CtTuple4, 
       return 0;
     }
   }
+  // UDP has no first packet, so each datagram carries the option and comes to this point.
   if (ctx.obj.kind === IS_BPF_OVERLAY) {
     if (ctx.helpers.skb_get_tunnel_opt(ctx.skb, gopt, GENEVE_OPT4_SIZE) > 0 && is_dsr_option()) {
       dsr_info.found = true;
@@ -510,6 +520,7 @@ export function nodeport_extract_dsr_v4(ctx: Ctx, ip4: number, tuple: CtTuple4, 
       return 0;
     }
   } else if (ipv4_hdrlen(ctx, ip4) >= 28) {
+    // Only the first option is looked at: the load balancing node puts its own in front of any others.
     const opt = ETH_HLEN + 20;
     if (!ctx_has(ctx, opt + DSR_IPV4_OPT_LEN)) return DROP_INVALID;
     if (load_u8(ctx, opt) === DSR_IPV4_OPT_TYPE && load_u8(ctx, opt + 1) === DSR_IPV4_OPT_LEN) {
@@ -525,6 +536,7 @@ export function nodeport_extract_dsr_v4(ctx: Ctx, ip4: number, tuple: CtTuple4, 
   return 0;
 }
 
+// Class and type of what skb_get_tunnel_opt has copied to gopt; the length is not asked.
 function is_dsr_option(): boolean {
   return ((gopt[0] << 8) | gopt[1]) === DSR_GENEVE_OPT_CLASS && gopt[2] === DSR_GENEVE_OPT_TYPE;
 }
@@ -587,6 +599,7 @@ function dsr_set_ext6(ctx: Ctx, ip6: number, svc_addr: Int32Array, svc_port: num
   if (hdrlen < 0) return hdrlen;
   const nothing = tells_nothing(ctx, ctx.nexthdr, ETH_HLEN + hdrlen);
   if (nothing !== 0) return nothing < 0 ? nothing : 0;
+  // Payload length does not count the fixed header, which the MTU does. No checksum covers what is added.
   const payload_len = load_u16(ctx, ip6 + 4) + DSR_IPV6_OPT_SIZE;
   if (dsr_is_too_big(ctx, payload_len + 40)) {
     ohead = DSR_IPV6_OPT_SIZE;
@@ -601,13 +614,17 @@ function dsr_set_ext6(ctx: Ctx, ip6: number, svc_addr: Int32Array, svc_port: num
   store_u8(ctx, opt + 1, DSR_IPV6_EXT_LEN);
   store_u8(ctx, opt + 2, DSR_IPV6_OPT_TYPE);
   store_u8(ctx, opt + 3, DSR_IPV6_OPT_LEN);
+  // As it stands in the key, in network order, unlike IPv4's option.
   ipv6_store_addr(ctx, opt + 4, svc_addr, 0);
   store_be16(ctx, opt + 20, svc_port);
   store_be16(ctx, opt + 22, 0);
   return 0;
 }
 
-/** dsr_set_ipip6(). */
+/**
+ * dsr_set_ipip6(): see dsr_set_ipip4(). The outer source is the RSS prefix with the hash in the bits that it leaves,
+ * word by word from the first that it does not fill.
+ */
 function dsr_set_ipip6(ctx: Ctx, ip6: number, backend_addr: Int32Array, l4_hint: number): number {
   if (ctx.obj.kind !== IS_BPF_XDP) {
     tunnel_key.clear();
@@ -645,11 +662,12 @@ function dsr_set_ipip6(ctx: Ctx, ip6: number, backend_addr: Int32Array, l4_hint:
   return 0;
 }
 
+// Words as loaded from the packet (little-endian) to bytes in wire order.
 function put_words(bytes: Uint8Array, words: Int32Array): void {
   for (let i = 0; i < 16; i++) bytes[i] = (words[i >> 2] >>> ((i & 3) << 3)) & 0xff;
 }
 
-/** encap_geneve_dsr_opt6(). */
+/** encap_geneve_dsr_opt6(): see encap_geneve_dsr_opt4(). Drop 160 where the ipcache knows no tunnel endpoint. */
 function encap_geneve_dsr_opt6(ctx: Ctx, ip6: number, svc_addr: Int32Array, svc_port: number): number {
   ipv6_load_addr(ctx, ip6 + 24, addr6, 0);
   const info = lookup_ip6_remote_endpoint(ctx, addr6, 0);
@@ -660,11 +678,13 @@ function encap_geneve_dsr_opt6(ctx: Ctx, ip6: number, svc_addr: Int32Array, svc_
   if (hdrlen < 0) return hdrlen;
   const nothing = tells_nothing(ctx, ctx.nexthdr, ip6 + hdrlen);
   if (nothing < 0) return nothing;
+  // IPv6, UDP, Geneve and inner Ethernet headers.
   let encap_len = 40 + 8 + 8 + ETH_HLEN;
   let opt_len = 0;
   if (nothing === 0) {
     opt_len = GENEVE_OPT6_SIZE;
     encap_len += opt_len;
+    // Five words of data; the address and port as they are in the key, in wire order.
     geneve_opt_header(5);
     for (let i = 0; i < 4; i++) goptView.setInt32(4 + 4 * i, svc_addr[i], true);
     goptView.setUint16(20, svc_port, true);
@@ -677,7 +697,10 @@ function encap_geneve_dsr_opt6(ctx: Ctx, ip6: number, svc_addr: Int32Array, svc_
   return encap_dsr(ctx, info, flow_hash6(ctx, ip6, ip6 + hdrlen), ctx.def.WORLD_IPV6_ID, opt_len, ETH_P_IPV6);
 }
 
-/** dsr_reply_icmp6(): Packet Too Big with the first 64 bytes behind the header. */
+/**
+ * dsr_reply_icmp6(): Packet Too Big (2/0) with the first 64 bytes behind the header. As in IPv4 the drop is counted and
+ * not told; without PMTU discovery, or for a packet too short to quote, a drop sample takes the error's place.
+ */
 function dsr_reply_icmp6(ctx: Ctx, ip6: number, svc_addr: Int32Array, dport: number, code: number): number {
   const orig_dgram = 64;
   const len_new = ETH_HLEN + 40 + orig_dgram;
@@ -698,6 +721,7 @@ function dsr_reply_icmp6(ctx: Ctx, ip6: number, svc_addr: Int32Array, dport: num
   const icmp = ip6 + 40;
   const inner = icmp + 8;
   for (let i = 0; i < 40; i += 4) store_be32(ctx, inner + i, load_be32(ctx, ip6 + i));
+  // The quoted packet as the client sent it: addressed to the service.
   ipv6_store_addr(ctx, inner + 24, svc_addr, 0);
   store_be16(ctx, inner + 40 + 2, dport);
   eth_store_daddr(ctx, s_lo, s_hi);
@@ -721,7 +745,7 @@ function dsr_reply_icmp6(ctx: Ctx, ip6: number, svc_addr: Int32Array, dport: num
 
 const meta_addr = new Int32Array(4);
 
-/** tail_nodeport_ipv6_dsr(). */
+/** tail_nodeport_ipv6_dsr(): CILIUM_CALL_IPV6_NODEPORT_DSR; see tail_nodeport_ipv4_dsr(). Address in cb[1] to cb[4]. */
 export function tail_nodeport_ipv6_dsr(ctx: Ctx): number {
   const ip6 = ETH_HLEN;
   if (!revalidate_data6(ctx)) {
@@ -802,7 +826,7 @@ function find_dsr_v6(ctx: Ctx, ip6: number): number {
   return DROP_INVALID_EXTHDR;
 }
 
-/** nodeport_extract_dsr_v6(). */
+/** nodeport_extract_dsr_v6(): see nodeport_extract_dsr_v4(); the option may stand behind other extension headers. */
 export function nodeport_extract_dsr_v6(ctx: Ctx, ip6: number, tuple: CtTuple6, l4_off: number): number {
   const tcp = tuple.nexthdr === IPPROTO_TCP;
   dsr_info.found = false;
@@ -831,7 +855,7 @@ export function nodeport_extract_dsr_v6(ctx: Ctx, ip6: number, tuple: CtTuple6, 
   return 0;
 }
 
-/** nodeport_dsr_ingress_ipv6(). */
+/** nodeport_dsr_ingress_ipv6(): see nodeport_dsr_ingress_ipv4(); nat_addr takes all four words. */
 export function nodeport_dsr_ingress_ipv6(
   ctx: Ctx,
   tuple: CtTuple6,

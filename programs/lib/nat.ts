@@ -156,14 +156,21 @@ const ICMPV6_REDIRECT = 137;
 const ICMPV6_REJECT_ROUTE = 6;
 const ICMPV6_EXC_FRAGTIME = 1;
 
+// A target is made for one packet: ICMP echo widens its range to all 16 bits (identifiers). Addresses are Be32 (four
+// words in IPv6); ports are in host order and both ends belong to the range.
+
 /** struct ipv4_nat_target: to which address, within which ports, and whether conntrack follows. */
 export class Ipv4NatTarget {
   addr = 0;
   min_port = 0;
   max_port = 0;
+  /** The sender is a pod of this node, so that none of its source ports may be left alone. */
   from_local_endpoint = false;
+  /** The address is that of an egress gateway policy. */
   egress_gateway = false;
+  /** Nobody else tracks the flow: SNAT makes a conntrack entry beside the mapping. */
   needs_ct = false;
+  /** Device that the egress gateway policy names; 0 = by the FIB. */
   ifindex = 0;
 
   set(addr: number, min_port: number, max_port: number): void {
@@ -242,6 +249,9 @@ function alloc_done(ctx: Ctx, v6: boolean, retries: number): void {
   }
 }
 
+// The NAT maps are LRU: insertion does not fail for want of room but evicts, and the victim's other half stays behind.
+// BPF_NOEXIST answers a negative errno where the key is taken.
+
 function nat_lookup(ctx: Ctx, map: BpfMap, key: Int32Array): number {
   const slot = map.lookup(key);
   if (ctx.recorder !== null) ctx.recorder.step(Step.MAP_LOOKUP, ctx.skb, map, slot, 0, 0);
@@ -281,7 +291,8 @@ export function snat_v4_lookup(ctx: Ctx, tuple: CtTuple4): number {
   return nat_lookup(ctx, ctx.maps.cilium_snat_v4_external, tuple.words);
 }
 
-// set_v4_rtuple(): the tuple of replies to a mapping of `otuple` to (addr, port).
+// set_v4_rtuple(): the tuple of replies to a mapping of `otuple` to (addr, port). Words of a tuple: daddr, saddr, ports
+// (dport in the low half), protocol in byte 0 and flags in byte 1 of the last.
 function set_v4_rtuple(otuple: CtTuple4, addr: number, port: number): void {
   const r = rtuple4.words;
   const o = otuple.words;
@@ -526,6 +537,7 @@ function snat_v4_nat_can_skip(ctx: Ctx, target: Ipv4NatTarget, tuple: CtTuple4):
  * port. `tuple` is the nodeport tuple of the request after a forward look-up.
  */
 export function snat_v4_create_dsr(ctx: Ctx, tuple: CtTuple4, to_saddr: number, to_sport: number): number {
+  // From conntrack's port order to the packet's: the two halves of the word change places.
   const o = otuple4.words;
   const t = tuple.words;
   o[0] = t[0]!;
@@ -543,6 +555,7 @@ export function snat_v4_create_dsr(ctx: Ctx, tuple: CtTuple4, to_saddr: number, 
 
 /** snat_v4_init_tuple(): protocol and addresses of the header at `ip4`. */
 export function snat_v4_init_tuple(ctx: Ctx, ip4: number, dir: number, tuple: CtTuple4): void {
+  // The ports come later: where they are depends on the protocol, and whether at all on the fragment.
   const w = tuple.words;
   w[0] = load_be32(ctx, ip4 + IPV4_DADDR_OFF);
   w[1] = load_be32(ctx, ip4 + IPV4_SADDR_OFF);
@@ -695,6 +708,7 @@ function snat_v4_nat_handle_icmp_error(ctx: Ctx, off: number): number {
       return DROP_UNKNOWN_L4;
   }
   const map = ctx.maps.cilium_snat_v4_external;
+  // Flags 0 (OUT): the entry of the direction in which the quoted packet's answer would go.
   const slot = nat_lookup(ctx, map, w);
   if (slot === NONE) return NAT_PUNT_TO_STACK;
   state4.addr = nat4ToAddr(map, slot);
@@ -864,6 +878,7 @@ function snat_v4_rev_nat_handle_icmp_error(ctx: Ctx, inner_l3: number): number {
       return NAT_PUNT_TO_STACK;
   }
   const map = ctx.maps.cilium_snat_v4_external;
+  // Flags IN: the quoted packet left with the translated source, which is where replies to it would be addressed.
   const slot = nat_lookup(ctx, map, w);
   if (slot === NONE) return NAT_PUNT_TO_STACK;
   const to_daddr = nat4ToAddr(map, slot);
@@ -1001,16 +1016,19 @@ export function snat_v6_lookup(ctx: Ctx, tuple: CtTuple6): number {
   return nat_lookup(ctx, ctx.maps.cilium_snat_v6_external, tuple.words);
 }
 
+// Address and port of an entry, copied at once.
 function load_state6(map: BpfMap, slot: number): void {
   copyAddr6(state6.addr, 0, map.words, nat6ToAddrWord(map, slot));
   state6.port = nat6ToPort(map, slot);
 }
 
+// struct ipv6_nat_entry in entry6; `at` is the word of `addr` where the address begins (4 for a tuple's source).
 function set_entry6(ctx: Ctx, needs_ct: number, addr: Int32Array, at: number, port: number): void {
   entry6.set(bpf_mono_now(ctx), needs_ct, port);
   copyAddr6(entry6.words, NAT_TO_ADDR_W, addr, at);
 }
 
+// The tuple is ten words: daddr 0 to 3, saddr 4 to 7, ports 8, protocol and flags 9.
 function set_v6_rtuple(otuple: CtTuple6, addr: Int32Array, port: number): void {
   const r = rtuple6.words;
   const o = otuple.words;
@@ -1020,6 +1038,7 @@ function set_v6_rtuple(otuple: CtTuple6, addr: Int32Array, port: number): void {
   r[9] = (o[9]! & 0xff) | (TUPLE_F_IN << 8);
 }
 
+/** snat_v6_new_mapping(): the reverse entry first, as in IPv4; DROP_NAT_NO_MAPPING (167) after the last candidate. */
 function snat_v6_new_mapping(ctx: Ctx, map: BpfMap, otuple: CtTuple6, target: Ipv6NatTarget): number {
   const needs_ct = target.needs_ct ? 1 : 0;
   const tries = ctx.def.SNAT_COLLISION_RETRIES;
@@ -1049,6 +1068,10 @@ function snat_v6_new_mapping(ctx: Ctx, map: BpfMap, otuple: CtTuple6, target: Ip
   return ret;
 }
 
+/**
+ * snat_v6_nat_handle_mapping(): the mapping of an outgoing packet, into `state6`. The entry's value is copied at once;
+ * after an insertion into the LRU map its slot may be another's.
+ */
 function snat_v6_nat_handle_mapping(
   ctx: Ctx,
   tuple: CtTuple6,
@@ -1106,6 +1129,7 @@ function snat_v6_nat_handle_mapping(
   return snat_v6_new_mapping(ctx, map, tuple, target);
 }
 
+/** snat_v6_rev_nat_handle_mapping(): the mapping of a reply, into `state6`; makes good a lost forward half. */
 function snat_v6_rev_nat_handle_mapping(
   ctx: Ctx,
   tuple: CtTuple6,
@@ -1151,7 +1175,13 @@ function snat_v6_rev_nat_handle_mapping(
   return 0;
 }
 
-/** snat_v6_rewrite_headers(): there is no header checksum, and ICMPv6 counts the addresses. */
+/**
+ * snat_v6_rewrite_headers(): there is no header checksum, and ICMPv6 counts the addresses.
+ *
+ * No `inner_diff` as in IPv4, either. There the quoted IP header's checksum makes up for the changed address, so what
+ * the quoted L4 checksum does for the same address is left over and has to go into the error's own. Here only the L4
+ * checksum changes with address and port, by just their difference, and the sum over the quoted bytes stays.
+ */
 function snat_v6_rewrite_headers(
   ctx: Ctx,
   nexthdr: number,
@@ -1189,6 +1219,7 @@ function snat_v6_rewrite_headers(
   return 0;
 }
 
+/** snat_v6_nat_can_skip(): see snat_v4_nat_can_skip(). */
 function snat_v6_nat_can_skip(ctx: Ctx, target: Ipv6NatTarget, tuple: CtTuple6): boolean {
   if (ctx.def.ENABLE_EGRESS_GATEWAY && ctx.obj.kind === IS_BPF_HOST && target.egress_gateway) return false;
   return !target.from_local_endpoint && bswap16(tuple.sport) < ctx.def.NODEPORT_PORT_MIN_NAT;
@@ -1225,7 +1256,10 @@ export function snat_v6_init_tuple(ctx: Ctx, ip6: number, dir: number, tuple: Ct
   tuple.flags = dir;
 }
 
-/** snat_v6_needs_masquerade(). */
+/**
+ * snat_v6_needs_masquerade(): the decision list of snat_v4_needs_masquerade(), in the same order and with the same
+ * results. "No egress IP" is the unspecified address, and the native routing CIDR comes as address and mask.
+ */
 export function snat_v6_needs_masquerade(
   ctx: Ctx,
   tuple: CtTuple6,
@@ -1305,6 +1339,10 @@ export function snat_v6_needs_masquerade(
   return NAT_PUNT_TO_STACK;
 }
 
+/**
+ * snat_v6_nat_handle_icmp_error(): an error about a packet that came in through NAT; the entry is in `state6`.
+ * NAT_PUNT_TO_STACK without an entry: the error is then about traffic that was never translated.
+ */
 function snat_v6_nat_handle_icmp_error(ctx: Ctx, off: number): number {
   const inner_l3 = off + ICMP_HLEN;
   if (!ctx_has(ctx, inner_l3 + 40)) return DROP_INVALID;
@@ -1313,6 +1351,7 @@ function snat_v6_nat_handle_icmp_error(ctx: Ctx, off: number): number {
   setAddr6(w, 0, ctx.skb.view, base + IPV6_SADDR_OFF);
   setAddr6(w, 4, ctx.skb.view, base + IPV6_DADDR_OFF);
   w[8] = 0;
+  // Overwrites ctx.nexthdr and ctx.fraginfo of the outer packet, whose L4 offset the caller has by now.
   const hdrlen = ipv6_hdrlen_with_fraginfo(ctx, inner_l3);
   if (hdrlen < 0) return hdrlen;
   const nexthdr = ctx.nexthdr;
@@ -1399,7 +1438,17 @@ export function ___snat_v6_nat(
   return ret;
 }
 
-/** snat_v6_nat(). */
+/**
+ * snat_v6_nat(): translates the source of an outgoing packet; NAT_PUNT_TO_STACK where there is nothing to do.
+ *
+ *   TCP, UDP (SCTP)         by mapping, unless the host sent it from below the NAT range
+ *   echo request            by its identifier, with all 16 bits to choose from
+ *   echo reply, redirect,   left alone: their receivers know the sender by its own address
+ *   NS, NA
+ *   unreachable, too big,   the quoted packet and the outer source
+ *   time exceeded
+ *   other ICMPv6            drop 168 (DROP_NAT_UNSUPP_PROTO)
+ */
 export function snat_v6_nat(
   ctx: Ctx,
   tuple: CtTuple6,
@@ -1464,7 +1513,10 @@ export function snat_v6_nat(
   return ___snat_v6_nat(ctx, tuple, with_state, fraginfo, off, false, target, port_off, trace);
 }
 
-/** snat_v6_rev_nat_handle_icmp_pkt_toobig(): of the ICMPv6 errors only this one is translated back. */
+/**
+ * snat_v6_rev_nat_handle_icmp_pkt_toobig(): of the ICMPv6 errors only this one is translated back: path MTU discovery
+ * depends on it. Others are left alone and end at this node, whose address they and the quoted packet have.
+ */
 function snat_v6_rev_nat_handle_icmp_pkt_toobig(ctx: Ctx, inner_l3: number): number {
   if (!ctx_has(ctx, inner_l3 + 40)) return DROP_INVALID;
   const w = inner6.words;
@@ -1517,7 +1569,10 @@ function snat_v6_rev_nat_handle_icmp_pkt_toobig(ctx: Ctx, inner_l3: number): num
 
 const rev6 = new CtTuple6();
 
-/** snat_v6_rev_nat(). */
+/**
+ * snat_v6_rev_nat(): translates the destination of a reply back. As in IPv4 the port range is asked before the map, so
+ * that most traffic that is no reply of this node costs no look-up.
+ */
 export function snat_v6_rev_nat(ctx: Ctx, target: Ipv6NatTarget, trace: TraceCtx): number {
   if (!revalidate_data6(ctx)) return DROP_INVALID;
   const ip6 = ETH_HLEN;

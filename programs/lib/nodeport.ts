@@ -254,6 +254,7 @@ const target6 = new Ipv6NatTarget();
 const trace = new TraceCtx();
 const saddr6 = new Int32Array(4);
 const daddr6 = new Int32Array(4);
+// cilium_nodeport_neigh4/6: client address to MAC, whose six bytes fill one word and half of the next.
 const neighKey4 = new Int32Array(1);
 const neighKey6 = new Int32Array(4);
 const neighMac = new Int32Array(2);
@@ -349,6 +350,8 @@ function encap_and_redirect(
   return ret === CTX_ACT_REDIRECT ? ctx_redirect(ctx, ctx.def.ENCAP_IFINDEX, 0) : ret;
 }
 
+// hash_from_tuple_v4/v6(): over the source, both ports and the protocol, not over the destination. Here it spreads the
+// outer source ports of what XDP encapsulates.
 function tuple_hash4(ctx: Ctx, t: CtTuple4): number {
   return hash_from_tuple_v4(t.saddr, t.sport, t.dport, t.nexthdr, ctx.def.HASH_INIT4_SEED);
 }
@@ -473,6 +476,7 @@ export function nodeport_lb4(ctx: Ctx, ip4: number, l3_off: number, src_sec_iden
       return nodeport_dsr_ingress_ipv4(ctx, tuple, fraginfo, l4_off);
     }
   }
+  // The tail call reads it for its drop samples, and the program to which the packet comes back once more.
   ctx_store_meta(ctx, CB_SRC_LABEL, src_sec_identity);
   // ICMP matters only where masquerading makes NAT entries for it.
   if (!ctx.def.ENABLE_MASQUERADE_IPV4 && !is_svc_proto) return CTX_ACT_OK;
@@ -907,7 +911,13 @@ export function tail_no_service_ipv4(ctx: Ctx): number {
 // === IPv6 ===============================================================================================================
 // The same functions over addresses of four words; only what differs is commented.
 
-/** nodeport_lb6(). */
+// Words of an IPv6 tuple: daddr 0 to 3, saddr 4 to 7, ports 8, protocol and flags 9. Offsets in the header: next
+// header 6, hop limit 7, source 8, destination 24.
+
+/**
+ * nodeport_lb6(): as nodeport_lb4(). The extension headers are walked here once; protocol and fragment go on in the
+ * tuple and `fraginfo`. Chains of more than four headers are a drop (156, DROP_INVALID_EXTHDR) before any look-up.
+ */
 export function nodeport_lb6(ctx: Ctx, ip6: number, src_sec_identity: number): number {
   const l3_off = ip6;
   const tuple = tuple6;
@@ -946,6 +956,11 @@ export function nodeport_lb6(ctx: Ctx, ip6: number, src_sec_identity: number): n
   return tail_call_internal(ctx, CILIUM_CALL_IPV6_NODEPORT_NAT_INGRESS);
 }
 
+/**
+ * nodeport_svc_lb6(): the checks of nodeport_svc_lb4() in the same order, so the same packet has the same drop reason
+ * in both families: 158 catch-all entry, 177 source range, 174 ClusterIP, 158 other family or no backend, 134 host
+ * port elsewhere.
+ */
 function nodeport_svc_lb6(
   ctx: Ctx,
   tuple: CtTuple6,
@@ -1027,6 +1042,7 @@ function nodeport_svc_lb6(
       ctx_set_xfer(ctx, XFER_PKT_NO_SVC);
       return CTX_ACT_OK;
     }
+    // By the packet's source, the client, which DNAT has left in place.
     ipv6_load_addr(ctx, ETH_HLEN + 8, neighKey6, 0);
     const err = neigh_record(ctx, ctx.maps.cilium_nodeport_neigh6, neighKey6);
     if (err < 0) return err;
@@ -1039,15 +1055,17 @@ function nodeport_svc_lb6(
       for (let i = 0; i < 4; i++) ctx_store_meta(ctx, CB_ADDR_V6_1 + i, backends.words[backend_at + i]);
     } else {
       ctx_store_meta(ctx, CB_PORT, key.dport);
+      // Address in cb[1] to cb[4], port in cb[0]: all five words are taken, and IPv4's L3 offset has no place.
       for (let i = 0; i < 4; i++) ctx_store_meta(ctx, CB_ADDR_V6_1 + i, key.words[i]);
     }
     return tail_call_internal(ctx, CILIUM_CALL_IPV6_NODEPORT_DSR);
   }
+  // No identity goes along as in IPv4: the tail call says "world" by itself.
   ctx_store_meta(ctx, CB_NAT_46X64, 0);
   return tail_call_internal(ctx, CILIUM_CALL_IPV6_NODEPORT_NAT_EGRESS);
 }
 
-/** tail_nodeport_nat_egress_ipv6(). */
+/** tail_nodeport_nat_egress_ipv6(): see tail_nodeport_nat_egress_ipv4(). Drop samples have identity 0. */
 export function tail_nodeport_nat_egress_ipv6(ctx: Ctx): number {
   ctx.ext_err = 0;
   const ret = nat_egress_ipv6(ctx);
@@ -1083,6 +1101,7 @@ function nat_egress_ipv6(ctx: Ctx): number {
     if (has_tunnel(ctx, info)) {
       endpoint = ipcacheTunnelEndpoint4(ctx.maps.cilium_ipcache_v2, info);
       dst_sec_identity = ipcacheSecIdentity(ctx.maps.cilium_ipcache_v2, info);
+      // The router's address of this node, IPv4's IPV4_GATEWAY; the tunnel endpoint is an IPv4 address all the same.
       copyAddr6(target.addr, 0, ctx.config.router_ipv6, 0);
     }
   }
@@ -1091,6 +1110,7 @@ function nat_egress_ipv6(ctx: Ctx): number {
   if (ret < 0) return ret;
   tuple.swapPorts();
   tuple.flags = TUPLE_F_OUT;
+  // Before the translation, so that an ICMPv6 time exceeded has the client's address and reaches it.
   ret = ipv6_l3_ttl(ctx, ip6, METRIC_EGRESS);
   if (ret !== CTX_ACT_OK) return ret;
   ret = ___snat_v6_nat(ctx, tuple, false, fraginfo, l4_off, true, target, TCP_SPORT_OFF, trace);
@@ -1111,13 +1131,17 @@ function nat_egress_ipv6(ctx: Ctx): number {
   return redirect_by_addresses6(ctx, ip6, false);
 }
 
+// The FIB is asked by the packet's addresses as they are by now, that is, after translation.
 function redirect_by_addresses6(ctx: Ctx, ip6: number, use_neigh_map: boolean): number {
   ipv6_load_addr(ctx, ip6 + 8, saddr6, 0);
   ipv6_load_addr(ctx, ip6 + 24, daddr6, 0);
   return redirect_by_fib(ctx, fib_lookup_v6(ctx, saddr6, 0, daddr6, 0, 0), use_neigh_map);
 }
 
-/** tail_nodeport_nat_ingress_ipv6(). */
+/**
+ * tail_nodeport_nat_ingress_ipv6(): see tail_nodeport_nat_ingress_ipv4(). Differs in two things: the reason starts at
+ * reply instead of unknown, and with fragment tracking XDP does the second translation in a tail call.
+ */
 export function tail_nodeport_nat_ingress_ipv6(ctx: Ctx): number {
   const def = ctx.def;
   const src_id = ctx_load_meta(ctx, CB_SRC_LABEL);
@@ -1167,7 +1191,10 @@ export function tail_nodeport_nat_ingress_ipv6(ctx: Ctx): number {
   );
 }
 
-/** nodeport_rev_dnat_ipv6(). */
+/**
+ * nodeport_rev_dnat_ipv6(): see nodeport_rev_dnat_ipv4(). CTX_ACT_OK = no reply of a service, CTX_ACT_REDIRECT, or a
+ * drop reason. ICMPv6 and protocols without ports are no service's, which is no error here.
+ */
 function nodeport_rev_dnat_ipv6(ctx: Ctx, trace: TraceCtx): number {
   const ip6 = ETH_HLEN;
   if (!revalidate_data6(ctx)) return DROP_INVALID;
@@ -1230,6 +1257,7 @@ function nodeport_rev_dnat_ipv6(ctx: Ctx, trace: TraceCtx): number {
     return ret;
   }
   if (!is_reply) {
+    // The tuple is read anew: the look-up has left it in its own orientation, and the hook wants the packet's.
     if (!redirects_egw_replies(ctx)) return CTX_ACT_OK;
     const at = ctx.skb.data + ip6;
     tuple.setSaddr(ctx.skb.view, at + 8);
@@ -1255,16 +1283,19 @@ function nodeport_rev_dnat_ipv6(ctx: Ctx, trace: TraceCtx): number {
   return redirect_by_addresses6(ctx, ip6, true);
 }
 
+// Common body of the two programs below; see tail_nodeport_rev_dnat_ipv4().
 function rev_dnat_ipv6(ctx: Ctx): number {
   trace.set(TRACE_REASON_CT_REPLY, ctx.config.trace_payload_len);
   ctx.ext_err = 0;
   let ret = nodeport_rev_dnat_ipv6(ctx, trace);
   if (ret > CTX_ACT_OK) {
+    // Out of a pod's object the packet is still that pod's and counts against its bandwidth.
     if (ctx.obj.kind !== IS_BPF_LXC) edt_set_aggregate(ctx, 0);
     return ret;
   }
   if (ret === CTX_ACT_OK) {
     if (ctx.obj.kind === IS_BPF_LXC) {
+      // bpf_lxc has looked the flow up before the call: it is a reply, or its entry went in between.
       ret = DROP_NAT_NO_MAPPING;
     } else {
       ctx_skip_nodeport_set(ctx);
@@ -1294,7 +1325,7 @@ export function tail_nodeport_rev_dnat_egress_ipv6(ctx: Ctx): number {
 
 const dsrTuple6 = new CtTuple6();
 
-/** nodeport_rev_dnat_get_info_ipv6(). */
+/** nodeport_rev_dnat_get_info_ipv6(): see the IPv4 one. Reads entries without touching lifetimes or flags. */
 export function nodeport_rev_dnat_get_info_ipv6(ctx: Ctx, tuple: CtTuple6): boolean {
   const map = get_ct_map6(ctx, tuple);
   const flags = tuple.flags;
@@ -1339,6 +1370,7 @@ export function tail_no_service_ipv6(ctx: Ctx): number {
   ctx.ext_err = 0;
   let ret: number;
   if (!ratelimit_check_and_take(ctx, RATELIMIT_USAGE_ICMPV6, ifindex, ICMPV6_BUCKET, ICMPV6_PER_SECOND)) {
+    // 198, with a sample, while IPv4 answers without limit.
     ret = DROP_RATE_LIMITED;
   } else {
     ret = generate_icmp6_reply(ctx, ICMPV6_DEST_UNREACH, ICMPV6_PORT_UNREACH);
