@@ -304,6 +304,7 @@ function lxc_redirect_to_host(ctx: Ctx, proto: number, reason: number, monitor: 
  * this endpoint with its id; on egress the destination is not known yet, so label and id are 0.
  */
 function drop_for_direction(ctx: Ctx, dir: number, reason: number): number {
+  // The label is compiled into the object: a pod cannot claim another, and a change of its labels needs a new load.
   const label = ctx.config.security_label;
   if (dir === CT_EGRESS) {
     return send_drop_notify_ext(
@@ -359,6 +360,7 @@ export function cil_from_container(ctx: Ctx): number {
   const valid = validate_ethertype(ctx);
   const proto = ethertype;
   const sec_label = ctx.config.security_label;
+  // Nothing that an earlier program left in cb may be taken for a caller's word.
   bpf_clear_meta(ctx);
   // veth may have recorded its receive queue; let the stack pick one afresh.
   ctx.skb.queueMapping = 0;
@@ -375,6 +377,7 @@ export function cil_from_container(ctx: Ctx): number {
     site.LXC_FROM_CONTAINER,
   );
   let ret: number;
+  // Behind the sample, so that also what is dropped at once has been seen to leave the pod.
   if (!valid) {
     ret = DROP_UNSUPPORTED_L2;
   } else if (proto === ETH_P_IP && ctx.def.ENABLE_IPV4) {
@@ -386,6 +389,7 @@ export function cil_from_container(ctx: Ctx): number {
     edt_set_aggregate(ctx, ctx.config.endpoint_id);
     ret = tail_call_internal(ctx, CILIUM_CALL_IPV6_FROM_LXC);
   } else if (proto === ETH_P_ARP && ctx.def.ENABLE_IPV4) {
+    // With neither responder nor passthrough ARP is an unknown L3 protocol: drop 139.
     if (ctx.def.ENABLE_ARP_RESPONDER) ret = tail_call_internal(ctx, CILIUM_CALL_ARP);
     else ret = ctx.def.ENABLE_ARP_PASSTHROUGH ? CTX_ACT_OK : DROP_UNKNOWN_L3;
   } else {
@@ -413,6 +417,7 @@ export function cil_from_container(ctx: Ctx): number {
  */
 export function tail_handle_arp(ctx: Ctx): number {
   const mac = ctx.config.interface_mac;
+  // Gratuitous ARP, replies and the like are the stack's.
   if (!arp_validate(ctx, mac)) return CTX_ACT_OK;
   if (arp_tip === ctx.config.endpoint_ipv4) return CTX_ACT_OK;
   const ret = arp_respond(ctx, mac, arp_tip, arp_sip, 0);
@@ -420,7 +425,10 @@ export function tail_handle_arp(ctx: Ctx): number {
   return ret;
 }
 
-/** tail_handle_ipv4(): CILIUM_CALL_IPV4_FROM_LXC. */
+/**
+ * tail_handle_ipv4(): CILIUM_CALL_IPV4_FROM_LXC. Drops from here have no destination identity yet: 134 cut short, 157
+ * fragment without tracking, 132 source address, 158 service without backend.
+ */
 export function tail_handle_ipv4(ctx: Ctx): number {
   const ret = __tail_handle_ipv4(ctx);
   if (ret < 0) {
@@ -471,6 +479,7 @@ function __per_packet_lb_svc_xlate_4(ctx: Ctx): number {
   const l4_off = ETH_HLEN + ipv4_hdrlen(ctx, ETH_HLEN);
   const tuple = svc_tuple4;
   const cb = ctx.skb.cb;
+  // Read by the continuation even where no service is found, so they have to say "none".
   cb[CB_PROXY_MAGIC] = 0;
   cb[CB_CT_STATE] = 0;
   cb[CB_CLUSTER_ID_EGRESS] = 0;
@@ -481,6 +490,7 @@ function __per_packet_lb_svc_xlate_4(ctx: Ctx): number {
     return tail_call_internal(ctx, CILIUM_CALL_IPV4_CT_EGRESS);
   }
   lb4_fill_key(svc_key4, tuple);
+  // With ENABLE_NODEPORT as from inside: no catch-all entries, and the internal scope where there are two.
   let svc = lb4_lookup_service(ctx, svc_key4, ctx.def.ENABLE_NODEPORT);
   if (svc === NONE && ctx.def.ENABLE_DSR && ctx.def.ENABLE_NODEPORT) {
     // The node port of another node. Flows that were let through untranslated stay so.
@@ -489,6 +499,7 @@ function __per_packet_lb_svc_xlate_4(ctx: Ctx): number {
     if (!ct_has_egress_entry4(ctx, get_ct_map4(ctx, tuple), nodeport_tuple4)) {
       svc = lb4_lookup_wildcard_nodeport_service(ctx, svc_key4);
       if (svc !== NONE) {
+        // nat_addr has an IPv4 address in its last word, in conntrack entries as in CtState.
         ctx.nodeport_nat_addr.fill(0);
         ctx.nodeport_nat_addr[3] = tuple.daddr;
         ctx.nodeport_nat_port = tuple.sport;
@@ -545,6 +556,7 @@ function __per_packet_lb_svc_xlate_4(ctx: Ctx): number {
       state.loopback,
     );
     if (ret < 0) return ret;
+    // rev_nat_index as the maps hold it, in network order.
     cb[CB_CT_STATE] = (state.rev_nat_index << 16) | (state.loopback ? 1 : 0);
   }
   return tail_call_internal(ctx, CILIUM_CALL_IPV4_CT_EGRESS);
@@ -577,6 +589,7 @@ function ct_lookup_into_buffer4(ctx: Ctx, dir: number, scope: number): number {
  * per-packet load balancing makes the program before it large, inlined otherwise.
  */
 export function tail_ipv4_ct_egress(ctx: Ctx): number {
+  // Before the ipcache: its debug messages come first, and a drop for a broken L4 header has no destination identity.
   let ret = ct_lookup_into_buffer4(ctx, CT_EGRESS, egress_scope(ctx));
   if (ret !== 0) return ret;
   ret = ctx.def.ENABLE_PER_PACKET_LB
@@ -591,6 +604,7 @@ function take_nodeport_nat(ctx: Ctx, state: CtState): void {
   if (ctx.nodeport_nat_port === 0) return;
   for (let i = 0; i < 4; i++) state.nat_addr[i] = ctx.nodeport_nat_addr[i];
   state.nat_port = ctx.nodeport_nat_port;
+  // Taken once: the next packet must not inherit it.
   ctx.nodeport_nat_port = 0;
 }
 
@@ -663,6 +677,7 @@ function handle_ipv4_from_lxc(ctx: Ctx): number {
   if (ctx.def.DEBUG)
     cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED4 : DBG_IP_ID_MAP_FAILED4, daddr, dst_id);
 
+  // The look-up's result, from the program before; its tuple is in stored orientation, so dport is the real one.
   const buf = ctx.ct_buffer4;
   const tuple = buf.tuple;
   const ct_state = buf.ct_state;
@@ -1005,7 +1020,10 @@ export function tail_policy_denied_ipv4(ctx: Ctx): number {
 // Egress, IPv6
 // ======================================================================================================================
 
-/** tail_handle_ipv6(): CILIUM_CALL_IPV6_FROM_LXC. */
+// The programs of IPv4 once more; comments say what differs. Tuples are ten words (daddr 0 to 3, saddr 4 to 7, ports 8,
+// protocol and flags 9), and world is identity 10 in dual stack.
+
+/** tail_handle_ipv6(): CILIUM_CALL_IPV6_FROM_LXC; drops as tail_handle_ipv4, and 156 for too many extension headers. */
 export function tail_handle_ipv6(ctx: Ctx): number {
   const ret = __tail_handle_ipv6(ctx);
   if (ret < 0) {
@@ -1068,6 +1086,7 @@ function __per_packet_lb_svc_xlate_6(ctx: Ctx): number {
     if (!ct_has_egress_entry6(ctx, get_ct_map6(ctx, tuple), nodeport_tuple6)) {
       svc = lb6_lookup_wildcard_nodeport_service(ctx, svc_key6);
       if (svc !== NONE) {
+        // The node port's address, all four words; take_nodeport_nat hands it to the conntrack entry.
         for (let i = 0; i < 4; i++) ctx.nodeport_nat_addr[i] = tuple.words[i];
         ctx.nodeport_nat_port = tuple.sport;
       }
@@ -1104,6 +1123,7 @@ function __per_packet_lb_svc_xlate_6(ctx: Ctx): number {
     const backends = ctx.maps.cilium_lb6_backends_v3;
     const at = backend6AddressWord(backends, backend);
     const w = tuple.words;
+    // The pod is its own backend: source against the backend's address.
     state.loopback =
       w[4] === backends.words[at] &&
       w[5] === backends.words[at + 1] &&
@@ -1131,7 +1151,8 @@ function __per_packet_lb_svc_xlate_6(ctx: Ctx): number {
   return tail_call_internal(ctx, CILIUM_CALL_IPV6_CT_EGRESS);
 }
 
-// TAIL_CT_LOOKUP6.
+// TAIL_CT_LOOKUP6: as ct_lookup_into_buffer4. Extension headers are walked again: the program before hands no offset
+// over.
 function ct_lookup_into_buffer6(ctx: Ctx, dir: number, scope: number): number {
   if (!revalidate_data6(ctx)) return drop_for_direction(ctx, dir, DROP_INVALID);
   const buf = ctx.ct_buffer6;
@@ -1164,7 +1185,7 @@ function ct_lookup_into_buffer6(ctx: Ctx, dir: number, scope: number): number {
   return 0;
 }
 
-/** tail_ipv6_ct_egress(): CILIUM_CALL_IPV6_CT_EGRESS. */
+/** tail_ipv6_ct_egress(): CILIUM_CALL_IPV6_CT_EGRESS; inlined under the same condition as in IPv4. */
 export function tail_ipv6_ct_egress(ctx: Ctx): number {
   let ret = ct_lookup_into_buffer6(ctx, CT_EGRESS, egress_scope(ctx));
   if (ret !== 0) return ret;
@@ -1175,7 +1196,7 @@ export function tail_ipv6_ct_egress(ctx: Ctx): number {
   return ret;
 }
 
-/** tail_handle_ipv6_cont(): CILIUM_CALL_IPV6_FROM_LXC_CONT. */
+/** tail_handle_ipv6_cont(): CILIUM_CALL_IPV6_FROM_LXC_CONT, with the destination's identity in drop samples. */
 export function tail_handle_ipv6_cont(ctx: Ctx): number {
   dst_sec_identity = 0;
   const ret = handle_ipv6_from_lxc(ctx);
@@ -1194,7 +1215,11 @@ export function tail_handle_ipv6_cont(ctx: Ctx): number {
   return ret;
 }
 
-/** handle_ipv6_from_lxc(): the steps of handle_ipv4_from_lxc; ICMPv6 of neighbour discovery was taken out before. */
+/**
+ * handle_ipv6_from_lxc(): the steps of handle_ipv4_from_lxc; ICMPv6 of neighbour discovery was taken out before. The
+ * ipcache comes before the metadata here, after it in IPv4, which nobody can tell. Denied packets are always dropped:
+ * the ICMP answer to them (policy-deny-response) is IPv4's.
+ */
 function handle_ipv6_from_lxc(ctx: Ctx): number {
   if (!revalidate_data6(ctx)) return DROP_INVALID;
   const def = ctx.def;
@@ -1325,7 +1350,7 @@ function handle_ipv6_from_lxc(ctx: Ctx): number {
       );
       if (ret < 0) return ret;
       // (The original leaves the report length of a re-created IPv4 entry at what the look-up said.)
-      // Only here, not for IPv4.
+      // So a re-created entry makes the packet's sample visible at aggregation medium here, and not in IPv4.
       monitor = ctx.config.trace_payload_len;
       break;
     }
@@ -1383,6 +1408,7 @@ function ipv6_forward_to_destination(
   const hairpin_flow = hairpin || ct_state.loopback;
   const old = def.profile === "1.11";
 
+  // The destination's id in the sample is the proxy's port, in host order.
   if (!from_l7lb && proxy_port > 0) {
     send_trace_notify(
       ctx,
@@ -1505,6 +1531,7 @@ function ipv6_forward_to_destination(
  * and split further by tail calls.
  */
 export function cil_lxc_policy(ctx: Ctx): number {
+  // Not cleared as it is read: the conntrack program behind it names the source in its own drops.
   const src_label = ctx_load_meta(ctx, CB_SRC_LABEL);
   let ret: number;
   if (!validate_ethertype(ctx)) {
@@ -1535,7 +1562,10 @@ export function cil_lxc_policy(ctx: Ctx): number {
   return ret;
 }
 
-/** tail_ipv4_ct_ingress_policy_only(): CILIUM_CALL_IPV4_CT_INGRESS_POLICY_ONLY. */
+/**
+ * tail_ipv4_ct_ingress_policy_only(): CILIUM_CALL_IPV4_CT_INGRESS_POLICY_ONLY. Always BIDIR: service translation, which
+ * narrows the egress look-up, is the sender's affair.
+ */
 export function tail_ipv4_ct_ingress_policy_only(ctx: Ctx): number {
   let ret = ct_lookup_into_buffer4(ctx, CT_INGRESS, SCOPE_BIDIR);
   if (ret !== 0) return ret;
@@ -1546,7 +1576,13 @@ export function tail_ipv4_ct_ingress_policy_only(ctx: Ctx): number {
   return ret;
 }
 
-/** tail_ipv4_policy(): CILIUM_CALL_IPV4_TO_LXC_POLICY_ONLY. */
+/**
+ * tail_ipv4_policy(): CILIUM_CALL_IPV4_TO_LXC_POLICY_ONLY. In cb is what local_delivery_fill_meta wrote:
+ *
+ *   cb[0]  source identity                cb[3]  from the host: no redirect_peer
+ *   cb[1]  redirect after policy          cb[4]  came through the tunnel
+ *   cb[2]  cluster id
+ */
 export function tail_ipv4_policy(ctx: Ctx): number {
   const do_redirect = ctx_load_meta(ctx, CB_DELIVERY_REDIRECT) !== 0;
   const src_label = ctx_load_and_clear_meta(ctx, CB_SRC_LABEL);
@@ -1633,8 +1669,10 @@ function ipv4_policy(ctx: Ctx, src_label: number, from_tunnel: boolean): number 
 
   if (ct_status === CT_REPLY || ct_status === CT_RELATED) {
     // Back to an egress proxy, unless it comes from there.
+    // Replies of what the L7 load balancer began are its own in any case.
     if (ct_state.from_l7lb || (ct_state.proxy_redirect && !tc_index_from_egress_proxy(ctx))) {
       to_proxy = true;
+      // The pod asked a service: it must see the answer come from there. nat_port is of a remote node port (DSR).
     } else if (ct_state.rev_nat_index !== 0 || ct_state.nat_port !== 0) {
       const ret = lb4_rev_nat(
         ctx,
@@ -1678,6 +1716,7 @@ function ipv4_policy(ctx: Ctx, src_label: number, from_tunnel: boolean): number 
         res,
       );
       if (verdict === DROP_POLICY_AUTH_REQUIRED) {
+        // A source that the ipcache does not know cannot have authenticated: the verdict stays 189.
         const sep = lookup_ip4_remote_endpoint(ctx, orig_sip, 0);
         if (sep !== NONE) {
           auth_type = ctx.ext_err;
@@ -1703,6 +1742,7 @@ function ipv4_policy(ctx: Ctx, src_label: number, from_tunnel: boolean): number 
     }
   }
 
+  // Behind the verdict: denied connections leave no entry. 155 if the map refuses.
   if (ct_status === CT_NEW) {
     state_new.src_sec_id = src_label;
     state_new.from_tunnel = from_tunnel;
@@ -1718,6 +1758,7 @@ function ipv4_policy(ctx: Ctx, src_label: number, from_tunnel: boolean): number 
     if (ret < 0) return ret;
   }
 
+  // A reply has no port of its own to name (0): the stack finds the proxy's socket by the connection.
   if (to_proxy || res.proxy_port > 0) {
     send_trace_notify4(
       ctx,
@@ -1748,7 +1789,7 @@ function ipv4_policy(ctx: Ctx, src_label: number, from_tunnel: boolean): number 
   return CTX_ACT_OK;
 }
 
-/** tail_ipv6_ct_ingress_policy_only(): CILIUM_CALL_IPV6_CT_INGRESS_POLICY_ONLY. */
+/** tail_ipv6_ct_ingress_policy_only(): CILIUM_CALL_IPV6_CT_INGRESS_POLICY_ONLY; see the IPv4 one. */
 export function tail_ipv6_ct_ingress_policy_only(ctx: Ctx): number {
   let ret = ct_lookup_into_buffer6(ctx, CT_INGRESS, SCOPE_BIDIR);
   if (ret !== 0) return ret;
@@ -1759,7 +1800,7 @@ export function tail_ipv6_ct_ingress_policy_only(ctx: Ctx): number {
   return ret;
 }
 
-/** tail_ipv6_policy(): CILIUM_CALL_IPV6_TO_LXC_POLICY_ONLY. */
+/** tail_ipv6_policy(): CILIUM_CALL_IPV6_TO_LXC_POLICY_ONLY; cb as in tail_ipv4_policy, but for the cluster id. */
 export function tail_ipv6_policy(ctx: Ctx): number {
   const do_redirect = ctx_load_meta(ctx, CB_DELIVERY_REDIRECT) !== 0;
   const src_label = ctx_load_and_clear_meta(ctx, CB_SRC_LABEL);
@@ -1790,7 +1831,10 @@ export function tail_ipv6_policy(ctx: Ctx): number {
   return ret;
 }
 
-/** ipv6_policy(): see ipv4_policy. */
+/**
+ * ipv6_policy(): see ipv4_policy. With per-endpoint routes neighbour discovery does not come here:
+ * tail_ipv6_to_endpoint lets it pass.
+ */
 function ipv6_policy(ctx: Ctx, src_label: number, from_tunnel: boolean): number {
   const def = ctx.def;
   const sec_label = ctx.config.security_label;
@@ -1936,6 +1980,7 @@ export function cil_lxc_policy_egress(ctx: Ctx): number {
     ret = DROP_UNSUPPORTED_L2;
   } else {
     const proto = ethertype;
+    // Read three times further on: no source check, forward-only conntrack, no second redirect to the proxy.
     ctx_store_meta(ctx, CB_FROM_HOST, FROM_HOST_L7_LB);
     edt_set_aggregate(ctx, 0);
     send_trace_notify(
@@ -2004,6 +2049,7 @@ export function cil_to_container(ctx: Ctx): number {
         site.LXC_TO_CONTAINER_EGRESS_POLICY_DROP,
       );
     }
+    // Clears the mark; proxies leave their bit in tc_index, which ipv4_policy tests.
     const magic = inherit_identity_from_host(ctx, proto);
     identity = inherited_identity;
     send_trace_notify(
@@ -2041,6 +2087,7 @@ export function cil_to_container(ctx: Ctx): number {
     } else if (proto === ETH_P_IPV6 && ctx.def.ENABLE_IPV6) {
       ctx_store_meta(ctx, CB_SRC_LABEL, identity);
       ret = tail_call_internal(ctx, CILIUM_CALL_IPV6_CT_INGRESS);
+      // The host asks for the pod's MAC.
     } else if (proto === ETH_P_ARP && ctx.def.ENABLE_IPV4) {
       ret = CTX_ACT_OK;
     } else {
@@ -2062,7 +2109,7 @@ export function cil_to_container(ctx: Ctx): number {
   return ret;
 }
 
-/** tail_ipv4_ct_ingress(): CILIUM_CALL_IPV4_CT_INGRESS. */
+/** tail_ipv4_ct_ingress(): CILIUM_CALL_IPV4_CT_INGRESS, between cil_to_container and tail_ipv4_to_endpoint. */
 export function tail_ipv4_ct_ingress(ctx: Ctx): number {
   let ret = ct_lookup_into_buffer4(ctx, CT_INGRESS, SCOPE_BIDIR);
   if (ret !== 0) return ret;
@@ -2119,7 +2166,7 @@ export function tail_ipv4_to_endpoint(ctx: Ctx): number {
   return ret;
 }
 
-/** tail_ipv6_ct_ingress(): CILIUM_CALL_IPV6_CT_INGRESS. */
+/** tail_ipv6_ct_ingress(): CILIUM_CALL_IPV6_CT_INGRESS; see the IPv4 one. */
 export function tail_ipv6_ct_ingress(ctx: Ctx): number {
   let ret = ct_lookup_into_buffer6(ctx, CT_INGRESS, SCOPE_BIDIR);
   if (ret !== 0) return ret;
@@ -2128,7 +2175,7 @@ export function tail_ipv6_ct_ingress(ctx: Ctx): number {
   return ret;
 }
 
-/** tail_ipv6_to_endpoint(): CILIUM_CALL_IPV6_TO_ENDPOINT. */
+/** tail_ipv6_to_endpoint(): CILIUM_CALL_IPV6_TO_ENDPOINT; see tail_ipv4_to_endpoint. Neighbour discovery passes. */
 export function tail_ipv6_to_endpoint(ctx: Ctx): number {
   let src_id = ctx_load_and_clear_meta(ctx, CB_SRC_LABEL);
   let ret: number;

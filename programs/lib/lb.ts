@@ -377,6 +377,7 @@ export function __lb4_lookup_backend_slot(ctx: Ctx, key: Lb4Key): number {
 }
 
 function lb4_lookup_backend_slot(ctx: Ctx, key: Lb4Key, slot: number): number {
+  // Left in the key: whoever looks the frontend up with it again sets slot 0 first.
   key.backend_slot = slot;
   cilium_dbg_lb(ctx, DBG_LB4_LOOKUP_BACKEND_SLOT, slot, key.dport);
   const svc = __lb4_lookup_service(ctx, key);
@@ -714,6 +715,7 @@ export function __lb4_rev_nat(
     const ret = reverse_map_l4_port(ctx, nexthdr, tuple.dport, port, l4_off, csum_off);
     if (ret < 0) return ret;
   }
+  // The addresses' difference goes into the pseudo header's part, behind that of the port: two separate corrections.
   if (csum_off !== 0 && csum_l4_replace(ctx, l4_off, csum_off, nexthdr, sum) < 0) return DROP_CSUM_L4;
   return 0;
 }
@@ -754,10 +756,12 @@ export function lb4_rev_nat(
 // === IPv6 ===========================================================================================================
 // The same functions over addresses of four words; only what differs is commented.
 
+// Keys of the maps below, in words. Source range: prefix length, index (and padding), address 4. Affinity: client 4 (an
+// address, or a cookie in the first two), index with the cookie bit, padding.
 const srcRangeKey6 = new Int32Array(6);
 const affinityKey6 = new Int32Array(6);
 
-/** lb6_fill_key(). */
+/** lb6_fill_key(): address 0 to 3, port 4 (with the slot above it), protocol 5 (with the scope). */
 export function lb6_fill_key(key: Lb6Key, tuple: CtTuple6): void {
   copyAddr6(key.words, 0, tuple.words, 0);
   key.words[4] = tuple.sport;
@@ -792,6 +796,7 @@ export function lb6_extract_tuple(
   return ret;
 }
 
+/** Slot of the entry with just this key; frontends and backend slots lie in the same map. */
 function __lb6_lookup_service(ctx: Ctx, key: Lb6Key): number {
   const map = ctx.maps.cilium_lb6_services_v2;
   const slot = map.lookup(key.words);
@@ -799,11 +804,12 @@ function __lb6_lookup_service(ctx: Ctx, key: Lb6Key): number {
   return slot;
 }
 
+/** See lb4_key_is_wildcard(). */
 export function lb6_key_is_wildcard(key: Lb6Key): boolean {
   return key.dport === LB_SVC_WILDCARD_DPORT && key.proto === LB_SVC_WILDCARD_PROTO;
 }
 
-/** See lb4_lookup_service(). */
+/** See lb4_lookup_service(): word 4 of the key holds port and slot, word 5 protocol and scope. */
 export function lb6_lookup_service(ctx: Ctx, key: Lb6Key, east_west: boolean): number {
   key.backend_slot = 0;
   key.scope = LB_LOOKUP_SCOPE_EXT;
@@ -840,6 +846,7 @@ export function lb6_lookup_wildcard_nodeport_service(ctx: Ctx, key: Lb6Key): num
   return lb6_lookup_service(ctx, key, true);
 }
 
+/** __lb6_lookup_backend(): without the debug message, as the socket hooks use it. */
 export function __lb6_lookup_backend(ctx: Ctx, backend_id: number): number {
   const map = ctx.maps.cilium_lb6_backends_v3;
   idKey[0] = backend_id;
@@ -848,12 +855,14 @@ export function __lb6_lookup_backend(ctx: Ctx, backend_id: number): number {
   return slot;
 }
 
+/** lb6_lookup_backend(): with a debug message on a miss. */
 export function lb6_lookup_backend(ctx: Ctx, backend_id: number): number {
   const backend = __lb6_lookup_backend(ctx, backend_id);
   if (backend === NONE) cilium_dbg_lb(ctx, DBG_LB6_LOOKUP_BACKEND_FAIL, backend_id, 0);
   return backend;
 }
 
+/** __lb6_lookup_backend_slot(): `key.backend_slot` is set. */
 export function __lb6_lookup_backend_slot(ctx: Ctx, key: Lb6Key): number {
   return __lb6_lookup_service(ctx, key);
 }
@@ -866,6 +875,7 @@ function lb6_lookup_backend_slot(ctx: Ctx, key: Lb6Key, slot: number): number {
   return svc;
 }
 
+/** lb6_select_backend_id(): see lb4_select_backend_id(); the hash is over the four words of the source. */
 function lb6_select_backend_id(ctx: Ctx, key: Lb6Key, tuple: CtTuple6, svc: number): number {
   const map = ctx.maps.cilium_lb6_services_v2;
   if (lb_algorithm(ctx, svcAlgorithm(map, svc)) === LB_SELECTION_MAGLEV) {
@@ -887,6 +897,7 @@ function lb6_select_backend_id(ctx: Ctx, key: Lb6Key, tuple: CtTuple6, svc: numb
 export function lb6_src_range_ok(ctx: Ctx, svc: number, saddr: Int32Array, at: number): boolean {
   const services = ctx.maps.cilium_lb6_services_v2;
   if ((svcFlags(services, svc) & SVC_FLAG_SOURCE_RANGE) === 0) return true;
+  // 32 bits of index and padding, 128 of the address.
   srcRangeKey6[0] = 160;
   srcRangeKey6[1] = svcRevNatIndex(services, svc);
   copyAddr6(srcRangeKey6, 2, saddr, at);
@@ -931,6 +942,7 @@ export function lb6_update_affinity_by_addr(
   update_affinity(ctx, ctx.maps.cilium_lb6_affinity, affinityKey6, backend_id);
 }
 
+// The client is a network namespace; the bit keeps its cookie apart from an address with the same bytes.
 function fill_affinity_key6(rev_nat_id: number, lo: number, hi: number): void {
   affinityKey6[0] = lo;
   affinityKey6[1] = hi;
@@ -966,7 +978,10 @@ export function lb6_update_affinity_by_netns(
   update_affinity(ctx, ctx.maps.cilium_lb6_affinity, affinityKey6, backend_id);
 }
 
-/** See lb4_local(). The conntrack look-up leaves the client in the tuple's source address. */
+/**
+ * See lb4_local(). The conntrack look-up leaves the client in the tuple's source address, so that affinity can take it
+ * from there before and after. Drops: 158 without a backend, 155 if the SERVICE entry cannot be made.
+ */
 export function lb6_local(
   ctx: Ctx,
   ct_map: BpfMap,
@@ -1059,7 +1074,10 @@ export function lb6_local(
   return backend;
 }
 
-/** See lb4_dnat_request(). */
+/**
+ * See lb4_dnat_request(). There is no header checksum; the difference over two addresses of 16 bytes goes into that of
+ * TCP, UDP or ICMPv6. The loopback address is a configured one; if it is unspecified the source stays.
+ */
 export function lb6_dnat_request(
   ctx: Ctx,
   backend: number,
@@ -1097,7 +1115,7 @@ export function lb6_dnat_request(
   return lb_l4_xlate(ctx, nexthdr, l4_off, csum_off, dport, port);
 }
 
-/** lb6_lookup_rev_nat_entry(). */
+/** lb6_lookup_rev_nat_entry(): slot in cilium_lb6_reverse_nat, or NONE; the index in network order. */
 export function lb6_lookup_rev_nat_entry(ctx: Ctx, index: number): number {
   cilium_dbg_lb(ctx, DBG_LB6_REVERSE_NAT_LOOKUP, index, 0);
   const map = ctx.maps.cilium_lb6_reverse_nat;
