@@ -264,6 +264,7 @@ export function cil_from_netdev(ctx: Ctx): number {
       site.HOST_FROM_NETDEV_DROP,
     );
   }
+  // What an earlier device left in tc_index does not count, only XDP's word below.
   ctx_skip_nodeport_clear(ctx);
   if (ctx.def.ENABLE_NODEPORT_ACCELERATION) {
     if ((skb.xdpMeta & XFER_PKT_NO_SVC) !== 0) ctx_skip_nodeport_set(ctx);
@@ -409,6 +410,7 @@ function do_netdev(ctx: Ctx, proto: number, srcid: number, obs_point: number, fr
       return send_drop_notify_error(ctx, identity, DROP_INVALID, METRIC_INGRESS, site.HOST_NETDEV_DROP);
     }
     trace_from(ctx, obs_point, identity, reason, proto, site.HOST_NETDEV_ARP);
+    // Answers for service addresses that this node announces; other requests are the stack's.
     if (!ctx.config.enable_l2_announcements) return CTX_ACT_OK;
     const ret = handle_l2_announcement4(ctx);
     if (ret < 0) return send_drop_notify_error(ctx, identity, ret, METRIC_EGRESS, site.HOST_NETDEV_DROP);
@@ -491,7 +493,7 @@ function is_wireguard(ctx: Ctx, proto: number, identity: number): boolean {
 
 // --- IPv4 ---------------------------------------------------------------------------------------------------------
 
-/** tail_handle_ipv4_from_netdev(): CILIUM_CALL_IPV4_FROM_NETDEV. */
+/** tail_handle_ipv4_from_netdev(): CILIUM_CALL_IPV4_FROM_NETDEV; a second time for what reverse SNAT sends back. */
 export function tail_handle_ipv4_from_netdev(ctx: Ctx): number {
   return tail_handle_ipv4(ctx, 0, false);
 }
@@ -700,6 +702,9 @@ function handle_ipv4_cont(ctx: Ctx, secctx: number, from_host: boolean): number 
 
 // --- IPv6 ---------------------------------------------------------------------------------------------------------
 
+// The halves and their order are IPv4's. What differs is ICMPv6: the node has to speak with its neighbours, so that
+// neighbour discovery is sorted out before services and host firewall.
+
 /** tail_handle_ipv6_from_netdev(): CILIUM_CALL_IPV6_FROM_NETDEV. */
 export function tail_handle_ipv6_from_netdev(ctx: Ctx): number {
   return tail_handle_ipv6(ctx, 0, false);
@@ -742,11 +747,13 @@ function handle_ipv6(ctx: Ctx, secctx: number, ipcache_id: number, from_host: bo
     if (ret < 0) return ret;
     if ((ctx.fraginfo & IPFRAG_FRAGMENT) !== 0) return DROP_FRAG_NOSUPPORT;
   }
+  // Without host firewall the host's own ICMPv6 needs no look at it; what comes in may be an NS for a pod.
   if (def.ENABLE_HOST_FIREWALL || !from_host) {
     const hdrlen = ipv6_hdrlen(ctx, ETH_HLEN);
     if (hdrlen < 0) return hdrlen;
     if (ctx.nexthdr === IPPROTO_ICMPV6) {
       const ret = icmp6_host_handle(ctx, ETH_HLEN + hdrlen, !from_host);
+      // Only the firewall is skipped, services and delivery are not.
       if (ret === SKIP_HOST_FIREWALL) skip_host_firewall = true;
       else if (ret !== CTX_ACT_OK) return ret;
     }
@@ -821,6 +828,7 @@ function handle_ipv6_cont(ctx: Ctx, secctx: number, from_host: boolean): number 
     const raw = ctx_load_and_clear_meta(ctx, CB_FROM_HOST);
     if ((raw & FROM_HOST_FLAG_NEED_HOSTFW) !== 0) {
       const buf = ctx.ct_buffer6;
+      // An unknown source begins as world here, as 0 in IPv4.
       const ret = from_host
         ? __ipv6_host_policy_egress(ctx, (raw & FROM_HOST_FLAG_HOST_ID) !== 0, buf, trace)
         : __ipv6_host_policy_ingress(ctx, def.WORLD_IPV6_ID, buf, trace);
@@ -884,6 +892,7 @@ export function cil_to_netdev(ctx: Ctx): number {
   const encrypt_identity = def.ENABLE_IPSEC ? ctx_load_meta(ctx, CB_ENCRYPT_IDENTITY) : UNKNOWN_ID;
   bpf_clear_meta(ctx);
   // No ipcache look-up for this: only the host firewall and encryption need to know more.
+  // The outer packet of a tunnel is the host's; the pod inside was told at the tunnel device.
   if (magic === MARK_MAGIC_HOST || magic === MARK_MAGIC_OVERLAY || ctx_mark_is_encrypted(ctx))
     src_id = HOST_ID;
   else if (magic === MARK_MAGIC_PROXY_EGRESS) src_id = get_identity(ctx);
@@ -995,6 +1004,7 @@ function to_netdev_host_firewall(ctx: Ctx, src_sec_identity: number, proto: numb
     if (hdrlen < 0) return hdrlen;
     if (ctx.nexthdr === IPPROTO_ICMPV6) {
       const ret = icmp6_host_handle(ctx, ETH_HLEN + hdrlen, false);
+      // Neighbour discovery: a rule against it would cut the node off from its network.
       if (ret === SKIP_HOST_FIREWALL) return CTX_ACT_OK;
       if (ret < 0) return ret;
     }
@@ -1056,6 +1066,7 @@ export function cil_to_host(ctx: Ctx): number {
   if (ret < 0) {
     return send_drop_notify_error_ext(ctx, src_id, ret, ctx.ext_err, METRIC_INGRESS, site.HOST_TO_HOST_DROP);
   }
+  // Samples name cilium_host as the device, even where the program runs on cilium_net.
   if (!traced && ret === CTX_ACT_OK) {
     send_trace_notify(
       ctx,
@@ -1097,7 +1108,10 @@ function host_policy_by_proto(
   return v4 ? tail_ipv4_host_policy_ingress(ctx) : tail_ipv6_host_policy_ingress(ctx);
 }
 
-/** tail_ipv4_host_policy_ingress(): CILIUM_CALL_IPV4_TO_HOST_POLICY_ONLY. */
+/**
+ * tail_ipv4_host_policy_ingress(): CILIUM_CALL_IPV4_TO_HOST_POLICY_ONLY. The monitor of its to-stack sample begins with
+ * the configured length; that of cil_to_host's own is 0, which aggregation medium leaves out.
+ */
 export function tail_ipv4_host_policy_ingress(ctx: Ctx): number {
   const src_id = ctx_load_meta(ctx, CB_SRC_LABEL);
   const traced = ctx_load_meta(ctx, CB_TRACED) !== 0;
@@ -1139,6 +1153,7 @@ function after_host_policy(
   dropSite: number,
   traceSite: number,
 ): number {
+  // As the ingress half has found it, not as it came in CB_SRC_LABEL.
   const src_id = host_policy_src_id;
   if (ret < 0) return send_drop_notify_error_ext(ctx, src_id, ret, ctx.ext_err, METRIC_INGRESS, dropSite);
   if (!traced) {
@@ -1198,7 +1213,7 @@ function to_host_from_lxc(ctx: Ctx): number {
   return ret;
 }
 
-/** from_host_to_lxc(): the host's packet to a pod, likewise. */
+/** from_host_to_lxc(): the host's packet to a pod, likewise; the source is known to be the host, so no ipcache. */
 function from_host_to_lxc(ctx: Ctx): number {
   trace.set(TRACE_REASON_UNKNOWN, 0);
   if (!validate_ethertype(ctx)) return DROP_UNSUPPORTED_L2;

@@ -103,6 +103,8 @@ const V4_IN_V6 = 0xffff0000 | 0;
 // Scratch of the functions below (stack variables in C).
 const key4 = new Lb4Key();
 const key6 = new Lb6Key();
+// cilium_lb4/6_reverse_sk. Keys: socket cookie u64, backend address 4 or 16, port (Be16) and padding. Values: service
+// address, port (Be16) in the low half of the last word, rev_nat_index above it.
 const sk_key4 = new Int32Array(4);
 const sk_val4 = new Int32Array(2);
 const sk_key6 = new Int32Array(8);
@@ -110,6 +112,7 @@ const sk_val6 = new Int32Array(5);
 const addr6 = new Int32Array(4);
 const LOCALHOST6 = new Int32Array([0, 0, 0, 0x01000000]);
 
+// Cookies are counters of the kernel, well below 2^53, so a number holds them; in maps they are two words.
 function hi_word(v: number): number {
   return Math.floor(v / 0x1_0000_0000) | 0;
 }
@@ -120,6 +123,7 @@ function map_lookup(ctx: Ctx, map: BpfMap, key: Int32Array): number {
   return slot;
 }
 
+// The first byte on the wire is the low one of the word: 127/8. IPv6 has the one address ::1.
 function is_v4_loopback(daddr: number): boolean {
   return (daddr & 0xff) === 127;
 }
@@ -128,6 +132,7 @@ function is_v6_loopback(words: Int32Array): boolean {
   return words[0] === 0 && words[1] === 0 && words[2] === 0 && words[3] === LOCALHOST6[3];
 }
 
+// ::ffff:0:0/96, what an IPv6 socket has for an IPv4 peer.
 function is_v4_in_v6(words: Int32Array): boolean {
   return words[0] === 0 && words[1] === 0 && words[2] === V4_IN_V6;
 }
@@ -139,6 +144,7 @@ function ctx_in_hostns(ctx: Ctx, sk: SockAddr): boolean {
   return sk.netns_cookie === ctx.def.HOST_NETNS_COOKIE;
 }
 
+// Asked for connect() only: sendmsg is UDP in any case. SCTP has no socket load balancing.
 function sock_proto_enabled(ctx: Ctx, proto: number): boolean {
   switch (proto) {
     case IPPROTO_TCP:
@@ -165,13 +171,14 @@ function select_slot(ctx: Ctx, sk: SockAddr, count: number): number {
   return (sk.socket_cookie % count) + 1;
 }
 
-/** Has the service neither backends nor a proxy? */
+/** Has the service neither backends nor a proxy? Then connect() fails at once, where a packet would be dropped. */
 function is_empty(ctx: Ctx, services: BpfMap, svc: number): boolean {
   if (svcCount(services, svc) !== 0) return false;
   const port = svcBackendId(services, svc) & 0xffff;
   return !lb_svc_is_l7_loadbalancer(ctx, svcFlags2(services, svc), port);
 }
 
+// ClusterIPs are not among them: no device has such an address, so bind() fails by itself.
 function rejects_bind(services: BpfMap, svc: number): boolean {
   const flags = svcFlags(services, svc);
   return lb_svc_is_nodeport(flags) || lb_svc_is_external_ip(flags) || lb_svc_is_loadbalancer(flags);
@@ -206,6 +213,7 @@ function sock4_wildcard_lookup(
   const def = ctx.def;
   const port = bswap16(key.dport);
   if ((port < def.NODEPORT_PORT_MIN || port > def.NODEPORT_PORT_MAX) !== inv_match) return NONE;
+  // Loopback counts as the node's own address for the host's processes; a pod's 127.0.0.1 is the pod itself.
   if (!in_hostns || !is_v4_loopback(key.address)) {
     const info = lookup_ip4_remote_endpoint(ctx, key.address, 0);
     if (info === NONE) return NONE;
@@ -216,6 +224,8 @@ function sock4_wildcard_lookup(
   return lb4_lookup_service(ctx, key, true);
 }
 
+// Node ports of any node, then host ports of this one. The first look-up may have zeroed the key's address, so the
+// second begins with the saved one.
 function sock4_wildcard_lookup_full(ctx: Ctx, key: Lb4Key, in_hostns: boolean): number {
   if (!ctx.def.ENABLE_NODEPORT) return NONE;
   const services = ctx.maps.cilium_lb4_services_v2;
@@ -290,6 +300,7 @@ function __sock4_xlate_fwd(ctx: Ctx, sk: SockAddr, udp_only: boolean): number {
   const in_hostns = ctx_in_hostns(ctx, sk);
   const dst_ip = sk.user_ip4;
   const dst_port = sk.user_port;
+  // With it pods are translated packet by packet on their device, as service mesh sidecars need it.
   if (ctx.def.ENABLE_SOCKET_LB_HOST_ONLY && !in_hostns) return -ENXIO;
   if (!udp_only && !sock_proto_enabled(ctx, sk.protocol)) return -ENOTSUP;
   const services = ctx.maps.cilium_lb4_services_v2;
@@ -328,6 +339,7 @@ function __sock4_xlate_fwd(ctx: Ctx, sk: SockAddr, udp_only: boolean): number {
     }
     if (backend_id === 0) {
       key4.backend_slot = select_slot(ctx, sk, svcCount(services, svc));
+      // key4 is the frontend's as the look-up left it, of the wildcard entry and internal scope if those matched.
       const slot = __lb4_lookup_backend_slot(ctx, key4);
       if (slot === NONE) {
         update_metrics(ctx, 0, METRIC_EGRESS, REASON_LB_NO_BACKEND_SLOT, SOCK_METRIC);
@@ -343,11 +355,13 @@ function __sock4_xlate_fwd(ctx: Ctx, sk: SockAddr, udp_only: boolean): number {
     backend_addr = backend4Address(backends, backend);
     backend_port = backend4Port(backends, backend);
     if (
+      // The backend of a local redirect asks for the real frontend: its own answer would be a loop.
       lb_svc_is_localredirect(flags2) &&
       lrp_v4_skip_xlate_from_ctx_to_svc(ctx, sk.netns_cookie, dst_ip, dst_port)
     )
       return -ENXIO;
     if (lb_svc_is_l7_punt_proxy(flags, flags2) && lookup_ip4_endpoint(ctx, backend_addr) !== NONE) return 0;
+    // A known client's entry has been refreshed where it was read.
     if (affinity && !from_affinity) lb4_update_affinity_by_netns(ctx, svc, lo, hi, backend_id);
     send_trace_sock_notify4(ctx, sk, XLATE_POST_DIRECTION_FWD, backend_addr, bswap16(backend_port));
     if (ctx.recorder !== null)
@@ -389,6 +403,7 @@ function __sock4_xlate_rev(ctx: Ctx, sk: SockAddr): number {
   const port = map.words[at + 1] & 0xffff;
   const rev_nat_index = map.words[at + 1] >>> 16;
   const services = ctx.maps.cilium_lb4_services_v2;
+  // The index tells a new service at the same address and port from the one that was asked.
   const svc = lookup_service4(ctx, sk, address, port);
   // The service has gone or is another one by now: better no translation than a wrong one.
   if (svc === NONE || svcRevNatIndex(services, svc) !== rev_nat_index || is_empty(ctx, services, svc)) {
@@ -410,11 +425,12 @@ function __sock4_post_bind(ctx: Ctx, sk: SockAddr): number {
   if (!sock_proto_enabled(ctx, sk.protocol) || !ctx_in_hostns(ctx, sk)) return 0;
   key4.set(sk.user_ip4, sk.user_port, service_proto(sk.protocol));
   let svc = lb4_lookup_service(ctx, key4, true);
+  // A node port at one of this node's addresses; 0.0.0.0 has matched the frontend itself above.
   if (svc === NONE) svc = sock4_wildcard_lookup(ctx, key4, false, false, true);
   return svc !== NONE && rejects_bind(ctx.maps.cilium_lb4_services_v2, svc) ? -EADDRINUSE : 0;
 }
 
-/** cgroup/connect4. */
+/** cgroup/connect4: TCP and connected UDP. SYS_REJECT makes connect() fail with `retval`. */
 export function cil_sock4_connect(ctx: Ctx, sk: SockAddr): number {
   return verdict(sk, __sock4_xlate_fwd(ctx, sk, false));
 }
@@ -424,13 +440,13 @@ export function cil_sock4_sendmsg(ctx: Ctx, sk: SockAddr): number {
   return verdict(sk, __sock4_xlate_fwd(ctx, sk, true));
 }
 
-/** cgroup/recvmsg4: the source of a datagram. */
+/** cgroup/recvmsg4: the source of a datagram. Never rejects: an unknown source is simply not translated. */
 export function cil_sock4_recvmsg(ctx: Ctx, sk: SockAddr): number {
   __sock4_xlate_rev(ctx, sk);
   return SYS_PROCEED;
 }
 
-/** cgroup/getpeername4. */
+/** cgroup/getpeername4: compiled in with ENABLE_SOCKET_LB_PEER; without it an application sees the backend. */
 export function cil_sock4_getpeername(ctx: Ctx, sk: SockAddr): number {
   if (ctx.def.ENABLE_SOCKET_LB_PEER) __sock4_xlate_rev(ctx, sk);
   return SYS_PROCEED;
@@ -446,6 +462,7 @@ export function cil_sock4_post_bind(ctx: Ctx, sk: SockAddr): number {
 // === IPv6 ===============================================================================================================
 // The same functions over addresses of four words; only what differs is commented.
 
+/** sock6_wildcard_lookup(): see sock4_wildcard_lookup(). */
 function sock6_wildcard_lookup(
   ctx: Ctx,
   key: Lb6Key,
@@ -467,6 +484,7 @@ function sock6_wildcard_lookup(
   return lb6_lookup_service(ctx, key, true);
 }
 
+/** sock6_wildcard_lookup_full(): `address` is the one asked for, as the key's is used up by the first look-up. */
 function sock6_wildcard_lookup_full(ctx: Ctx, key: Lb6Key, address: Int32Array, in_hostns: boolean): number {
   if (!ctx.def.ENABLE_NODEPORT) return NONE;
   const services = ctx.maps.cilium_lb6_services_v2;
@@ -479,6 +497,7 @@ function sock6_wildcard_lookup_full(ctx: Ctx, key: Lb6Key, address: Int32Array, 
   return !loopback_only || is_v6_loopback(address) ? svc : NONE;
 }
 
+/** See lookup_service4(); leaves the frontend's key in key6. */
 function lookup_service6(ctx: Ctx, sk: SockAddr, address: Int32Array, port: number): number {
   copyAddr6(key6.words, 0, address, 0);
   key6.words[4] = port;
@@ -487,6 +506,7 @@ function lookup_service6(ctx: Ctx, sk: SockAddr, address: Int32Array, port: numb
   return svc !== NONE ? svc : sock6_wildcard_lookup_full(ctx, key6, address, ctx_in_hostns(ctx, sk));
 }
 
+/** sock6_skip_xlate(). */
 function sock6_skip_xlate(ctx: Ctx, flags: number, flags2: number, address: Int32Array): boolean {
   if (lb_to_other_family(flags2)) return true;
   if (!lb_svc_is_external_ip(flags) && !(lb_svc_is_hostport(flags) && !is_v6_loopback(address))) return false;
@@ -502,6 +522,7 @@ function set_sk_key6(sk: SockAddr, words: Int32Array, at: number, port: number):
   sk_key6[7] = 0;
 }
 
+/** sock6_update_revnat(): the key has been filled by set_sk_key6 with the backend, the value is the service. */
 function sock6_update_revnat(ctx: Ctx, address: Int32Array, port: number, rev_nat_index: number): number {
   const map = ctx.maps.cilium_lb6_reverse_sk;
   copyAddr6(sk_val6, 0, address, 0);
@@ -518,7 +539,10 @@ function sock6_update_revnat(ctx: Ctx, address: Int32Array, port: number, rev_na
 
 const dst6 = new Int32Array(4);
 
-/** sock6_xlate_v4_in_v6(). */
+/**
+ * sock6_xlate_v4_in_v6(): an IPv4 address in an IPv6 socket is a case for the IPv4 maps; only the last word of the
+ * address changes. Tried where IPv6 is off or has no such service.
+ */
 function sock6_xlate_v4_in_v6(ctx: Ctx, sk: SockAddr, udp_only: boolean): number {
   if (!ctx.def.ENABLE_IPV4 || !is_v4_in_v6(sk.user_ip6)) return -ENXIO;
   sk.user_ip4 = sk.user_ip6[3];
@@ -528,6 +552,10 @@ function sock6_xlate_v4_in_v6(ctx: Ctx, sk: SockAddr, udp_only: boolean): number
   return 0;
 }
 
+/**
+ * __sock6_xlate_fwd(): see __sock4_xlate_fwd(). sk_key6 holds the backend from where it is chosen to the end, as key of
+ * the reverse entry and as the socket's new address.
+ */
 function __sock6_xlate_fwd(ctx: Ctx, sk: SockAddr, udp_only: boolean): number {
   if (!ctx.def.ENABLE_IPV6) return sock6_xlate_v4_in_v6(ctx, sk, udp_only);
   const in_hostns = ctx_in_hostns(ctx, sk);
@@ -608,6 +636,7 @@ function __sock6_xlate_fwd(ctx: Ctx, sk: SockAddr, udp_only: boolean): number {
   return 0;
 }
 
+/** __sock6_xlate_rev(): IPv6 by cilium_lb6_reverse_sk, and what is not in it perhaps as IPv4. */
 function __sock6_xlate_rev(ctx: Ctx, sk: SockAddr): number {
   if (ctx.def.ENABLE_IPV6) {
     const map = ctx.maps.cilium_lb6_reverse_sk;
@@ -683,7 +712,11 @@ export function cil_sock6_post_bind(ctx: Ctx, sk: SockAddr): number {
   return sk.retval < 0 ? SYS_REJECT : SYS_PROCEED;
 }
 
-/** cgroup/sock_release: a socket goes; its address and port are those of its peer, the backend. */
+/**
+ * cgroup/sock_release: a socket goes; its address and port are those of its peer, the backend. The reverse entries are
+ * in an LRU map, but one that is removed in time evicts nobody else's. Unconnected UDP sockets may leave some behind:
+ * they have one for each backend, and no peer.
+ */
 export function cil_sock_release(ctx: Ctx, sk: SockAddr): number {
   let gone: boolean;
   if (sk.family === AF_INET) {

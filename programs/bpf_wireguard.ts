@@ -62,7 +62,7 @@ import { set_decrypt_mark } from "./lib/wireguard.js";
 
 const addr6 = new Int32Array(4);
 
-/** Bytes in front of the IP header on this device. */
+/** Bytes in front of the IP header on this device: 0 on a real one; the offsets below are from there. */
 function l3_off(ctx: Ctx): number {
   return ctx.config.eth_header_length;
 }
@@ -75,16 +75,19 @@ function l3_off(ctx: Ctx): number {
 export function cil_from_wireguard(ctx: Ctx): number {
   const proto = ctx.skb.protocol;
   bpf_clear_meta(ctx);
+  // The stack and later programs see by it that the packet came encrypted (node id 0: WireGuard has no use for it).
   if (ctx.def.ENABLE_IDENTITY_MARK) set_decrypt_mark(ctx, 0);
   // Tunnel mode: the tunnel packet goes on to the tunnel device, whose program delivers.
   if (ctx.def.TUNNEL_MODE && !(ctx.def.ENABLE_NODEPORT && ctx.def.ENABLE_NODE_ENCRYPTION)) return CTX_ACT_OK;
   const off = l3_off(ctx);
+  // World until the ipcache knows better; protocols without an address to ask by stay unknown.
   let identity = proto === ETH_P_IP || proto === ETH_P_IPV6 ? world_id(ctx, proto) : UNKNOWN_ID;
   let ret = CTX_ACT_OK;
   if (proto === ETH_P_IP) {
     if (!ctx_has(ctx, off + 20)) {
       ret = DROP_INVALID;
     } else {
+      // WireGuard accepts a source only from the peer whose allowed IPs have it, so the address is to be trusted.
       const saddr = load_be32(ctx, off + 12);
       const info = lookup_ip4_remote_endpoint(ctx, saddr, 0);
       if (info !== NONE) identity = ipcacheSecIdentity(ctx.maps.cilium_ipcache_v2, info);
@@ -130,13 +133,18 @@ export function cil_from_wireguard(ctx: Ctx): number {
 function add_l2_hdr(ctx: Ctx, proto: number): boolean {
   if (l3_off(ctx) !== 0) return true;
   const ret = ctx.helpers.skb_change_head(ctx.skb, ETH_HLEN, 0);
+  // The frame begins elsewhere now, or is another buffer.
   ctx.refresh();
   if (ret < 0) return false;
+  // MACs are ipv4_local_delivery's.
   store_u16(ctx, 12, proto);
   return true;
 }
 
-/** tail_handle_ipv4(): CILIUM_CALL_IPV4_FROM_WIREGUARD. */
+/**
+ * tail_handle_ipv4(): CILIUM_CALL_IPV4_FROM_WIREGUARD. A pod of this node is delivered to; everything else, the host
+ * included, goes up the stack as it is (no trace, no TTL change).
+ */
 export function tail_handle_ipv4_wireguard(ctx: Ctx): number {
   const src_id = ctx_load_and_clear_meta(ctx, CB_SRC_LABEL);
   let ret = CTX_ACT_OK;
@@ -154,7 +162,7 @@ export function tail_handle_ipv4_wireguard(ctx: Ctx): number {
   return ret;
 }
 
-/** tail_handle_ipv6(): CILIUM_CALL_IPV6_FROM_WIREGUARD. */
+/** tail_handle_ipv6(): CILIUM_CALL_IPV6_FROM_WIREGUARD; likewise. */
 export function tail_handle_ipv6_wireguard(ctx: Ctx): number {
   const src_id = ctx_load_and_clear_meta(ctx, CB_SRC_LABEL);
   let ret = CTX_ACT_OK;

@@ -103,7 +103,7 @@ export function lookup_ip4_egress_gw_policy(ctx: Ctx, saddr: number, daddr: numb
   return slot;
 }
 
-/** lookup_ip6_egress_gw_policy(): both addresses are four words of `words`. */
+/** lookup_ip6_egress_gw_policy(): both addresses are four words of `words`, from `saddr` and `daddr`. */
 export function lookup_ip6_egress_gw_policy(
   ctx: Ctx,
   words: Int32Array,
@@ -152,7 +152,7 @@ export function egress_gw_snat_needed_hook(
   return true;
 }
 
-/** egress_gw_snat_needed_hook_v6(). */
+/** egress_gw_snat_needed_hook_v6(): see the IPv4 one; `tuple` holds the packet's addresses. */
 export function egress_gw_snat_needed_hook_v6(ctx: Ctx, tuple: CtTuple6, target: EgressTarget6): boolean {
   const remote_ep = lookup_ip6_remote_endpoint(ctx, tuple.words, 0);
   if (
@@ -167,6 +167,7 @@ export function egress_gw_snat_needed_hook_v6(ctx: Ctx, tuple: CtTuple6, target:
   if (!names_gateway(egressGw6GatewayIp(map, policy))) return false;
   copyAddr6(target.addr, 0, map.words, egressGw6EgressIpWord(map, policy));
   target.ifindex = egressGw6Ifindex(map, policy);
+  // Only IPv6 policies carry a device; in IPv4 the target keeps what its caller set.
   return true;
 }
 
@@ -190,6 +191,7 @@ export function egress_gw_reply_needs_redirect_hook_v6(ctx: Ctx, tuple: CtTuple6
   return tunnel_of(ctx, lookup_ip6_remote_endpoint(ctx, tuple.words, 0));
 }
 
+// Fills egress_gw_reply from the pod's ipcache entry; without a tunnel endpoint the stack routes the reply.
 function tunnel_of(ctx: Ctx, info: number): boolean {
   const map = ctx.maps.cilium_ipcache_v2;
   if (info === NONE || (ipcacheFlags(map, info) & IPCACHE_F_HAS_TUNNEL_EP) === 0) return false;
@@ -237,6 +239,7 @@ function handle_request4(ctx: Ctx): number {
   return needs_redirect(egressGwGatewayIp(ctx.maps.cilium_egress_gw_policy_v4, policy));
 }
 
+// As handle_request4. The gateway's address is IPv4 also in IPv6 policies: it is a tunnel endpoint.
 function handle_request6(ctx: Ctx): number {
   if (!revalidate_data6(ctx)) return DROP_INVALID;
   const ip6 = ETH_HLEN;

@@ -7,6 +7,7 @@ import { LxcKey } from "../../maps/lxc.js";
 import { Step } from "../../src/bpf/steps.js";
 import type { Ctx } from "./ctx.js";
 
+// Keys are made in place. All padding stays 0, for the maps hash every byte.
 const lxc_key = new LxcKey();
 const ipcache_key = new IpcacheKey();
 
@@ -40,6 +41,7 @@ export function lookup_ip4_remote_endpoint(ctx: Ctx, addr: number, cluster_id: n
 export function lookup_ip6_remote_endpoint(ctx: Ctx, words: Int32Array, at: number): number {
   const map = ctx.maps.cilium_ipcache_v2;
   const w = ipcache_key.words;
+  // Prefix length: 32 bits of cluster id, padding and family, and 128 of the address. The family is the key's byte 7.
   w[0] = 160;
   w[1] = ENDPOINT_KEY_IPV6 << 24;
   copyAddr6(w, 2, words, at);

@@ -30,6 +30,8 @@ export function identity_is_remote_node(_ctx: Ctx, identity: number): boolean {
   );
 }
 
+// 2 is the world of an IPv4-only or IPv6-only cluster; in dual stack each family has its own (9, 10), and 2 remains as
+// what comes out of a tunnel before it is told apart.
 export function identity_is_world_ipv4(ctx: Ctx, identity: number): boolean {
   return identity === WORLD_ID || (ctx.def.DUAL_STACK && identity === ctx.def.WORLD_IPV4_ID);
 }
@@ -66,7 +68,7 @@ export function get_tunnel_id(ctx: Ctx, identity: number): number {
   return identity;
 }
 
-/** get_id_from_tunnel_id(). */
+/** get_id_from_tunnel_id(): the inverse; the inner protocol (EtherType, host order) tells which world it was. */
 export function get_id_from_tunnel_id(ctx: Ctx, tunnel_id: number, proto: number): number {
   return tunnel_id === WORLD_ID ? world_id(ctx, proto) : tunnel_id;
 }

@@ -89,6 +89,7 @@ function set_ipsec_encrypt(ctx: Ctx, tunnel_endpoint: number, seclabel: number):
   const slot = map.lookup(node_key.setIpv4(tunnel_endpoint).words);
   if (slot === NONE || nodeId(map, slot) === 0) return DROP_NO_NODE_ID;
   const spi = get_min_encrypt_key(ctx, nodeSpi(map, slot));
+  // Bits 12 to 15 key, 8 to 11 magic, 16 to 31 node: XFRM policies and states are found by it.
   const mark = ((spi & 0x0f) << 12) | MARK_MAGIC_ENCRYPT | (nodeId(map, slot) << 16);
   ctx_store_meta(ctx, CB_ENCRYPT_IDENTITY, seclabel);
   // Old kernels lose the mark in a redirect.
@@ -119,6 +120,7 @@ export function ipsec_maybe_redirect_to_encrypt(ctx: Ctx, proto: number, src_sec
     src_id = get_identity(ctx);
   } else {
     const dst = lookup_ip4_remote_endpoint(ctx, daddr, 0);
+    // Where the mark does not say who sends, the source's ipcache entry does.
     if (src_id === UNKNOWN_ID) {
       const src = lookup_ip4_remote_endpoint(ctx, ipv4_saddr(ctx, ETH_HLEN), 0);
       if (src === NONE) return CTX_ACT_OK;

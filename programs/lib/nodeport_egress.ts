@@ -372,6 +372,7 @@ export function tail_handle_snat_fwd_ipv4(ctx: Ctx): number {
 
 // === IPv6 ===============================================================================================================
 
+/** __handle_nat_fwd_ipv6(): see __handle_nat_fwd_ipv4. */
 function __handle_nat_fwd_ipv6(ctx: Ctx, src_id: number, revdnat_only: boolean, trace: TraceCtx): number {
   const def = ctx.def;
   const ret = nodeport_rev_dnat_fwd_ipv6(ctx, revdnat_only, trace);
@@ -385,7 +386,7 @@ function __handle_nat_fwd_ipv6(ctx: Ctx, src_id: number, revdnat_only: boolean, 
   return tail_call_internal(ctx, CILIUM_CALL_IPV6_NODEPORT_SNAT_FWD);
 }
 
-/** nodeport_rev_dnat_fwd_ipv6(). */
+/** nodeport_rev_dnat_fwd_ipv6(): see the IPv4 one. Nothing of the entry is needed here but its verdict. */
 function nodeport_rev_dnat_fwd_ipv6(ctx: Ctx, revdnat_only: boolean, trace: TraceCtx): number {
   snat_done = false;
   if (!revalidate_data6(ctx)) return DROP_INVALID;
@@ -417,7 +418,7 @@ function nodeport_rev_dnat_fwd_ipv6(ctx: Ctx, revdnat_only: boolean, trace: Trac
   return CTX_ACT_OK;
 }
 
-/** tail_handle_nat_fwd_ipv6(). */
+/** tail_handle_nat_fwd_ipv6(): CILIUM_CALL_IPV6_NODEPORT_NAT_FWD; see tail_handle_nat_fwd_ipv4. */
 export function tail_handle_nat_fwd_ipv6(ctx: Ctx): number {
   const revdnat_only = (ctx_load_and_clear_meta(ctx, CB_NAT_FLAGS) & CB_NAT_FLAGS_REVDNAT_ONLY) !== 0;
   const src_id = ctx_load_and_clear_meta(ctx, CB_SRC_LABEL);
@@ -439,7 +440,7 @@ export function tail_handle_nat_fwd_ipv6(ctx: Ctx): number {
   return ret;
 }
 
-/** nodeport_has_nat_conflict_ipv6(). */
+/** nodeport_has_nat_conflict_ipv6(): the router's address on the tunnel device, else the direct routing one. */
 function nodeport_has_nat_conflict_ipv6(ctx: Ctx, tuple: CtTuple6, target: Ipv6NatTarget): boolean {
   const def = ctx.def;
   let addr: Int32Array;
@@ -456,6 +457,7 @@ function nodeport_has_nat_conflict_ipv6(ctx: Ctx, tuple: CtTuple6, target: Ipv6N
   return true;
 }
 
+/** nodeport_snat_fwd_ipv6(): see nodeport_snat_fwd_ipv4; pods with a device of their own are an IPv4 case. */
 function nodeport_snat_fwd_ipv6(ctx: Ctx, trace: TraceCtx): number {
   const def = ctx.def;
   const is_host = ctx.obj.kind === IS_BPF_HOST;
@@ -488,7 +490,7 @@ function nodeport_snat_fwd_ipv6(ctx: Ctx, trace: TraceCtx): number {
   return ret;
 }
 
-/** tail_handle_snat_fwd_ipv6(). */
+/** tail_handle_snat_fwd_ipv6(): CILIUM_CALL_IPV6_NODEPORT_SNAT_FWD; see tail_handle_snat_fwd_ipv4. */
 export function tail_handle_snat_fwd_ipv6(ctx: Ctx): number {
   const src_id = ctx_load_and_clear_meta(ctx, CB_SRC_LABEL);
   const trace = fwd_trace;
