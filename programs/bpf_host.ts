@@ -264,7 +264,7 @@ export function cil_from_netdev(ctx: Ctx): number {
       site.HOST_FROM_NETDEV_DROP,
     );
   }
-  // What an earlier device left in tc_index does not count, only XDP's word below.
+  // A skip bit that an earlier device left does not count, only XDP's word below.
   ctx_skip_nodeport_clear(ctx);
   if (ctx.def.ENABLE_NODEPORT_ACCELERATION) {
     if ((skb.xdpMeta & XFER_PKT_NO_SVC) !== 0) ctx_skip_nodeport_set(ctx);

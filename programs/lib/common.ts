@@ -73,6 +73,8 @@ export const REMOTE_NODE_ID = 6;
 export const KUBE_APISERVER_NODE_ID = 7;
 
 // --- skb->cb indices --------------------------------------------------------------------------------------------
+// Five words that go with the packet through tail calls; the same word means different things to different programs, so
+// names share numbers. Entries clear all of them, a drop sample overwrites all of them.
 export const CB_SRC_LABEL = 0;
 export const CB_PROXY_MAGIC = 0;
 export const CB_ENCRYPT_MAGIC = 0;
@@ -101,6 +103,8 @@ export const CB_ADDR_V6_4 = 4;
 export const FROM_HOST_L7_LB = 0xfacade42 | 0;
 
 /** skb->tc_index bits. */
+// The two proxy bits come from the mark (0x0A00, 0x0B00) and outlive it. The bits that skip node ports and host
+// firewall are cleared as they are read.
 export const TC_INDEX_F_FROM_INGRESS_PROXY = 1;
 export const TC_INDEX_F_FROM_EGRESS_PROXY = 2;
 export const TC_INDEX_F_SKIP_NODEPORT = 4;
@@ -108,10 +112,13 @@ export const TC_INDEX_F_SKIP_HEALTH_CHECK = 8;
 export const TC_INDEX_F_SKIP_HOST_FIREWALL = 16;
 
 /** XDP metadata word handed to tc. */
+// XFER_PKT_NO_SVC: services have been looked up. XFER_PKT_SNAT_DONE: the source has been translated.
 export const XFER_PKT_NO_SVC = 1;
 export const XFER_PKT_SNAT_DONE = 4;
 
 // --- marks ------------------------------------------------------------------------------------------------------
+// Bits 8 to 11 of skb->mark say who set it; what the other bits hold depends on it (overloadable.ts).
+// 0x0800 has two names; the key mask takes bits 12 to 15 in, where IPsec has its key.
 export const MARK_MAGIC_HOST_MASK = 0x0f00;
 export const MARK_MAGIC_PROXY_TO_WORLD = 0x0800;
 export const MARK_MAGIC_SKIP_TPROXY = 0x0800;
