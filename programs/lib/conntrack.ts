@@ -560,6 +560,7 @@ export function ct_lookup4(
 }
 
 // Scratch of creations: the entry, and the key of the RELATED entry.
+// An entry is built here and copied into the map by the insertion: nothing of an earlier one may be left in it.
 const entry = new Int32Array(CT_ENTRY_WORDS);
 const icmp4 = new CtTuple4();
 const icmp6 = new CtTuple6();
@@ -572,6 +573,7 @@ function fill_entry(state: CtState, dir: number): void {
     entry[CT_BACKEND_ID_W] = state.backend_id;
   } else {
     f |= state.flags & (STATE_BITS | CT_ENTRY_LB_LOOPBACK);
+    // The address shares its bytes with a SERVICE entry's backend_id; IPv4 stands in the last of the four words.
     if (state.nat_port !== 0) {
       const nat = state.nat_addr;
       entry[CT_NAT_ADDR_W] = nat[0];
@@ -613,6 +615,7 @@ export function ct_create4(
   // As if a SYN made it, even where the connection was picked up in the middle.
   ct_update_timeout(ctx, entry, 0, is_tcp, dir, is_tcp ? TCP_FLAG_SYN : 0);
   if (ctx.def.DEBUG) cilium_dbg3(ctx, DBG_CT_CREATED4, entry[CT_FLAGS_W]! >>> 16, entry[CT_SRC_SEC_ID_W]!, 0);
+  // Before the main entry: if it cannot be made, the connection is not either. It has the same contents.
   if (map_related !== null) {
     icmp4.words[0] = tuple.words[0]!;
     icmp4.words[1] = tuple.words[1]!;
@@ -630,7 +633,13 @@ export function ct_create4(
 
 // --- IPv6 -----------------------------------------------------------------------------------------------------------
 
-/** ct_extract_ports6(); see ct_extract_ports4. */
+// The algorithm of IPv4 over tuples of ten words: daddr 0 to 3, saddr 4 to 7, ports 8, protocol and flags 9.
+
+/**
+ * ct_extract_ports6(); see ct_extract_ports4. `tuple.nexthdr` is the protocol behind the extension headers. RELATED are
+ * types 1 to 4; of those 2 (packet too big) is counted as IPv4's 3/4. Neighbour discovery has neither ports nor
+ * identifiers and is kept away from conntrack by the programs.
+ */
 export function ct_extract_ports6(
   ctx: Ctx,
   ip6: number,
@@ -762,7 +771,7 @@ function do_lookup6(
   return ret;
 }
 
-/** ct_lookup6(): ports and look-up in one. */
+/** ct_lookup6(): ports and look-up in one; `fraginfo` is the caller's, who has walked the headers for `l4_off`. */
 export function ct_lookup6(
   ctx: Ctx,
   map: BpfMap,
@@ -817,6 +826,7 @@ export function ct_create6(
  */
 export function ct_is_reply4(ctx: Ctx, map: BpfMap, tuple: CtTuple4): boolean {
   tuple.flags = TUPLE_F_IN;
+  // As loaded, a reply's tuple has the orientation in which the ingress entry is stored. No lifetime is refreshed.
   const slot = map.lookup(tuple.words);
   if (ctx.recorder !== null) ctx.recorder.step(Step.MAP_LOOKUP, ctx.skb, map, slot, 0, 0);
   return slot !== NONE;

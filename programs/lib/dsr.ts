@@ -400,6 +400,7 @@ function encap_dsr(
 function dsr_reply_icmp4(ctx: Ctx, ip4: number, svc_addr: number, dport: number, code: number): number {
   const hdrlen = ipv4_hdrlen(ctx, ip4);
   const nexthdr = load_u8(ctx, ip4 + 9);
+  // RFC 792: the header and eight bytes behind it, which hold the ports.
   const orig_dgram = 8;
   const len_new = ETH_HLEN + hdrlen + orig_dgram;
   // What is quoted is summed over a fixed length, zeros behind it: the packet has to be that long.
@@ -438,6 +439,7 @@ function dsr_reply_icmp4(ctx: Ctx, ip4: number, svc_addr: number, dport: number,
   store_u8(ctx, ip4 + 1, tos);
   store_u16(ctx, ip4 + 2, 20 + hdrlen + 8 + orig_dgram);
   store_be16(ctx, ip4 + 4, id);
+  // Flags and offset: DF.
   store_u16(ctx, ip4 + 6, 0x4000);
   store_u8(ctx, ip4 + 8, IPDEFTTL);
   store_u8(ctx, ip4 + 9, IPPROTO_ICMP);
@@ -453,6 +455,7 @@ function dsr_reply_icmp4(ctx: Ctx, ip4: number, svc_addr: number, dport: number,
   store_u16(ctx, icmp + 6, ctx.config.device_mtu - ohead);
   const sum = csum_partial(ctx, icmp, 8 + hdrlen + orig_dgram);
   store_be16(ctx, icmp + 2, ~csum_fold16(sum) & 0xffff);
+  // Out of the device it came in on.
   return ctx_redirect(ctx, ctx_get_ifindex(ctx), 0);
 }
 

@@ -75,10 +75,12 @@ export function generate_icmp4_reply(ctx: Ctx, icmp_type: number, icmp_code: num
   save_macs(ctx);
   const saddr = load_be32(ctx, ETH_HLEN + 12);
   const daddr = load_be32(ctx, ETH_HLEN + 16);
+  // Read before the headers are pushed; the error goes out with the packet's own type of service.
   const tos = load_u8(ctx, ETH_HLEN + 1);
   const full = ctx_full_len(ctx);
   const sample_len = full < ICMP_PACKET_MAX_SAMPLE_SIZE ? full : ICMP_PACKET_MAX_SAMPLE_SIZE;
   ctx_adjust_troom(ctx, sample_len + ETH_HLEN - full);
+  // Before the push as well: by then the sample is elsewhere, and its sum goes into the checksum as one part.
   const sum = sample_sum(ctx, sample_len);
   if (ctx_adjust_hroom(ctx, 20 + 8, BPF_ADJ_ROOM_MAC) < 0) return DROP_INVALID;
   exchange_macs(ctx, ETH_P_IP);
@@ -130,6 +132,7 @@ export function generate_icmp6_reply(ctx: Ctx, icmp_type: number, icmp_code: num
   store_u8(ctx, icmp + 1, icmp_code);
   store_be16(ctx, icmp + 2, 0);
   store_be32(ctx, icmp + 4, 0);
+  // Unlike IPv4's, this checksum covers both addresses, the length and the protocol.
   const pseudo = csum_pseudo6(ctx, ip6 + 8, len, IPPROTO_ICMPV6);
   store_be16(ctx, icmp + 2, ~csum_fold16(sum + pseudo + csum_partial(ctx, icmp, 8)) & 0xffff);
   return 0;

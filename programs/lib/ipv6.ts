@@ -35,12 +35,15 @@ import { IPFRAG_FRAGMENT, IPFRAG_NO_L4 } from "./ipv4.js";
 import { ct_to_metrics_dir, update_metrics } from "./metrics.js";
 import { IPV6_FRAG_UPDATE } from "./source_lines.js";
 
+// Offsets in the header: payload length 4 (u16, without these 40 bytes), next header 6, hop limit 7, source 8,
+// destination 24. An address in words is the wire bytes loaded little-endian, four at a time.
 export const IPV6_HLEN = 40;
 const IPV6_MAX_HEADERS = 4;
 /** Offsets of the addresses within the header. */
 export const IPV6_SADDR_OFF = 8;
 export const IPV6_DADDR_OFF = 24;
 
+/** The header's own field: an extension header, if there is one. ctx.nexthdr has the protocol behind all of them. */
 export function ipv6_nexthdr(ctx: Ctx, ip6: number): number {
   return load_u8(ctx, ip6 + 6);
 }
@@ -81,6 +84,7 @@ export function ipv6_hdrlen_with_fraginfo(ctx: Ctx, ip6: number): number {
   ctx.fraginfo = 0;
   let nh = load_u8(ctx, ip6 + 6);
   let len = IPV6_HLEN;
+  // Bounded as the verifier wants it; a longer chain is a drop (156), not a packet without ports.
   for (let i = 0; i < IPV6_MAX_HEADERS; i++) {
     switch (nh) {
       case IPPROTO_NONE:
@@ -90,6 +94,7 @@ export function ipv6_hdrlen_with_fraginfo(ctx: Ctx, ip6: number): number {
         const first = load_u8(ctx, ip6 + len);
         // frag_off as loaded little-endian: byte 2 holds the high offset bits, byte 3 the low ones and M.
         const off = load_be16(ctx, ip6 + len + 2);
+        // Neither offset nor M: an atomic fragment, which is whole.
         if ((off & 0xf9ff) !== 0) {
           ctx.fraginfo = (off & 0xf8ff) !== 0 ? IPFRAG_FRAGMENT | IPFRAG_NO_L4 : IPFRAG_FRAGMENT;
         }
@@ -111,6 +116,7 @@ export function ipv6_hdrlen_with_fraginfo(ctx: Ctx, ip6: number): number {
         if (!ctx_has(ctx, ip6 + len + 2)) return DROP_INVALID;
         const size = load_u8(ctx, ip6 + len + 1);
         const next = load_u8(ctx, ip6 + len);
+        // AH counts words of four bytes less two, the others units of eight beyond the first.
         len += nh === IPPROTO_AH ? (size + 2) << 2 : (size + 1) << 3;
         nh = next;
         break;
@@ -129,6 +135,7 @@ export function ipv6_hdrlen(ctx: Ctx, ip6: number): number {
 }
 
 // struct ipv6_frag_id: id u32, proto u8, 3 pad, saddr 16, daddr 16.
+// The value is the four port bytes of the first fragment, source port first.
 const frag_key = new Int32Array(10);
 const frag_value = new Int32Array(1);
 
@@ -143,11 +150,13 @@ export function ipv6_load_l4_ports(
   if (ctx.def.ENABLE_IPV6_FRAGMENTS && (fraginfo & IPFRAG_FRAGMENT) !== 0) {
     return ipv6_handle_fragmentation(ctx, ip6, fraginfo, l4_off, dir);
   }
+  // 135 (DROP_CT_INVALID_HDR): the frame ends before the ports do.
   if (!ctx_has(ctx, l4_off + 4)) return DROP_CT_INVALID_HDR;
   ctx.l4_ports = load_be32(ctx, l4_off);
   return 0;
 }
 
+// As ipv4_handle_fragmentation: 175 where the first fragment has not been seen; a failed insertion is only counted.
 function ipv6_handle_fragmentation(
   ctx: Ctx,
   ip6: number,

@@ -137,6 +137,7 @@ function __policy_can_access(
     chosen = b;
     other = a;
   }
+  // Default deny: an endpoint without enforcement has an entry that matches all.
   if (chosen === NONE) {
     return recordVerdict(ctx, map, is_untracked_fragment ? DROP_FRAG_NOSUPPORT : DROP_POLICY, egress, NONE);
   }
@@ -244,6 +245,7 @@ export function policy_can_egress(
   ) {
     return DROP_ENCAP_PROHIBITED;
   }
+  // Egress has no untracked fragments to tell apart: a miss is 133 in any case.
   const ret = __policy_can_access(
     ctx,
     ctx.obj.policy,

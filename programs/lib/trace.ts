@@ -46,7 +46,7 @@ import { update_metrics } from "./metrics.js";
 import { capture_header, emit, listened, msg } from "./notify.js";
 import { RATELIMIT_USAGE_EVENTS_MAP, ratelimit_check_and_take } from "./ratelimit.js";
 
-/** cls_flags_t. */
+/** cls_flags_t: IPv6; a device without Ethernet header; tunnel packet, by protocol. In profile 1.11 only the first. */
 export const CLS_FLAG_IPV6 = 1;
 export const CLS_FLAG_L3_DEV = 2;
 export const CLS_FLAG_VXLAN = 4;
@@ -112,6 +112,7 @@ function emit_trace_notify(ctx: Ctx, obs_point: number, monitor: number): boolea
     }
     if (level >= TRACE_AGGREGATE_ACTIVE_CT && monitor === 0) return false;
   }
+  // The bucket last: what nobody reads or aggregation drops takes no token.
   return listened(ctx) && events_allowed(ctx);
 }
 
@@ -149,6 +150,7 @@ function is_overlay(ctx: Ctx, proto: number, obs_point: number): boolean {
     return ctx.obj.kind !== IS_BPF_XDP && (ctx.skb.mark & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_OVERLAY;
   }
   if (obs_point !== TRACE_FROM_NETWORK) return false;
+  // Arriving packets have no mark; 8 is the UDP header, of which the destination port (offset 2) decides.
   const len = ctx.len;
   if (proto === ETH_P_IP) {
     if (len < ETH_HLEN + 20 || load_u8(ctx, ETH_HLEN + 9) !== IPPROTO_UDP) return false;
@@ -169,6 +171,7 @@ function is_overlay(ctx: Ctx, proto: number, obs_point: number): boolean {
 export function compute_capture_len(ctx: Ctx, monitor: number, flags: number): number {
   const len = ctx.len;
   let cap = monitor;
+  // Monitor 0 is no wish for an empty sample: below medium such samples are sent, with the default length.
   if (cap === 0 || cap === ctx.config.trace_payload_len) {
     cap =
       (flags & (CLS_FLAG_VXLAN | CLS_FLAG_GENEVE)) !== 0
@@ -211,6 +214,7 @@ function fill(
   return cap;
 }
 
+// Version 2 is 56 bytes, version 1 was 48.
 function send(ctx: Ctx, cap: number): void {
   if (ctx.def.profile === "1.19") {
     msg[12] = ctx.ip_trace_id_lo;
@@ -235,6 +239,7 @@ export function send_trace_notify(
   site: number,
 ): void {
   update_trace_metrics(ctx, obs_point, reason, site);
+  // orig_ip stays zero and is printed as 0.0.0.0: only the variants below know an address from before translation.
   if (!ctx.def.TRACE_NOTIFY || !emit_trace_notify(ctx, obs_point, monitor)) return;
   send(ctx, fill(ctx, obs_point, src, dst, dst_id, ifindex, reason, monitor, proto));
 }
