@@ -2,11 +2,14 @@
 // its policies by tier and its namespace's profile, and the chains of the policies themselves.
 //
 // Marks, as Felix takes them from its mask 0xffff0000: 0x10000 accepted, 0x20000 pass to the next tier, 0x40000 and
-// 0x80000 scratch (a rule with more conditions than one iptables rule can hold; from a workload, in raw).
+// 0x80000 scratch (a rule with more conditions than one iptables rule can hold; from a workload, in raw); the other twelve
+// bits are felix_ipvs.ts's.
 //
-// Differs from Felix: no `cali:...` hash comment in front of each rule; Felix keeps these to find its own rules again.
+// Differs from Felix: no `cali:...` hash comment in front of each rule; Felix keeps these to find its own rules again. A
+// dispatch chain lists its devices; Felix makes a tree of them by their first letters.
 
 import type { CalicoConfig } from "./config.js";
+import { IPVS_POSTROUTING, ipvsChains, ipvsInput, ipvsOutput } from "./felix_ipvs.js";
 import { failsafeRules, type HostEndpoint, hostChainSuffix } from "./host_endpoints.js";
 import { chainName, setName } from "./names.js";
 import type {
@@ -18,6 +21,7 @@ import type {
   PolicySet,
   PortMatch,
 } from "./policy.js";
+import { Table } from "./rule_table.js";
 import { type Labels, parseSelector } from "./selector.js";
 
 const ACCEPT = "0x10000/0x10000";
@@ -47,6 +51,8 @@ export interface FelixFacts {
   readonly ipip: boolean;
   readonly vxlan: boolean;
   readonly workloads: readonly Workload[];
+  /** kube-proxy runs in ipvs mode. */
+  readonly kubeIpvs?: boolean;
   /** Those of the node; without any, nothing is written for them. */
   readonly hostEndpoints?: readonly HostEndpoint[];
 }
@@ -99,6 +105,12 @@ export function felixRules(facts: FelixFacts, policies: PolicySet): FelixRules {
     workloadChain(filter, x, "ingress", policies, facts, used.ingress);
   }
   if (hosts.length > 0) hostChains(filter, facts, policies, used);
+  if (facts.kubeIpvs === true)
+    ipvsChains(
+      filter,
+      w.map((x) => x.interfaceName),
+      hosts.length > 0 ? hosts : undefined,
+    );
   // Profiles of namespaces let all pass, and so does the one that Calico makes itself; others are not modelled.
   for (const name of profiles) {
     if (!name.startsWith("kns.") && name !== DEFAULT_ALLOW) continue;
@@ -112,7 +124,8 @@ export function felixRules(facts: FelixFacts, policies: PolicySet): FelixRules {
   const mangle = new Table("mangle");
   if (hosts.length > 0) preDnatChains(mangle, facts, policies, sets);
   return {
-    text: STATIC_RAW + STATIC_MANGLE + (hosts.length > 0 ? mangle.text() : "") + nat(facts) + filter.text(),
+    text:
+      STATIC_RAW + staticMangle(facts) + (hosts.length > 0 ? mangle.text() : "") + nat(facts) + filter.text(),
     appended: [
       "*filter",
       `-A FORWARD -m mark --mark ${ACCEPT} -j ACCEPT`,
@@ -151,25 +164,6 @@ export function policyChain(p: CalicoPolicy, dir: Direction): string {
   return chainName(dir === "ingress" ? "cali-pi-" : "cali-po-", p.id);
 }
 
-class Table {
-  readonly #chains: string[] = [];
-  readonly #rules: string[] = [];
-
-  constructor(readonly name: string) {}
-
-  chain(name: string): void {
-    if (!this.#chains.includes(name)) this.#chains.push(name);
-  }
-
-  add(chain: string, rule: string): void {
-    this.#rules.push(`-A ${chain} ${rule}`);
-  }
-
-  text(): string {
-    return `*${this.name}\n${this.#chains.map((c) => `:${c} - [0:0]\n`).join("")}${this.#rules.map((r) => `${r}\n`).join("")}COMMIT\n`;
-  }
-}
-
 const STATIC_RAW = `*raw
 :cali-PREROUTING - [0:0]
 :cali-OUTPUT - [0:0]
@@ -183,7 +177,7 @@ const STATIC_RAW = `*raw
 COMMIT
 `;
 
-const STATIC_MANGLE = `*mangle
+const staticMangle = (facts: FelixFacts): string => `*mangle
 :cali-PREROUTING - [0:0]
 :cali-POSTROUTING - [0:0]
 -A PREROUTING -j cali-PREROUTING
@@ -191,7 +185,7 @@ const STATIC_MANGLE = `*mangle
 -A cali-PREROUTING -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
 -A cali-PREROUTING -m mark --mark 0x10000/0x10000 -j ACCEPT
 -A cali-POSTROUTING -m mark --mark 0x10000/0x10000 -j RETURN
--A cali-POSTROUTING -j MARK --set-xmark 0x0/0xf0000
+${facts.kubeIpvs === true ? IPVS_POSTROUTING : ""}-A cali-POSTROUTING -j MARK --set-xmark 0x0/0xf0000
 COMMIT
 `;
 
@@ -238,6 +232,7 @@ function staticFilter(t: Table, facts: FelixFacts): void {
       `-p udp -m comment --comment "Drop VXLAN packets from non-allowed hosts" -m multiport --dports ${port} -m addrtype --dst-type LOCAL -j DROP`,
     );
   }
+  if (facts.kubeIpvs === true) ipvsInput(t);
   t.add("cali-INPUT", "-i cali+ -g cali-wl-to-host");
   t.add("cali-INPUT", `-m mark --mark ${ACCEPT} -j ACCEPT`);
   const hosts = (facts.hostEndpoints ?? []).length > 0;
@@ -257,6 +252,7 @@ function staticFilter(t: Table, facts: FelixFacts): void {
   t.add("cali-FORWARD", "-o cali+ -j cali-to-wl-dispatch");
   if (hosts) t.add("cali-FORWARD", "-j cali-to-hep-forward");
   t.add("cali-OUTPUT", `-m mark --mark ${ACCEPT} -j ACCEPT`);
+  if (facts.kubeIpvs === true) ipvsOutput(t);
   t.add("cali-OUTPUT", "-o cali+ -j RETURN");
   if (facts.ipip)
     t.add(

@@ -11,7 +11,9 @@ import { type CommandResult, ip_route } from "../../kernel/iproute.js";
 import { xtNet } from "../../kernel/netfilter/xtables.js";
 import { neigh_set } from "../../kernel/rtnetlink.js";
 import { VxlanDevice } from "../../kernel/vxlan.js";
-import { parseIpv4 } from "../../net/address.js";
+import { formatIpv4, parseIpv4 } from "../../net/address.js";
+import { kubeProxyConfig } from "../kube_proxy/config.js";
+import { KUBE_IPVS } from "../kube_proxy/ipvs.js";
 import { installKubeProxy, type KubeProxy } from "../kube_proxy/kube_proxy.js";
 import { clusterCidr, fields, inPrefix, LinuxNode, LinuxPlane } from "../linux_plane.js";
 import type { Machine, Machines, Sandbox } from "../machines.js";
@@ -19,6 +21,7 @@ import type { ClusterModel, NodeModel, PodModel } from "../model.js";
 import { addAddress, addRoute, linkUp, makeIpset, setSysctl } from "../netcfg.js";
 import { type BgpSession, Bird, bgpAddress, nodeStatusText } from "./bird.js";
 import { type CalicoConfig, calicoConfig, type EncapMode, type IpPool } from "./config.js";
+import { SET_THIS_HOST } from "./felix_ipvs.js";
 import {
   type FelixRules,
   felixRules,
@@ -72,12 +75,15 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
   readonly hostEndpoints: readonly HostEndpoint[];
   readonly policies: PolicySet;
   #pools: readonly IpPool[];
+  /** kube-proxy runs in ipvs mode; Felix tells by kube-ipvs0 being there. */
+  readonly #kubeIpvs: boolean;
   readonly #startNs: number;
 
   constructor(model: ClusterModel, machines: Machines, forced: boolean) {
     super(model, machines);
     this.config = calicoConfig(model, forced);
     this.#pools = this.config.pools;
+    this.#kubeIpvs = kubeProxyConfig(model, undefined).mode === "ipvs";
     this.#startNs = machines.clock.ns;
     this.hostEndpoints = readHostEndpoints(model, (node, addresses) => {
       const local = addresses.map((a) => parseIpv4(a) as number);
@@ -454,6 +460,7 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
       pools.map((p) => p.cidr),
     );
     this.#tunnelSets(n);
+    this.#thisHostSet(n);
     for (const s of rules.sets) makeIpset(n.ns, s.name, s.type, s.members);
     n.rules(rules.text, "felix");
     n.kubeProxy = installKubeProxy(this.model, n, clusterCidr(this.model));
@@ -463,6 +470,7 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
   /** Encapsulation came or went: the rules about tunnels in Felix's own chains; its jumps stay where they are. */
   #felixAgain(n: CalicoNode): void {
     this.#tunnelSets(n);
+    this.#thisHostSet(n);
     n.rules(ownChainsOnly(this.#felixRules(n).text), "felix");
     const { sets } = xtNet(n.ns);
     if (!this.#ipip && sets.get(SET_ALL_HOSTS) !== undefined) sets.destroy(SET_ALL_HOSTS);
@@ -486,9 +494,22 @@ export class CalicoPlane extends LinuxPlane<CalicoNode> {
         ipip: this.#ipip,
         vxlan: this.#vxlan,
         workloads,
+        kubeIpvs: this.#kubeIpvs,
         hostEndpoints: this.hostEndpoints.filter((h) => h.node === n.name),
       },
       this.policies,
+    );
+  }
+
+  /** Addresses of the node itself: those of pods' devices and of services are not. */
+  #thisHostSet(n: CalicoNode): void {
+    if (!this.#kubeIpvs) return;
+    const own = n.ns.devOrder.filter((d) => !d.name.startsWith("cali") && d.name !== KUBE_IPVS);
+    makeIpset(
+      n.ns,
+      SET_THIS_HOST,
+      "hash:ip",
+      own.flatMap((d) => d.addrs.map((a) => formatIpv4(a.local))),
     );
   }
 

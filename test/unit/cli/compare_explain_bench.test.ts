@@ -86,10 +86,10 @@ iptables, new connection, service middle                  60          70
 iptables, new connection, service last                    64          84
 iptables, established connection, service middle          15          15
 iptables, established connection, service last            15          15
-ipvs, new connection, service middle                      54          54
-ipvs, new connection, service last                        54          54
-ipvs, established connection, service middle              20          20
-ipvs, established connection, service last                20          20
+ipvs, new connection, service middle                      76          76
+ipvs, new connection, service last                        76          76
+ipvs, established connection, service middle              26          26
+ipvs, established connection, service last                26          26
 `,
     ]);
   });

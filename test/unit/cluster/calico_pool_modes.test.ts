@@ -6,8 +6,11 @@ import { iptablesSave } from "../../../src/kernel/netfilter/iptables.js";
 import type { Lab } from "../../../src/lab.js";
 import { twoNodeLab } from "../../support/two_nodes.js";
 
-const lab = (datapath: "calico-ipip" | "calico-vxlan" | "calico-bgp", more = ""): Lab =>
-  twoNodeLab({ datapath, kubeProxy: "iptables" }, more);
+const lab = (
+  datapath: "calico-ipip" | "calico-vxlan" | "calico-bgp",
+  more = "",
+  kubeProxy: "iptables" | "ipvs" = "iptables",
+): Lab => twoNodeLab({ datapath, kubeProxy }, more);
 
 /** Rules and names of the sets of a node. */
 const rules = (l: Lab): { rules: string; sets: string[] } => ({
@@ -33,6 +36,23 @@ describe("setPoolModes", () => {
       expect(rules(l)).toEqual(rules(lab(to)));
     },
   );
+
+  it("leaves the chains of ipvs mode complete", () => {
+    const l = lab("calico-ipip", "", "ipvs");
+    change(l, "Never", "Always");
+    const filter = (x: Lab): string =>
+      iptablesSave(x.node("n1").machine.ns, { tables: ["filter", "mangle"] }).replace(/\[\d+:\d+\]/g, "");
+    expect(filter(l)).toEqual(filter(lab("calico-vxlan", "", "ipvs")));
+    const thisHost = (x: Lab): string[] =>
+      x
+        .exec("node/n1", "ipset save")
+        .out.split("\n")
+        .filter((s) => s.startsWith("add cali40this-host "))
+        .map((s) => s.split(" ")[2]!)
+        .sort();
+    expect(thisHost(l)).toEqual(["10.0.0.0", "127.0.0.1", "192.168.0.11"]);
+    expect(thisHost(lab("calico-vxlan", "", "ipvs"))).toEqual(thisHost(l));
+  });
 
   it("lets tunnelled packets in where they were refused before: pods reach each other in every mode", () => {
     const l = lab("calico-bgp");

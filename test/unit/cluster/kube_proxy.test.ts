@@ -233,14 +233,16 @@ describe("where the modes differ, as the real ones do", () => {
   });
 
   it("with KUBE-IPVS-FILTER of newer releases ping and unknown ports are refused", () => {
-    // On flannel: Felix accepts what pods send to the node before kube-proxy's filter sees it.
-    const l = twoNodeLab(
-      { datapath: "flannel-host-gw", kubeProxy: "ipvs", options: { "ipvs-filter": "true" } },
-      web,
-    );
-    l.traffic.listen({ on: "pod/b", port: 8080 });
-    expect(l.ping({ from: "pod/a", to: "10.96.0.10" }).errors.map((e) => [e.type, e.code])).toEqual([[3, 3]]);
-    expect(reaches(l, "pod/a", "10.96.0.10", 80)).toBe(true);
+    for (const datapath of ["flannel-host-gw", "calico-bgp"] as const) {
+      const l = twoNodeLab({ datapath, kubeProxy: "ipvs", options: { "ipvs-filter": "true" } }, web);
+      l.traffic.listen({ on: "pod/b", port: 8080 });
+      const { errors } = l.ping({ from: "pod/a", to: "10.96.0.10" });
+      expect(
+        errors.map((e) => [e.type, e.code]),
+        datapath,
+      ).toEqual([[3, 3]]);
+      expect(reaches(l, "pod/a", "10.96.0.10", 80), datapath).toBe(true);
+    }
   });
 
   it("a node port on 127.0.0.1 works in iptables mode only", () => {
