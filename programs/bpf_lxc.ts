@@ -690,6 +690,7 @@ function handle_ipv4_from_lxc(ctx: Ctx): number {
     // running connections at once; only replies and related packets ride on the entry.
     case CT_NEW:
     case CT_ESTABLISHED:
+    // CT_REOPENED is release 1.11's; since 1.16 such a packet is CT_NEW.
     case CT_REOPENED: {
       if (def.ENABLE_L7_LB) {
         from_l7lb = ctx_load_meta(ctx, CB_FROM_HOST) === FROM_HOST_L7_LB;
@@ -1536,6 +1537,7 @@ export function cil_lxc_policy(ctx: Ctx): number {
   let ret: number;
   if (!validate_ethertype(ctx)) {
     ret = DROP_UNSUPPORTED_L2;
+    // A family that is not compiled in is an unknown L3 protocol (139).
   } else if (ethertype === ETH_P_IP && ctx.def.ENABLE_IPV4) {
     ret = ctx.def.DUAL_STACK
       ? tail_call_internal(ctx, CILIUM_CALL_IPV4_CT_INGRESS_POLICY_ONLY)

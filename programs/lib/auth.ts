@@ -38,6 +38,7 @@ export function auth_lookup(
   key.set(local_id, remote_id, node_id, auth_type);
   const map = ctx.maps.cilium_auth_map;
   const slot = map.lookup(key.words);
+  // A pair that authenticated before and has run out is told like one that never did.
   if (slot !== NONE && utime_now(ctx) < authExpiration(map, slot)) return CTX_ACT_OK;
   ctx.ext_err = auth_type;
   signal[0] = SIGNAL_AUTH_REQUIRED;

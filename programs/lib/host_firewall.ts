@@ -487,6 +487,7 @@ export function ipv6_host_policy_ingress_lookup(ctx: Ctx, buf: CtBuffer6): boole
   let dst_id = ctx.def.WORLD_IPV6_ID;
   if (info !== NONE) dst_id = ipcacheSecIdentity(ctx.maps.cilium_ipcache_v2, info);
   cilium_dbg(ctx, info !== NONE ? DBG_IP_ID_MAP_SUCCEED6 : DBG_IP_ID_MAP_FAILED6, addr6[3], dst_id);
+  // Solicited-node and other multicast addresses are in no ipcache: they are the world's here, and pass.
   if (dst_id !== HOST_ID) return false;
   load_buffer6(ctx, buf, CT_INGRESS);
   return true;
@@ -513,6 +514,7 @@ export function __ipv6_host_policy_ingress(
   let verdict = CTX_ACT_OK;
   if (status !== CT_REPLY && status !== CT_RELATED) {
     let auth_type = 0;
+    // The look-up has left the fragment's kind in the buffer; IPv4 reads it from the header again.
     const untracked = !ctx.def.ENABLE_IPV6_FRAGMENTS && (buf.fraginfo & IPFRAG_FRAGMENT) !== 0;
     res.reset();
     verdict = policy_can_ingress(
@@ -559,6 +561,7 @@ export function __ipv6_host_policy_ingress(
       );
     }
   }
+  // Also for replies, which have skipped policy.
   ctx.helpers.skb_change_type(ctx.skb, PACKET_HOST);
   return verdict;
 }

@@ -40,7 +40,10 @@ export function ipv4_protocol(ctx: Ctx, ip4: number): number {
   return load_u8(ctx, ip4 + 9);
 }
 
-/** ipfrag_encode_ipv4(). */
+/**
+ * ipfrag_encode_ipv4(): IPFRAG_FRAGMENT for any fragment, with IPFRAG_NO_L4 for all but the first; 0 = whole packet. DF
+ * does not count.
+ */
 export function ipfrag_encode_ipv4(ctx: Ctx, ip4: number): number {
   // frag_off as loaded: byte 6 (flags and high offset bits) in the low half.
   const f = load_be16(ctx, ip4 + 6);

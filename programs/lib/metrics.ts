@@ -19,6 +19,7 @@ export function update_metrics(
   site: number,
 ): void {
   const map = ctx.maps.cilium_metrics;
+  // Line and file make keys of one reason distinct by place; readers add them up.
   key[0] = (reason & 0xff) | (direction << 8) | ((site >>> 8) << 16);
   key[1] = site & 0xff;
   const slot = map.lookup(key);
@@ -34,7 +35,7 @@ export function update_metrics(
   addU64(words, at + 2, bytes);
 }
 
-/** ct_to_metrics_dir(). */
+/** ct_to_metrics_dir(): CT_EGRESS 0 to 2, CT_INGRESS 1 to 1, CT_SERVICE 2 to 3. Metrics count from 1. */
 export function ct_to_metrics_dir(dir: number): number {
   return dir === 0 ? 2 : dir === 1 ? 1 : 3;
 }

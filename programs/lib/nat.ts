@@ -142,6 +142,7 @@ const ICMP_DEST_UNREACH = 3;
 const ICMP_REDIRECT = 5;
 const ICMP_ECHO = 8;
 const ICMP_TIME_EXCEEDED = 11;
+// Highest codes of "unreachable" and "time exceeded"; above them the message is none that NAT understands.
 const NR_ICMP_UNREACH = 15;
 const ICMP_EXC_FRAGTIME = 1;
 // linux/icmpv6.h
@@ -273,6 +274,7 @@ function nat_delete(ctx: Ctx, map: BpfMap, key: Int32Array): number {
 // === IPv4 ===============================================================================================================
 
 /** Address and port of the entry that the last look-up or allocation found (Be32, Be16). */
+// Good until the next look-up of this family.
 const state4 = { addr: 0, port: 0 };
 const rtuple4 = new CtTuple4();
 const otuple4 = new CtTuple4();
@@ -714,6 +716,7 @@ function snat_v4_nat_handle_icmp_error(ctx: Ctx, off: number): number {
   state4.addr = nat4ToAddr(map, slot);
   state4.port = nat4ToPort(map, slot);
   // Errors quote as few as eight bytes of the L4 header; TCP's checksum is the 17th and 18th.
+  // From the packet's length, as the quoted length says what the original had.
   const has_csum = nexthdr !== IPPROTO_TCP || ctx_full_len(ctx) >= l4 + 18;
   const ret = snat_v4_rewrite_headers(
     ctx,
@@ -925,6 +928,7 @@ const rev4 = new CtTuple4();
  */
 export function snat_v4_rev_nat(ctx: Ctx, target: Ipv4NatTarget, trace: TraceCtx): number {
   if (!revalidate_data4(ctx)) return DROP_INVALID;
+  // The target has no address: only its port range is asked here.
   const ip4 = ETH_HLEN;
   const fraginfo = ipfrag_encode_ipv4(ctx, ip4);
   const tuple = rev4;

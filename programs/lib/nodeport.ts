@@ -281,6 +281,8 @@ function nodeport_skip_xlate(ctx: Ctx, flags2: number): boolean {
 function looks_for_dsr(ctx: Ctx): boolean {
   if (!ctx.def.ENABLE_DSR) return false;
   const kind = ctx.obj.kind;
+  // With Geneve the information is in the tunnel key, which only the tunnel device's program has; as an option it is in
+  // the packet; with IPIP there is none.
   if (kind === IS_BPF_OVERLAY) return ctx.def.DSR_ENCAP_MODE === DSR_ENCAP_GENEVE;
   if (ctx.def.DSR_ENCAP_MODE !== DSR_ENCAP_NONE) return false;
   return kind === IS_BPF_XDP || kind === IS_BPF_HOST || kind === IS_BPF_WIREGUARD;
@@ -376,6 +378,7 @@ function redirect_by_fib(ctx: Ctx, ret: number, use_neigh_map: boolean): number 
 
 // neigh_record_ip4/6(): the client's MAC, for replies that XDP has to address itself.
 function neigh_record(ctx: Ctx, map: BpfMap, key: Int32Array): number {
+  // Bytes 6 to 11 of the frame: the sender's MAC, the client's or its router's.
   const lo = load_be32(ctx, 6);
   const hi = load_be16(ctx, 10);
   // Written only when the MAC has changed: the map is shared by all CPUs.
@@ -414,6 +417,7 @@ function redirect_to_l7_proxy(
     UNKNOWN_ID,
     bswap16(proxy_port),
     ctx.config.interface_ifindex,
+    // Its number is that of CT_NEW: the sample prints "state new", and monitor 0 hides it at aggregation medium.
     TRACE_REASON_POLICY,
     0,
     proto,
@@ -515,6 +519,7 @@ function nodeport_svc_lb4(
   if (lb_svc_is_l7_loadbalancer(ctx, flags2, proxy_port)) {
     return redirect_to_l7_proxy(ctx, src_sec_identity, proxy_port, ETH_P_IP, site.NODEPORT_V4_TO_PROXY);
   }
+  // NAT46x64 is not modelled: such a service has no backend that this family could reach.
   if (lb_to_other_family(flags2)) return DROP_NO_SERVICE;
 
   // Which backend? A known flow keeps the one in its SERVICE entry.
@@ -646,6 +651,7 @@ function nat_egress_ipv4(ctx: Ctx): number {
       target.addr = def.IPV4_GATEWAY;
     }
   }
+  // Told as new, at full length: no look-up has been made that would know better.
   trace.set(CT_NEW, ctx.config.trace_payload_len);
   const tuple = tuple4;
   let ret = lb4_extract_tuple(ctx, ip4, fraginfo, l4_off, tuple);
@@ -777,6 +783,8 @@ function nodeport_rev_dnat_ipv4(ctx: Ctx, trace: TraceCtx): number {
       );
       if (ret < 0) return ret;
       ctx_snat_done_set(ctx);
+      // The client may be behind a tunnel itself, a pod of another node that used the node port: there the answer comes
+      // from a node (identity 6).
       if (ctx.def.TUNNEL_MODE) {
         const info = lookup_ip4_remote_endpoint(ctx, load_be32(ctx, ip4 + 16), 0);
         if (has_tunnel(ctx, info)) {
@@ -797,6 +805,7 @@ function nodeport_rev_dnat_ipv4(ctx: Ctx, trace: TraceCtx): number {
     endpoint = egress_gw_reply.tunnel_endpoint;
     dst_sec_identity = egress_gw_reply.dst_sec_identity;
   }
+  // The reply is routed here; behind the translation, where IPv6 has it before.
   ret = ipv4_l3_ttl(ctx, ip4);
   if (ret !== CTX_ACT_OK) return ret;
   if (endpoint !== 0) {
@@ -852,6 +861,7 @@ const dsrTuple4 = new CtTuple4();
 export function nodeport_rev_dnat_get_info_ipv4(ctx: Ctx, tuple: CtTuple4): boolean {
   const map = get_ct_map4(ctx, tuple);
   const flags = tuple.flags;
+  // Replies as loaded have the orientation of the request's entry, as it was made with EGRESS: flags OUT.
   tuple.flags = TUPLE_F_OUT;
   const slot = nodeport_egress_entry(ctx, map, tuple.words);
   tuple.flags = flags;
@@ -860,6 +870,7 @@ export function nodeport_rev_dnat_get_info_ipv4(ctx: Ctx, tuple: CtTuple4): bool
   const w = map.words[at + CT_FLAGS_W];
   // Made by a request that came in on this node.
   if ((w & CT_ENTRY_NODE_PORT) !== 0) {
+    // The word: flag bits in the lower half, rev_nat_index (network order) in the upper.
     const index = w >>> 16;
     if (index === 0) return false;
     const nat = lb4_lookup_rev_nat_entry(ctx, index);

@@ -63,6 +63,7 @@ export function ctx_mark_is_encrypted(ctx: Ctx): boolean {
   return (ctx.skb.mark & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_ENCRYPT;
 }
 
+// Each test that finds its bit sends a debug message ("skip proxy"), so their number is part of the trace.
 export function tc_index_from_ingress_proxy(ctx: Ctx): boolean {
   const i = ctx.skb.tcIndex;
   if ((i & TC_INDEX_F_FROM_INGRESS_PROXY) === 0) return false;
