@@ -86,9 +86,6 @@ export class CompileConfig {
   ENABLE_BANDWIDTH_MANAGER = false;
   ENABLE_L7_LB = false;
   ENABLE_SCTP = false;
-  // No program here asks for the next two: they keep their place for headers of real nodes.
-  ENABLE_VTEP = false;
-  ENABLE_TPROXY = false;
   ENABLE_EXTENDED_IP_PROTOCOLS = false;
   /** Policy audit mode (POLICY_AUDIT_MODE). */
   POLICY_AUDIT_MODE = false;

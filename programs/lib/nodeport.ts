@@ -199,7 +199,6 @@ import {
   lb4_local,
   lb4_lookup_rev_nat_entry,
   lb4_lookup_service,
-  lb4_lookup_wildcard_nodeport_service,
   lb4_rev_nat,
   lb4_src_range_ok,
   lb6_dnat_request,
@@ -209,7 +208,6 @@ import {
   lb6_local,
   lb6_lookup_rev_nat_entry,
   lb6_lookup_service,
-  lb6_lookup_wildcard_nodeport_service,
   lb6_rev_nat,
   lb6_src_range_ok,
 } from "./lb.js";
@@ -1399,38 +1397,4 @@ export function tail_no_service_ipv6(ctx: Ctx): number {
     METRIC_INGRESS,
     site.LB_V6_NO_SERVICE_DROP,
   );
-}
-
-// === what bpf_lxc takes from here =====================================================================================
-
-/** cilium_dsr_nat_buffer: which node port the pod addressed, for the conntrack entry; port 0 = none. */
-export const dsr_nat_buffer = { addr4: 0, addr6: new Int32Array(4), port: 0 };
-
-/**
- * Per-packet service translation of a pod's packet to a node port of another node, with DSR: the backend is chosen here,
- * so that its answer need not pass that node. Slot of the service, or NONE. Flows that began the long way stay there.
- */
-export function lb4_lookup_dsr_nodeport(ctx: Ctx, key: Lb4Key, tuple: CtTuple4): number {
-  dsrTuple4.copyFrom(tuple);
-  __ipv4_ct_tuple_reverse(dsrTuple4);
-  dsrTuple4.flags = TUPLE_F_OUT;
-  if (nodeport_egress_entry(ctx, get_ct_map4(ctx, dsrTuple4), dsrTuple4.words) !== NONE) return NONE;
-  const svc = lb4_lookup_wildcard_nodeport_service(ctx, key);
-  if (svc === NONE || !nodeport_uses_dsr(ctx, svcFlags2(ctx.maps.cilium_lb4_services_v2, svc))) return NONE;
-  dsr_nat_buffer.addr4 = tuple.daddr;
-  dsr_nat_buffer.port = tuple.sport;
-  return svc;
-}
-
-/** The same for IPv6. */
-export function lb6_lookup_dsr_nodeport(ctx: Ctx, key: Lb6Key, tuple: CtTuple6): number {
-  dsrTuple6.copyFrom(tuple);
-  __ipv6_ct_tuple_reverse(dsrTuple6);
-  dsrTuple6.flags = TUPLE_F_OUT;
-  if (nodeport_egress_entry(ctx, get_ct_map6(ctx, dsrTuple6), dsrTuple6.words) !== NONE) return NONE;
-  const svc = lb6_lookup_wildcard_nodeport_service(ctx, key);
-  if (svc === NONE || !nodeport_uses_dsr(ctx, svcFlags2(ctx.maps.cilium_lb6_services_v2, svc))) return NONE;
-  copyAddr6(dsr_nat_buffer.addr6, 0, tuple.words, 0);
-  dsr_nat_buffer.port = tuple.sport;
-  return svc;
 }
