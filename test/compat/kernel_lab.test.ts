@@ -10,7 +10,7 @@
 // many labs needed more than one is printed.
 
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -95,6 +95,7 @@ class Slots {
 describe.skipIf(why !== "")(`random labs against the kernel${why === "" ? "" : ` (skipped: ${why})`}`, () => {
   const keep = process.env.PODPATH_KERNEL_KEEP;
   const dir = why !== "" ? "" : (keep ?? mkdtempSync(join(tmpdir(), "podpath-labs-")));
+  if (why === "") mkdirSync(dir, { recursive: true });
   const slots = new Slots();
   /** How many labs agreed with their first, second, third recording; and with none. */
   const tally = new Array<number>(RECORDINGS + 1).fill(0);
