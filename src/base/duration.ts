@@ -11,10 +11,20 @@ const UNIT_NS: Readonly<Record<string, number>> = {
   d: 86_400_000_000_000,
 };
 
-/** Nanoseconds of a duration; a bare number is seconds. Undefined when it is not a duration or is negative. */
+/** More than Go's int64 of nanoseconds (292 years) is no duration there either. */
+const MAX_NS = 2 ** 63;
+
+/**
+ * Nanoseconds of a duration; a bare number is seconds. Undefined when it is not a duration, is negative or longer than
+ * 292 years.
+ */
 export function parseDuration(text: string | number): number | undefined {
-  if (typeof text === "number")
-    return Number.isFinite(text) && text >= 0 ? Math.round(text * 1e9) : undefined;
+  const ns = nanoseconds(text);
+  return ns !== undefined && ns >= 0 && ns < MAX_NS ? ns : undefined;
+}
+
+function nanoseconds(text: string | number): number | undefined {
+  if (typeof text === "number") return Math.round(text * 1e9);
   if (/^\d+(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1e9);
   if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h|d))+$/.test(text)) return undefined;
   let ns = 0;
