@@ -4,8 +4,10 @@
 // leave before anything that they cause is handled, and while a call works on the socket ("owned by user") segments
 // that come in wait in the backlog until the call is done.
 //
-// Differs from the kernel: congestion control is slow start and a fixed window after a loss; no RACK, no TLP, no
-// receive buffer tuning (the window only shrinks by what is not read), no urgent data, no fast open, no ECN.
+// What is under way, lost and sent again is the business of tcp_recovery.ts.
+//
+// Differs from the kernel: no receive buffer tuning (the window only shrinks by what is not read), no urgent data, no
+// fast open, no ECN; what differs in congestion control is said there.
 
 import type { Timer } from "../base/clock.js";
 import type { Skb } from "../bpf/skb.js";
@@ -16,7 +18,22 @@ import { alloc_local_skb } from "./skbuff.js";
 import { Mib } from "./snmp.js";
 import { IN6ADDR_ANY, Sock } from "./sock.js";
 import { ipv4_specific, type TcpAf, type TcpRoute } from "./tcp_af.js";
-import { JIFFY_MS, wheelExpiryNs } from "./timer_wheel.js";
+import {
+  after,
+  before,
+  FLAG_DATA,
+  FLAG_SND_UNA_ADVANCED,
+  FLAG_WIN_UPDATE,
+  fragment,
+  PUSH_ALL,
+  PUSH_PROBE,
+  setSegs,
+  TcpRecovery,
+  type TcpSender,
+  type TxSkb,
+  txSkb,
+} from "./tcp_recovery.js";
+import { wheelExpiryNs } from "./timer_wheel.js";
 
 export const TCP_ESTABLISHED = 1;
 export const TCP_SYN_SENT = 2;
@@ -37,13 +54,6 @@ export const TH_PSH = 8;
 export const TH_ACK = 16;
 
 const MS = 1e6;
-/** TCP_RTO_MIN. */
-const RTO_MIN_MS = 200;
-/** TCP_TIMEOUT_MIN_US: what a loss probe waits beyond two round trips. */
-const TLP_MIN_MS = 2;
-
-/** usecs_to_jiffies, in ms: whole jiffies, rounded up. */
-const jiffies = (ms: number): number => Math.ceil(ms / JIFFY_MS) * JIFFY_MS;
 const EADDRINUSE = 98;
 const EADDRNOTAVAIL = 99;
 const ECONNRESET = 104;
@@ -53,25 +63,6 @@ const ENOTCONN = 107;
 const MAX_QUICKACKS = 16;
 const TIMEWAIT_MS = 60_000;
 const TS_LEN = 12;
-
-/** a < b in sequence space. */
-export const before = (a: number, b: number): boolean => ((a - b) | 0) < 0;
-export const after = (a: number, b: number): boolean => ((b - a) | 0) < 0;
-
-/** A packet of the write or retransmission queue (struct sk_buff with tcp_skb_cb). */
-interface TxSkb {
-  seq: number;
-  end: number;
-  data: Uint8Array;
-  fin: boolean;
-  psh: boolean;
-  sentNs: number;
-  sacked: boolean;
-  lost: boolean;
-  retrans: boolean;
-  /** gso_size it was sent with. */
-  mss: number;
-}
 
 interface OooSegment {
   seq: number;
@@ -115,7 +106,7 @@ export class TcpSegment {
   constructor(readonly af: TcpAf) {}
 }
 
-export class TcpSock extends Sock {
+export class TcpSock extends Sock implements TcpSender {
   state = TCP_CLOSE;
   /** tcp_syn_retries of this socket (TCP_SYNCNT). */
   synRetries: number;
@@ -132,16 +123,12 @@ export class TcpSock extends Sock {
   sndWnd = 0;
   #sndWl1 = 0;
   #sndWscale = 0;
-  #rtx: TxSkb[] = [];
   #queue: TxSkb[] = [];
-  #cwnd = 10;
-  #ssthresh = 0x7fffffff;
+  /** What is under way. */
+  readonly #snd = new TcpRecovery(this);
   mssClamp = 536;
   #mssCache = 536;
   #pmtuCookie = 0;
-  #dupAcks = 0;
-  #inLoss = false;
-  #highSeq = 0;
   #sndSml = 0;
   #minshall = false;
   #finQueued = false;
@@ -173,16 +160,8 @@ export class TcpSock extends Sock {
   #tsOffset = 0;
   #tsRecent = 0;
   // timers
-  #rto = 1000;
-  #srtt = 0;
-  #rttvar = 0;
-  #retransmits = 0;
-  #rtxTimer: Timer | null = null;
-  /** ICSK_TIME_LOSS_PROBE: when `rtxTimer` fires, the tail is sent once more instead of giving everything up for lost. */
-  #probing = false;
-  /** tlp_high_seq: what had been sent when such a probe left, until it is acknowledged. */
-  #tlpHigh: number | null = null;
   #twTimer: Timer | null = null;
+  /** icsk_probes_out. */
   #probes = 0;
   // ownership
   #owned = 0;
@@ -301,7 +280,7 @@ export class TcpSock extends Sock {
     ns.mib[Mib.TcpActiveOpens]!++;
     this.#enter();
     this.#sendSyn();
-    this.#armRtx();
+    this.#snd.armRetrans();
     this.#leave();
     return 0;
   }
@@ -343,35 +322,20 @@ export class TcpSock extends Sock {
         off += take;
       } else {
         const take = Math.min(goal, n - off);
-        this.#queue.push(this.#txSkb(this.#writeSeq, data.slice(off, off + take)));
+        this.#queue.push(txSkb(this.#writeSeq, data.slice(off, off + take)));
         off += take;
       }
       this.#writeSeq = this.#queue[this.#queue.length - 1]!.end;
     }
     const last = this.#queue[this.#queue.length - 1];
     if (last !== undefined) last.psh = true;
-    this.#push();
+    this.push();
     this.#leave();
     return n;
   }
 
-  #txSkb(seq: number, data: Uint8Array): TxSkb {
-    return {
-      seq,
-      end: (seq + data.length) | 0,
-      data,
-      fin: false,
-      psh: false,
-      sentNs: 0,
-      sacked: false,
-      lost: false,
-      retrans: false,
-      mss: 0,
-    };
-  }
-
   #sizeGoal(): number {
-    const mss = this.#currentMss();
+    const mss = this.currentMss();
     return Math.max(mss, Math.floor(65000 / mss) * mss);
   }
 
@@ -456,13 +420,13 @@ export class TcpSock extends Sock {
       tail.fin = true;
       tail.end = (tail.end + 1) | 0;
     } else {
-      const s = this.#txSkb(this.#writeSeq, new Uint8Array(0));
+      const s = txSkb(this.#writeSeq, EMPTY);
       s.fin = true;
       s.end = (s.end + 1) | 0;
       this.#queue.push(s);
     }
     this.#writeSeq = (this.#writeSeq + 1) | 0;
-    this.#push();
+    this.push();
   }
 
   /** close(): FIN, or RST when data was not read. */
@@ -562,12 +526,10 @@ export class TcpSock extends Sock {
     if (this.state === TCP_SYN_RECV && this.parent !== null) this.parent.#synq--;
     this.state = TCP_CLOSE;
     this.#unhash();
-    this.#rtxTimer?.cancel();
-    this.#rtxTimer = null;
+    this.#snd.clear();
     this.#delack?.cancel();
     this.#delack = null;
     this.#twTimer?.cancel();
-    this.#rtx = [];
     this.#queue = [];
     this.#rcvShutdown = true;
     this.ns.kernel.cgroup?.release(this, 6);
@@ -581,8 +543,7 @@ export class TcpSock extends Sock {
 
   #timeWait(ms: number, tw = true): void {
     if (tw) this.state = TCP_TIME_WAIT;
-    this.#rtxTimer?.cancel();
-    this.#rtxTimer = null;
+    this.#snd.stopTimer();
     this.#delack?.cancel();
     this.#delack = null;
     this.#twTimer?.cancel();
@@ -609,7 +570,7 @@ export class TcpSock extends Sock {
   }
 
   /** tcp_current_mss: the MSS without options, less the timestamp option. */
-  #currentMss(): number {
+  currentMss(): number {
     const rt = this.af.route(this);
     if (rt !== null) {
       const mtu = this.af.mtu(this, rt);
@@ -649,8 +610,9 @@ export class TcpSock extends Sock {
     return Math.min(Math.max(this.#receiveWindow(), free), 65535);
   }
 
-  #tsNow(): number {
-    return (Math.floor(this.ns.kernel.clock.ns / MS) + this.#tsOffset) | 0;
+  /** The timestamp of a segment sent at `ns`: milliseconds, from an offset of the connection's own. */
+  tsAt(ns: number): number {
+    return (Math.floor(ns / MS) + this.#tsOffset) | 0;
   }
 
   // ---- transmission ----
@@ -776,7 +738,7 @@ export class TcpSock extends Sock {
   #putTs(skb: Skb, o: number, flags: number): number {
     skb.bytes[o] = 8;
     skb.bytes[o + 1] = 10;
-    skb.view.setInt32(o + 2, this.#tsNow(), false);
+    skb.view.setInt32(o + 2, this.tsAt(this.ns.kernel.clock.ns), false);
     skb.view.setInt32(o + 6, (flags & TH_ACK) !== 0 ? this.#tsRecent : 0, false);
     return o + 10;
   }
@@ -840,78 +802,80 @@ export class TcpSock extends Sock {
     }
   }
 
-  #inFlight(): number {
-    let n = 0;
-    for (const s of this.#rtx) if (!s.sacked && (!s.lost || s.retrans)) n += pcount(s, this.#mssCache);
-    return n;
+  windowEnd(): number {
+    return (this.sndUna + this.sndWnd) | 0;
+  }
+
+  sendHead(): TxSkb | undefined {
+    return this.#queue[0];
+  }
+
+  /** Whether Nagle keeps a small packet back: until the acknowledgement of an earlier small one. */
+  #nagle(partial: boolean): boolean {
+    return (
+      partial &&
+      !this.noDelay &&
+      this.#snd.packetsOut > 0 &&
+      this.#minshall &&
+      after(this.#sndSml, this.sndUna)
+    );
   }
 
   /** tcp_write_xmit. */
-  #push(probe = false): boolean {
-    const mss = this.#currentMss();
-    let sent = false;
+  push(how = PUSH_ALL, nagleOff = false): boolean {
+    const mss = this.currentMss();
+    const probe = how === PUSH_PROBE;
+    const snd = this.#snd;
+    snd.refresh();
+    let sent = 0;
+    let cwndLimited = false;
     while (this.#queue.length > 0) {
       const s = this.#queue[0]!;
       // "Force out a loss probe pkt."
-      const quota = probe ? 1 : this.#cwnd - this.#inFlight();
-      if (quota <= 0 || (probe && sent)) break;
-      const wnd = (this.sndUna + this.sndWnd - s.seq) | 0;
-      const len = s.data.length;
-      if (len > 0 && wnd <= 0) {
-        if (this.#rtx.length === 0) this.#armProbe();
+      const quota = probe ? 1 : snd.cwnd - snd.inFlight();
+      if (quota <= 0) {
+        cwndLimited = true;
         break;
       }
+      if (probe && sent > 0) break;
+      const wnd = (this.windowEnd() - s.seq) | 0;
+      const len = s.data.length;
+      if (len > 0 && wnd <= 0) break;
       const last = this.#queue.length === 1;
-      // Nagle: a small packet waits for the acknowledgement of an earlier small one.
-      const nagle = (partial: boolean): boolean =>
-        partial &&
-        !this.noDelay &&
-        this.#rtx.length > 0 &&
-        this.#minshall &&
-        after(this.#sndSml, this.sndUna);
-      if (len <= mss && last && !s.fin && nagle(len < mss)) break;
+      const alone = last && !s.fin && !nagleOff;
+      if (len <= mss && alone && this.#nagle(len < mss)) break;
       let limit = Math.min(len, wnd, Math.min(quota, this.tsoSegs) * mss);
       if (len > mss && limit < len && limit > mss) limit -= limit % mss;
-      else if (len > mss && limit === len && last && !s.fin && nagle(len % mss !== 0)) limit -= limit % mss;
+      else if (len > mss && limit === len && alone && this.#nagle(len % mss !== 0)) limit -= limit % mss;
       // Silly window: less than a segment of what is there does not go while something is under way.
-      if (limit < len && limit < mss && this.#rtx.length > 0) break;
-      if (limit < len) {
-        const rest = this.#txSkb((s.seq + limit) | 0, s.data.subarray(limit));
-        rest.end = s.end;
-        rest.fin = s.fin;
-        rest.psh = s.psh;
-        s.data = s.data.subarray(0, limit);
-        s.end = (s.seq + limit) | 0;
-        s.fin = false;
-        s.psh = false;
-        this.#queue.splice(1, 0, rest);
-      }
-      this.#queue.shift();
+      if (limit < len && limit < mss && snd.packetsOut > 0) break;
+      if (limit < len) this.#queue.splice(1, 0, fragment(s, limit, mss));
       this.#eventDataSent(s);
-      s.sentNs = this.ns.kernel.clock.ns;
-      this.#rtx.push(s);
+      setSegs(s, mss);
+      // What the stack itself refuses stays where it is.
+      if (this.transmit(s) < 0) break;
+      this.#queue.shift();
       this.sndNxt = s.end;
       if (s.data.length > 0 && s.data.length % mss !== 0) {
         this.#sndSml = s.end;
         this.#minshall = true;
       }
-      if (this.#rtxTimer === null) this.#armRtx();
-      this.#transmit(s, mss);
-      sent = true;
+      snd.newDataSent(s);
+      sent += s.pcount;
     }
-    if (sent && !probe && !this.#scheduleLossProbe() && this.#rtxTimer === null) this.#armRtx();
-    return sent;
+    snd.pushed(sent, probe, cwndLimited);
+    if (sent === 0 && this.#queue.length > 0) snd.armProbe0(0);
+    return sent > 0;
   }
 
-  /** Sends one packet, a GSO one when it is longer than a segment; the device cuts it. */
-  #transmit(s: TxSkb, mss: number): void {
+  /** Sends one packet, a GSO one when it is longer than a segment; the device cuts it. 0 or a negative errno. */
+  transmit(s: TxSkb): number {
     const len = s.data.length;
-    s.mss = mss;
     let fl = TH_ACK;
     // "Force a PSH flag on all (GSO) packets to expedite GRO flush at receiver."
-    if (len > mss || (s.psh && len > 0)) fl |= TH_PSH;
+    if (len > s.mss || (s.psh && len > 0)) fl |= TH_PSH;
     if (s.fin) fl |= TH_FIN;
-    this.#xmit(s.seq, fl, s.data, 0, len, false, len > mss ? mss : 0);
+    return this.#xmit(s.seq, fl, s.data, 0, len, false, len > s.mss ? s.mss : 0);
   }
 
   /** tcp_event_data_sent: answering soon after receiving makes the connection interactive. */
@@ -923,159 +887,56 @@ export class TcpSock extends Sock {
 
   // ---- timers ----
 
-  #armRtx(ms = this.#rto): void {
-    this.#probing = false;
-    this.#rtxTimer?.cancel();
-    const now = this.ns.kernel.clock.ns;
-    this.#rtxTimer = this.ns.kernel.timers.at(wheelExpiryNs(now, now + ms * MS), () => this.#onRtx());
-  }
-
-  /** tcp_schedule_loss_probe. False: there is none to send, and the retransmission timer is the caller's business. */
-  #scheduleLossProbe(): boolean {
-    const head = this.#rtx[0];
-    if (head === undefined || !this.sackOk || this.#inLoss || this.#srtt === 0) return false;
-    if (this.state === TCP_SYN_RECV) return false;
-    const one = this.#rtx.length === 1 && pcount(head, Math.max(1, head.mss)) === 1;
-    const pto = 2 * this.#srtt + (one ? RTO_MIN_MS : TLP_MIN_MS);
-    // "If the RTO formula yields an earlier time, then use that time."
-    const rto = this.#rto - (this.ns.kernel.clock.ns - head.sentNs) / MS;
-    this.#armRtx(jiffies(rto > 0 ? Math.min(pto, rto) : pto));
-    this.#probing = true;
+  /** tcp_retransmit_timer of a connection that is not yet established. */
+  handshakeTimer(): boolean {
+    const s = this.ns.sysctl;
+    const snd = this.#snd;
+    if (this.state === TCP_SYN_SENT) {
+      if (this.timedOut(snd.retransmits)) return true;
+      snd.retransmits++;
+      // The first four SYNs are repeated once a second (tcp_syn_linear_timeouts).
+      if (snd.retransmits > s.tcp_syn_linear_timeouts) snd.backoff();
+      this.ns.mib[Mib.TcpRetransSegs]!++;
+      this.#sendSyn();
+    } else if (this.state === TCP_SYN_RECV) {
+      // A request ends with its listener.
+      if (snd.retransmits >= s.tcp_synack_retries || this.parent?.state !== TCP_LISTEN) {
+        this.#done();
+        return true;
+      }
+      snd.retransmits++;
+      snd.backoff();
+      this.ns.mib[Mib.TcpRetransSegs]!++;
+      this.#sendSynAck();
+    } else return false;
+    snd.armRetrans();
     return true;
   }
 
-  /** tcp_send_loss_probe: new data if there is, else the last segment again. */
-  #sendLossProbe(): void {
-    if (this.#tlpHigh !== null) {
-      // "At most one outstanding TLP": the retransmission timer is due when it would have been.
-      const waited = (this.ns.kernel.clock.ns - this.#rtx[0]!.sentNs) / MS;
-      this.#armRtx(jiffies(Math.max(this.#rto - waited, 1)));
-      return;
-    }
-    if (!this.#push(true)) {
-      const mss = this.#currentMss();
-      const at = this.#rtx.length - 1;
-      const n = pcount(this.#rtx[at]!, mss);
-      if (n > 1) this.#split(at, (n - 1) * mss);
-      this.#retransmit(this.#rtx[this.#rtx.length - 1]!, mss);
-    }
-    this.#tlpHigh = this.sndNxt;
-    this.#armRtx();
+  /** tcp_write_timeout: gives up after so many retransmissions. */
+  timedOut(retransmits: number): boolean {
+    const limit = this.state === TCP_SYN_SENT ? this.synRetries : this.ns.sysctl.tcp_retries2;
+    if (retransmits < limit) return false;
+    this.#fail(this.err !== 0 ? this.err : ETIMEDOUT);
+    return true;
   }
 
-  /** tcp_process_tlp_ack, without the reduction of the window. */
-  #tlpAck(ack: number, forward: boolean): void {
-    if (this.#tlpHigh === null || before(ack, this.#tlpHigh)) return;
-    if (after(ack, this.#tlpHigh) || !forward) this.#tlpHigh = null;
-  }
-
-  #retransmit(s: TxSkb, mss: number): void {
-    s.retrans = true;
-    s.sentNs = this.ns.kernel.clock.ns;
-    this.ns.mib[Mib.TcpRetransSegs]! += pcount(s, mss);
-    this.#transmit(s, mss);
-  }
-
-  #armProbe(): void {
-    if (this.#rtxTimer !== null) return;
-    this.#armRtx();
-  }
-
-  #onRtx(): void {
-    this.#rtxTimer = null;
-    const w = this.ns.kernel.world;
-    w.enter();
-    this.#retransmitTimer();
-    w.leave();
-  }
-
-  /** tcp_retransmit_timer. */
-  #retransmitTimer(): void {
-    const s = this.ns.sysctl;
-    if (this.state === TCP_SYN_SENT) {
-      if (this.#retransmits >= this.synRetries) {
-        this.#fail(this.err !== 0 ? this.err : ETIMEDOUT);
-        return;
-      }
-      this.#retransmits++;
-      // The first four SYNs are repeated once a second (tcp_syn_linear_timeouts).
-      if (this.#retransmits > s.tcp_syn_linear_timeouts) this.#rto = Math.min(this.#rto * 2, 120_000);
-      this.ns.mib[Mib.TcpRetransSegs]!++;
-      this.#sendSyn();
-      this.#armRtx();
-      return;
-    }
-    if (this.state === TCP_SYN_RECV) {
-      // A request ends with its listener.
-      if (this.#retransmits >= s.tcp_synack_retries || this.parent?.state !== TCP_LISTEN) {
-        this.#done();
-        return;
-      }
-      this.#retransmits++;
-      this.#rto *= 2;
-      this.ns.mib[Mib.TcpRetransSegs]!++;
-      this.#sendSynAck();
-      this.#armRtx();
-      return;
-    }
-    if (this.#rtx.length === 0) {
-      // Zero window probe: an acknowledgement with an old number.
-      if (this.#queue.length > 0 && this.#probes < s.tcp_retries2) {
-        this.#probes++;
-        this.#xmit((this.sndUna - 1) | 0, TH_ACK, EMPTY, 0, 0);
-        this.#rto = Math.min(this.#rto * 2, 120_000);
-        this.#armRtx();
-      }
-      return;
-    }
-    if (this.#probing) {
-      this.#sendLossProbe();
-      return;
-    }
-    if (this.#retransmits >= s.tcp_retries2) {
+  /** tcp_probe_timer and tcp_send_probe0: data that waits for a window, or for a stack that refused it. */
+  probeTimer(): void {
+    const s = this.#queue[0];
+    if (s === undefined || this.#snd.packetsOut > 0) return;
+    if (this.#probes >= this.ns.sysctl.tcp_retries2) {
       this.#fail(this.err !== 0 ? this.err : ETIMEDOUT);
       return;
     }
-    this.#retransmits++;
-    if (!this.#inLoss) {
-      this.#ssthresh = Math.max(this.#inFlight() >> 1, 2);
-      this.#highSeq = this.sndNxt;
-      this.#inLoss = true;
+    if (before(s.seq, this.windowEnd()) || s.data.length === 0) {
+      if (this.push(PUSH_PROBE, true)) return;
+    } else {
+      // A zero window probe: an acknowledgement with an old number.
+      this.#xmit((this.sndUna - 1) | 0, TH_ACK, EMPTY, 0, 0);
     }
-    this.#cwnd = 1;
-    for (const x of this.#rtx) {
-      if (x.sacked) continue;
-      x.lost = true;
-      x.retrans = false;
-    }
-    this.#retransmitQueue();
-    this.#rto = Math.min(this.#rto * 2, 120_000);
-    this.#armRtx();
-  }
-
-  /** tcp_xmit_retransmit_queue: what is marked lost, as far as the window allows. */
-  #retransmitQueue(): void {
-    const mss = this.#currentMss();
-    for (let i = 0; i < this.#rtx.length; i++) {
-      const s = this.#rtx[i]!;
-      if (s.sacked || !s.lost || s.retrans) continue;
-      const quota = this.#cwnd - this.#inFlight();
-      if (quota <= 0) return;
-      const segs = Math.min(quota, this.tsoSegs);
-      if (s.data.length > segs * mss) this.#split(i, segs * mss);
-      this.#retransmit(s, mss);
-    }
-  }
-
-  /** tcp_fragment in the retransmission queue: packet `i` keeps its first `len` bytes. */
-  #split(i: number, len: number): void {
-    const s = this.#rtx[i]!;
-    const rest: TxSkb = { ...s, seq: (s.seq + len) | 0, data: s.data.subarray(len) };
-    s.data = s.data.subarray(0, len);
-    s.end = (s.seq + len) | 0;
-    s.fin = false;
-    s.psh = false;
-    this.#rtx.splice(i + 1, 0, rest);
+    this.#probes++;
+    this.#snd.armProbe0(this.#probes);
   }
 
   /** tcp_send_delayed_ack. */
@@ -1083,13 +944,13 @@ export class TcpSock extends Sock {
     if (this.#delack !== null) return;
     const now = this.ns.kernel.clock.ns;
     // "If some rtt estimate is known, use it to bound delayed ack."
-    const ato = Math.max(40, Math.min(this.#ato, this.#srtt > 0 ? this.#srtt : 200));
+    const ato = Math.max(40, Math.min(this.#ato, this.#snd.srtt > 0 ? this.#snd.srtt : 200));
     this.#delack = this.ns.kernel.timers.at(wheelExpiryNs(now, now + ato * MS), () => {
       this.#delack = null;
       if (!this.#ackScheduled || this.state === TCP_CLOSE) return;
       const w = this.ns.kernel.world;
       // "Delayed ACK missed: inflate ATO", and leave the interactive mode.
-      if (!this.#pingpong) this.#ato = Math.min(this.#ato * 2, this.#rto);
+      if (!this.#pingpong) this.#ato = Math.min(this.#ato * 2, this.#snd.rto);
       else {
         this.#pingpong = false;
         this.#ato = 40;
@@ -1184,7 +1045,7 @@ export class TcpSock extends Sock {
     this.#synq++;
     c.#hash();
     c.#sendSynAck();
-    c.#armRtx();
+    c.#snd.armRetrans();
   }
 
   /** tcp_rcv_synsent_state_process. */
@@ -1201,11 +1062,8 @@ export class TcpSock extends Sock {
         return;
       }
       if ((s.flags & TH_SYN) === 0) return;
-      this.#rtxTimer?.cancel();
-      this.#rtxTimer = null;
-      this.#retransmits = 0;
-      // The handshake's round trip, far below a jiffy.
-      this.#rttSample(0);
+      this.#snd.stopTimer();
+      this.#snd.handshakeRtt();
       this.irs = s.seq;
       this.rcvNxt = (s.seq + 1) | 0;
       this.#rcvWup = this.rcvNxt;
@@ -1299,11 +1157,8 @@ export class TcpSock extends Sock {
       this.state = TCP_ESTABLISHED;
       this.connected = true;
       this.sndUna = s.ack;
-      this.#rtxTimer?.cancel();
-      this.#rtxTimer = null;
-      this.#retransmits = 0;
-      // The handshake's round trip, far below a jiffy.
-      this.#rttSample(0);
+      this.#snd.stopTimer();
+      this.#snd.handshakeRtt();
       this.sndWnd = s.window << this.#sndWscale;
       this.#sndWl1 = s.seq;
       this.#lrcvNs = ns.kernel.clock.ns;
@@ -1337,7 +1192,7 @@ export class TcpSock extends Sock {
       }
       this.#data(s);
     }
-    this.#push();
+    this.push();
     this.#ackSndCheck();
   }
 
@@ -1353,117 +1208,33 @@ export class TcpSock extends Sock {
       this.#sendAck();
       return false;
     }
-    if (before(s.ack, prior)) return true;
+    if (before(s.ack, prior)) {
+      this.#snd.oldAck(s);
+      return true;
+    }
     const forward = after(s.ack, prior);
+    let flag = s.end !== s.seq ? FLAG_DATA : 0;
+    // tcp_may_update_window.
+    const wnd = s.window << this.#sndWscale;
     if (
       forward ||
       after(s.seq, this.#sndWl1) ||
-      (s.seq === this.#sndWl1 && s.window << this.#sndWscale > this.sndWnd)
+      (s.seq === this.#sndWl1 && (wnd > this.sndWnd || wnd === 0))
     ) {
-      this.sndWnd = s.window << this.#sndWscale;
+      this.sndWnd = wnd;
       this.#sndWl1 = s.seq;
+      flag |= FLAG_WIN_UPDATE;
     }
-    const now = this.ns.kernel.clock.ns;
-    let newSack = false;
-    if (s.sacks.length > 0) newSack = this.#sackTag(s.sacks);
+    this.#probes = 0;
     if (forward) {
+      flag |= FLAG_SND_UNA_ADVANCED;
       this.sndUna = s.ack;
-      this.#confirm = true;
-      let acked = 0;
-      let rtt = -1;
-      while (this.#rtx.length > 0) {
-        const x = this.#rtx[0]!;
-        if (after(x.end, s.ack)) {
-          const part = (s.ack - x.seq) | 0;
-          if (part > 0) {
-            acked += Math.ceil(part / Math.max(1, x.mss));
-            x.data = x.data.subarray(part);
-            x.seq = s.ack;
-          }
-          break;
-        }
-        acked += pcount(x, Math.max(1, x.mss));
-        if (!x.retrans) rtt = now - x.sentNs;
-        this.#rtx.shift();
-      }
-      if (rtt >= 0) this.#rttSample(rtt / MS);
-      this.#retransmits = 0;
-      this.#probes = 0;
-      this.#dupAcks = 0;
-      if (this.#inLoss && !before(s.ack, this.#highSeq)) {
-        this.#inLoss = false;
-        for (const x of this.#rtx) {
-          x.lost = false;
-          x.retrans = false;
-        }
-      }
-      if (this.#cwnd < this.#ssthresh) this.#cwnd = Math.min(this.#cwnd + acked, this.#ssthresh);
-      this.#tlpAck(s.ack, true);
-      if (this.#rtx.length > 0) {
-        if (!this.#scheduleLossProbe()) this.#armRtx();
-      } else {
-        this.#rtxTimer?.cancel();
-        this.#rtxTimer = null;
-      }
-      if (this.#inLoss) this.#retransmitQueue();
-      this.#finAcked();
-    } else if (this.#rtx.length > 0 && s.data.length === 0 && (s.flags & TH_FIN) === 0) {
-      this.#dupAcks++;
-      this.#tlpAck(s.ack, false);
-      // RFC 6675 with early retransmit by SACK: three duplicates, or everything behind the hole is acknowledged.
-      if (!this.#inLoss && (this.#dupAcks >= 3 || (newSack && this.#sackedBehind() >= 3))) {
-        this.#inLoss = true;
-        this.#highSeq = this.sndNxt;
-        this.#ssthresh = Math.max(this.#cwnd >> 1, 2);
-        this.#cwnd = this.#ssthresh;
-        const head = this.#rtx.find((x) => !x.sacked);
-        if (head !== undefined) head.lost = true;
-        this.#retransmitQueue();
-      }
+      this.#snd.retransmits = 0;
     }
+    if (this.#snd.ack(s, prior, flag)) this.#confirm = true;
+    if (forward) this.#finAcked();
     if (this.#queue.length > 0 && forward) this.onEvent?.();
     return true;
-  }
-
-  #sackedBehind(): number {
-    let n = 0;
-    for (const x of this.#rtx) if (x.sacked) n += pcount(x, Math.max(1, x.mss));
-    return n;
-  }
-
-  /** tcp_sacktag_write_queue: marks what blocks cover, splitting packets at their edges. */
-  #sackTag(edges: readonly number[]): boolean {
-    let any = false;
-    for (let e = 0; e + 1 < edges.length; e += 2) {
-      const from = edges[e]!;
-      const to = edges[e + 1]!;
-      if (!after(to, this.sndUna) || after(to, this.sndNxt)) continue;
-      for (let i = 0; i < this.#rtx.length; i++) {
-        const x = this.#rtx[i]!;
-        if (x.sacked || !after(x.end, from) || !before(x.seq, to)) continue;
-        if (before(x.seq, from)) {
-          // Split so that the first part is whole segments.
-          this.#split(i, (from - x.seq) | 0);
-          continue;
-        }
-        if (after(x.end, to) && ((to - x.seq) | 0) < x.data.length) this.#split(i, (to - x.seq) | 0);
-        x.sacked = true;
-        any = true;
-      }
-    }
-    return any;
-  }
-
-  #rttSample(ms: number): void {
-    if (this.#srtt === 0) {
-      this.#srtt = Math.max(ms, 0.001);
-      this.#rttvar = Math.max(ms * 2, RTO_MIN_MS);
-    } else {
-      const d = Math.abs(ms - this.#srtt);
-      this.#srtt += (ms - this.#srtt) / 8;
-      this.#rttvar = Math.max(this.#rttvar + (d - this.#rttvar) / 4, RTO_MIN_MS);
-    }
-    this.#rto = Math.max(RTO_MIN_MS, jiffies(this.#srtt + this.#rttvar));
   }
 
   /** Our FIN was acknowledged? */
@@ -1560,8 +1331,8 @@ export class TcpSock extends Sock {
     } else {
       const m = (now - this.#lrcvNs) / MS;
       if (m <= 20) this.#ato = this.#ato / 2 + 20;
-      else if (m < this.#ato) this.#ato = Math.min(this.#ato / 2 + m, this.#rto);
-      else if (m > this.#rto) this.#quick = Math.max(this.#quick, 2);
+      else if (m < this.#ato) this.#ato = Math.min(this.#ato / 2 + m, this.#snd.rto);
+      else if (m > this.#snd.rto) this.#quick = Math.max(this.#quick, 2);
     }
     this.#lrcvNs = now;
   }
@@ -1630,22 +1401,8 @@ export class TcpSock extends Sock {
     const now = rt === null ? mtu : this.af.mtu(this, rt);
     if (this.pmtudisc === 0 || this.#pmtuCookie <= now) return;
     this.#syncMss(now);
-    const mss = this.#mssCache;
-    let lost = false;
-    for (const x of this.#rtx) {
-      if (x.sacked || x.lost || Math.min(x.mss, x.data.length) <= mss) continue;
-      x.lost = true;
-      x.retrans = false;
-      lost = true;
-    }
-    if (!lost) return;
-    if (!this.#inLoss) {
-      this.#highSeq = this.sndNxt;
-      this.#ssthresh = Math.max(this.#cwnd >> 1, 2);
-      this.#inLoss = true;
-    }
     this.#owned++;
-    this.#retransmitQueue();
+    this.#snd.simpleRetransmit(this.#mssCache);
     this.#leave();
   }
 
@@ -1661,8 +1418,6 @@ export class TcpSock extends Sock {
 }
 
 const EMPTY = new Uint8Array(0);
-
-const pcount = (s: TxSkb, mss: number): number => Math.max(1, Math.ceil(s.data.length / Math.max(1, mss)));
 
 const holds = (b: readonly [number, number], seq: number): boolean => !before(seq, b[0]) && before(seq, b[1]);
 

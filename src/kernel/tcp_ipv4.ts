@@ -10,7 +10,6 @@ import type { Netns } from "./netns.js";
 import { consume_skb, kfree_skb_reason } from "./skbuff.js";
 import { Mib } from "./snmp.js";
 import {
-  before,
   TCP_LISTEN,
   TCP_TIME_WAIT,
   TcpSegment,
@@ -21,6 +20,7 @@ import {
   tcp_send_reset,
 } from "./tcp.js";
 import { ipv4_specific } from "./tcp_af.js";
+import { before } from "./tcp_recovery.js";
 
 /** __inet_lookup_established. */
 function established(ns: Netns, saddr: number, sport: number, daddr: number, dport: number): TcpSock | null {

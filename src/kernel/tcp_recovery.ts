@@ -1,0 +1,1321 @@
+// What a TCP sender knows of the packets that are under way: the retransmission queue and its scoreboard, round trip
+// times, the congestion window, and how losses are found and mended. Follows Linux 6.18: tcp_ack and what it calls
+// (tcp_input.c), RACK (tcp_recovery.c), the loss probe and retransmission (tcp_output.c), the timers (tcp_timer.c).
+// Sequence numbers are 32-bit integers compared modulo 2^32, times milliseconds, stamps nanoseconds of the virtual clock.
+//
+// Differs from the kernel: slow start and CUBIC's reduction, but Reno's growth after it (no CUBIC curve, no BBR, no
+// pacing); the RACK window does not grow by D-SACKs; no ECN, no MTU probes, no small queue limit.
+
+import type { Timer } from "../base/clock.js";
+import type { Netns } from "./netns.js";
+import { Mib } from "./snmp.js";
+import type { TcpSegment } from "./tcp.js";
+import { JIFFY_MS, wheelExpiryNs } from "./timer_wheel.js";
+
+const MS = 1e6;
+/** TCP_RTO_MIN. */
+export const RTO_MIN_MS = 200;
+/** TCP_RTO_MAX. */
+export const RTO_MAX_MS = 120_000;
+/** TCP_TIMEOUT_INIT. */
+const TIMEOUT_INIT_MS = 1000;
+/** TCP_TIMEOUT_MIN_US: what a loss probe or the reordering timer waits at least beyond its own time. */
+const TIMEOUT_MIN_MS = 2;
+/** TCP_INIT_CWND. */
+const INIT_CWND = 10;
+const INFINITE_SSTHRESH = 0x7fffffff;
+/** sysctl tcp_reordering. */
+const REORDERING = 3;
+/** sysctl tcp_max_reordering. */
+const MAX_REORDERING = 300;
+/**
+ * What the wires of the model do in no time takes a real one this long at least, ms. A window of 0 would make every
+ * packet sent in the same instant as one that was acknowledged a lost one.
+ */
+const MIN_RTT_MS = 0.01;
+
+/** usecs_to_jiffies, in ms: whole jiffies, rounded up. */
+const jiffies = (ms: number): number => Math.ceil(ms / JIFFY_MS) * JIFFY_MS;
+
+/** a < b in sequence space. */
+export const before = (a: number, b: number): boolean => ((a - b) | 0) < 0;
+export const after = (a: number, b: number): boolean => ((b - a) | 0) < 0;
+
+// tcp_skb_cb.sacked
+const SACKED_ACKED = 1;
+const SACKED_RETRANS = 2;
+const LOST = 4;
+const EVER_RETRANS = 0x80;
+const RETRANS = SACKED_RETRANS | EVER_RETRANS;
+
+// icsk_ca_state, in the kernel's order
+const CA_OPEN = 0;
+const CA_DISORDER = 1;
+const CA_CWR = 2;
+const CA_RECOVERY = 3;
+const CA_LOSS = 4;
+
+// icsk_pending
+const TIME_RETRANS = 1;
+const TIME_PROBE0 = 3;
+const TIME_LOSS_PROBE = 5;
+const TIME_REO_TIMEOUT = 6;
+
+// What tcp_ack has found out about an acknowledgement.
+export const FLAG_DATA = 0x01;
+export const FLAG_WIN_UPDATE = 0x02;
+const FLAG_DATA_ACKED = 0x04;
+const FLAG_RETRANS_DATA_ACKED = 0x08;
+const FLAG_DATA_SACKED = 0x20;
+const FLAG_LOST_RETRANS = 0x80;
+const FLAG_ORIG_SACK_ACKED = 0x200;
+export const FLAG_SND_UNA_ADVANCED = 0x400;
+const FLAG_DSACKING_ACK = 0x800;
+const FLAG_SET_XMIT_TIMER = 0x1000;
+const FLAG_SACK_RENEGING = 0x2000;
+const FLAG_DSACK_TLP = 0x20000;
+const FLAG_NOT_DUP = FLAG_DATA | FLAG_WIN_UPDATE | FLAG_DATA_ACKED;
+const FLAG_CA_ALERT = FLAG_DATA_SACKED | FLAG_DSACKING_ACK;
+const FLAG_FORWARD_PROGRESS = FLAG_DATA_ACKED | FLAG_DATA_SACKED;
+
+// What is sent after an acknowledgement (tcp_xmit_recovery).
+const REXMIT_NONE = 0;
+const REXMIT_LOST = 1;
+const REXMIT_NEW = 2;
+
+/** tcp_write_xmit's push_one: as much as may go, or one packet whatever the window of congestion says. */
+export const PUSH_ALL = 0;
+export const PUSH_PROBE = 2;
+
+/** A packet of the write or retransmission queue (struct sk_buff with tcp_skb_cb). */
+export interface TxSkb {
+  seq: number;
+  end: number;
+  data: Uint8Array;
+  fin: boolean;
+  psh: boolean;
+  /** When it was last sent (skb_mstamp_ns). */
+  sentNs: number;
+  /** The instant in which it was last sent: grows where the virtual clock stands still. */
+  instant: number;
+  /** SACKED_ACKED | SACKED_RETRANS | LOST | EVER_RETRANS. */
+  sacked: number;
+  /** gso_size it was last sent with. */
+  mss: number;
+  /** tcp_skb_pcount: segments it was last counted as. */
+  pcount: number;
+}
+
+export function txSkb(seq: number, data: Uint8Array): TxSkb {
+  const end = (seq + data.length) | 0;
+  return { seq, end, data, fin: false, psh: false, sentNs: 0, instant: 0, sacked: 0, mss: 0, pcount: 1 };
+}
+
+/** tcp_set_skb_tso_segs. */
+export function setSegs(s: TxSkb, mss: number): void {
+  s.mss = mss;
+  s.pcount = s.data.length <= mss ? 1 : Math.ceil(s.data.length / mss);
+}
+
+/** tcp_skb_seglen: bytes of its longest segment. */
+const seglen = (s: TxSkb): number => (s.pcount === 1 ? s.data.length : s.mss);
+
+/** tcp_fragment: `s` keeps its first `len` bytes, the rest is returned. Both count as segments of `mss` bytes. */
+export function fragment(s: TxSkb, len: number, mss: number): TxSkb {
+  const rest: TxSkb = { ...s, seq: (s.seq + len) | 0, data: s.data.subarray(len) };
+  s.data = s.data.subarray(0, len);
+  s.end = rest.seq;
+  s.fin = false;
+  s.psh = false;
+  setSegs(s, mss);
+  setSegs(rest, mss);
+  return rest;
+}
+
+/** The socket as its scoreboard sees it. */
+export interface TcpSender {
+  readonly ns: Netns;
+  readonly sackOk: boolean;
+  readonly sndUna: number;
+  readonly sndNxt: number;
+  /** tcp_current_mss: bytes of data that a segment may carry now. */
+  currentMss(): number;
+  /** tcp_wnd_end: the first sequence number behind the receiver's window. */
+  windowEnd(): number;
+  /** tcp_send_head: the first packet not yet sent. */
+  sendHead(): TxSkb | undefined;
+  /** tcp_tso_autosize: segments that one packet may carry. */
+  readonly tsoSegs: number;
+  /** tcp_write_xmit: whether anything was sent. */
+  push(how: number, nagleOff: boolean): boolean;
+  /** tcp_transmit_skb: 0 or a negative errno when the packet did not get out of the stack. */
+  transmit(s: TxSkb): number;
+  /** The timestamp that a segment sent at `ns` carries. */
+  tsAt(ns: number): number;
+  /** tcp_write_timeout. True: that was one too many, the connection is gone. */
+  timedOut(retransmits: number): boolean;
+  /** tcp_retransmit_timer of a connection that is not yet established. False: it is. */
+  handshakeTimer(): boolean;
+  /** tcp_probe_timer. */
+  probeTimer(): void;
+}
+
+export class TcpRecovery {
+  /** The retransmission queue, by sequence number. */
+  readonly rtx: TxSkb[] = [];
+  // Segments, of which `inFlight` is made.
+  packetsOut = 0;
+  #sackedOut = 0;
+  #lostOut = 0;
+  #retransOut = 0;
+  #delivered = 0;
+  #lost = 0;
+
+  #caState = CA_OPEN;
+  #highSeq = 0;
+  #reordering = REORDERING;
+  #reordSeen = false;
+
+  // congestion window
+  cwnd = INIT_CWND;
+  #cwndCnt = 0;
+  #ssthresh = INFINITE_SSTHRESH;
+  #maxPacketsOut = 0;
+  #cwndUsageSeq = 0;
+  #isCwndLimited = false;
+  // proportional rate reduction
+  #priorCwnd = 0;
+  #prrDelivered = 0;
+  #prrOut = 0;
+  // undo
+  #undoMarker = 0;
+  #undoSet = false;
+  #undoRetrans = 0;
+  #priorSsthresh = 0;
+  #retransStampSet = false;
+  #retransStamp = 0;
+  #totalRetrans = 0;
+  #dsackDups = 0;
+  #frto = false;
+
+  // RACK: the most recently sent packet that has been (s)acked
+  #rackInstant = 0;
+  #rackEnd = 0;
+  #rackRtt = 0;
+  #rackAdvanced = false;
+
+  #instant = 0;
+
+  // loss probe
+  #tlpSet = false;
+  #tlpHigh = 0;
+  #tlpRetrans = false;
+
+  // round trip times, ms
+  rto = TIMEOUT_INIT_MS;
+  srtt = 0;
+  #mdev = 0;
+  #mdevMax = 0;
+  #rttvar = 0;
+  #rttSeq = 0;
+  #minRtt = Number.POSITIVE_INFINITY;
+
+  retransmits = 0;
+  #pending = 0;
+  #timer: Timer | null = null;
+  readonly #fire = (): void => this.#onTimer();
+
+  // Of the acknowledgement being handled.
+  #tsEcr = 0;
+  #hasEcr = false;
+  #rexmit = REXMIT_NONE;
+  #reord = 0;
+  #firstSackNs = -1;
+  #lastSackNs = -1;
+
+  constructor(readonly sk: TcpSender) {}
+
+  // ---- counts ----
+
+  /** tcp_packets_in_flight. */
+  inFlight(): number {
+    return this.packetsOut - this.#sackedOut - this.#lostOut + this.#retransOut;
+  }
+
+  /** tcp_in_cwnd_reduction. */
+  #inReduction(): boolean {
+    return this.#caState === CA_CWR || this.#caState === CA_RECOVERY;
+  }
+
+  #anyRetransDone(): boolean {
+    return this.#retransOut > 0 || (this.rtx.length > 0 && (this.rtx[0]!.sacked & EVER_RETRANS) !== 0);
+  }
+
+  /** tcp_highest_sack_seq. */
+  #highestSackSeq(): number {
+    if (this.#sackedOut === 0) return this.sk.sndUna;
+    for (let i = this.rtx.length - 1; i >= 0; i--)
+      if ((this.rtx[i]!.sacked & SACKED_ACKED) !== 0) return this.rtx[i]!.seq;
+    return this.sk.sndNxt;
+  }
+
+  /** Nothing is under way any more: the connection ends. */
+  clear(): void {
+    this.rtx.length = 0;
+    this.packetsOut = 0;
+    this.#sackedOut = 0;
+    this.#lostOut = 0;
+    this.#retransOut = 0;
+    this.stopTimer();
+  }
+
+  // ---- timers ----
+
+  /** inet_csk_clear_xmit_timer. */
+  stopTimer(): void {
+    this.#pending = 0;
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  /** inet_csk_reset_xmit_timer, in `ms`. */
+  #resetTimer(what: number, ms: number): void {
+    const { clock, timers } = this.sk.ns.kernel;
+    this.#timer?.cancel();
+    this.#pending = what;
+    this.#timer = timers.at(wheelExpiryNs(clock.ns, clock.ns + Math.min(ms, RTO_MAX_MS) * MS), this.#fire);
+  }
+
+  /** The retransmission timer, a whole timeout from now. */
+  armRetrans(): void {
+    this.#resetTimer(TIME_RETRANS, this.rto);
+  }
+
+  /** tcp_check_probe_timer: something waits to be sent, and nothing is under way that would call for it. */
+  armProbe0(backoff: number): void {
+    if (this.packetsOut > 0 || (backoff === 0 && this.#pending !== 0)) return;
+    this.#resetTimer(TIME_PROBE0, Math.max(this.rto, RTO_MIN_MS) * 2 ** backoff);
+  }
+
+  /** tcp_rto_delta_us, in ms. */
+  #rtoDelta(): number {
+    return this.rto - (this.sk.ns.kernel.clock.ns - this.rtx[0]!.sentNs) / MS;
+  }
+
+  /** tcp_rearm_rto. */
+  #rearmRto(): void {
+    if (this.packetsOut === 0) {
+      this.stopTimer();
+      return;
+    }
+    // "Offset the time elapsed after installing regular RTO."
+    const offset = this.#pending === TIME_REO_TIMEOUT || this.#pending === TIME_LOSS_PROBE;
+    this.#resetTimer(TIME_RETRANS, offset ? jiffies(Math.max(this.#rtoDelta(), 0.001)) : this.rto);
+  }
+
+  #onTimer(): void {
+    this.#timer = null;
+    const w = this.sk.ns.kernel.world;
+    w.enter();
+    this.refresh();
+    const what = this.#pending;
+    if (what === TIME_REO_TIMEOUT) this.#rackReoTimeout();
+    else if (what === TIME_LOSS_PROBE) this.#sendLossProbe();
+    else {
+      this.#pending = 0;
+      if (what === TIME_PROBE0) this.sk.probeTimer();
+      else if (!this.sk.handshakeTimer()) this.#retransmitTimer();
+    }
+    w.leave();
+  }
+
+  /** tcp_retransmit_timer. */
+  #retransmitTimer(): void {
+    if (this.packetsOut === 0 || this.sk.timedOut(this.retransmits)) return;
+    this.#enterLoss();
+    this.retransmits++;
+    this.#retransmitSkb(0, 1);
+    this.backoff();
+    this.armRetrans();
+  }
+
+  /** Doubles the timeout. */
+  backoff(): void {
+    this.rto = Math.min(this.rto * 2, RTO_MAX_MS);
+  }
+
+  // ---- sending ----
+
+  /** tcp_mstamp_refresh: what is sent from now on was sent after what has been. */
+  refresh(): void {
+    this.#instant++;
+  }
+
+  #stamp(s: TxSkb): void {
+    s.sentNs = this.sk.ns.kernel.clock.ns;
+    s.instant = this.#instant;
+  }
+
+  /** tcp_event_new_data_sent: `s` is under way. */
+  newDataSent(s: TxSkb): void {
+    this.#stamp(s);
+    const prior = this.packetsOut;
+    this.rtx.push(s);
+    this.packetsOut += s.pcount;
+    if (prior === 0 || this.#pending === TIME_LOSS_PROBE) this.#rearmRto();
+  }
+
+  /** The end of tcp_write_xmit: `sent` segments were sent, and whether the window stopped it. */
+  pushed(sent: number, probe: boolean, cwndLimited: boolean): void {
+    if (sent > 0 && this.#inReduction()) this.#prrOut += sent;
+    // tcp_cwnd_validate.
+    const limited = cwndLimited || this.inFlight() >= this.cwnd;
+    if (
+      (sent > 0 || limited) &&
+      (!before(this.sk.sndUna, this.#cwndUsageSeq) ||
+        limited ||
+        (!this.#isCwndLimited && this.packetsOut > this.#maxPacketsOut))
+    ) {
+      this.#isCwndLimited = limited;
+      this.#maxPacketsOut = this.packetsOut;
+      this.#cwndUsageSeq = this.sk.sndNxt;
+    }
+    if (sent > 0 && !probe) this.#scheduleLossProbe(false);
+  }
+
+  /** tcp_schedule_loss_probe. False: there is none to send. */
+  #scheduleLossProbe(advancing: boolean): boolean {
+    if (this.packetsOut === 0 || !this.sk.sackOk || (this.#caState !== CA_OPEN && this.#caState !== CA_CWR))
+      return false;
+    let ms = TIMEOUT_INIT_MS;
+    // With one packet out its acknowledgement may be a delayed one.
+    if (this.srtt > 0) ms = jiffies(2 * this.srtt + (this.packetsOut === 1 ? RTO_MIN_MS : TIMEOUT_MIN_MS));
+    const rto = advancing ? this.rto : this.#rtoDelta();
+    if (rto > 0) ms = Math.min(ms, jiffies(rto));
+    this.#resetTimer(TIME_LOSS_PROBE, ms);
+    return true;
+  }
+
+  /** tcp_send_loss_probe: new data if there is, else the last segment again. */
+  #sendLossProbe(): void {
+    // "At most one outstanding TLP."
+    if (!this.#tlpSet && this.#probeSent()) {
+      this.#tlpSet = true;
+      this.#tlpHigh = this.sk.sndNxt;
+      this.#pending = 0;
+    }
+    this.#rearmRto();
+  }
+
+  #probeSent(): boolean {
+    const { sk } = this;
+    const mss = sk.currentMss();
+    this.#tlpRetrans = false;
+    const head = sk.sendHead();
+    if (head !== undefined && !after((head.seq + Math.min(head.data.length, mss)) | 0, sk.windowEnd()))
+      return sk.push(PUSH_PROBE, true);
+    const at = this.rtx.length - 1;
+    if (at < 0) return false;
+    const tail = this.rtx[at]!;
+    const whole = (tail.pcount - 1) * mss;
+    if (tail.pcount > 1 && tail.data.length > whole) this.#split(at, whole, mss);
+    if (!this.#retransmitOne(this.rtx.length - 1, 1)) return false;
+    this.#tlpRetrans = true;
+    return true;
+  }
+
+  /** tcp_process_tlp_ack. */
+  #tlpAck(ack: number, flag: number): void {
+    if (before(ack, this.#tlpHigh)) return;
+    if (!this.#tlpRetrans || (flag & FLAG_DSACK_TLP) !== 0) this.#tlpSet = false;
+    else if (after(ack, this.#tlpHigh)) {
+      // There was a loss that the probe mended.
+      this.#initReduction();
+      this.#caState = CA_CWR;
+      this.#endReduction();
+      this.#tryKeepOpen();
+    } else if ((flag & (FLAG_SND_UNA_ADVANCED | FLAG_NOT_DUP | FLAG_DATA_SACKED)) === 0) this.#tlpSet = false;
+  }
+
+  /** tcp_fragment in the retransmission queue: packet `i` keeps its first `len` bytes. */
+  #split(i: number, len: number, mss: number): void {
+    const s = this.rtx[i]!;
+    const old = s.pcount;
+    const rest = fragment(s, len, mss);
+    this.rtx.splice(i + 1, 0, rest);
+    this.#adjust(s, s.pcount + rest.pcount - old);
+  }
+
+  /** tcp_adjust_pcount: `s` counts `n` segments more. */
+  #adjust(s: TxSkb, n: number): void {
+    this.packetsOut += n;
+    if ((s.sacked & SACKED_ACKED) !== 0) this.#sackedOut += n;
+    if ((s.sacked & SACKED_RETRANS) !== 0) this.#retransOut += n;
+    if ((s.sacked & LOST) !== 0) this.#lostOut += n;
+    if (!this.sk.sackOk && n < 0) this.#sackedOut -= Math.min(this.#sackedOut, -n);
+  }
+
+  /** __tcp_retransmit_skb of packet `i`, at most `segs` segments of it. False: nothing was sent. */
+  #retransmitOne(i: number, segs: number): boolean {
+    const { sk } = this;
+    const s = this.rtx[i]!;
+    const mss = sk.currentMss();
+    if (before(s.seq, sk.sndUna)) {
+      // tcp_trim_head: part of it has arrived.
+      s.data = s.data.subarray((sk.sndUna - s.seq) | 0);
+      s.seq = sk.sndUna;
+    }
+    let avail = (sk.windowEnd() - s.seq) | 0;
+    if (avail <= 0) {
+      // A window that was shrunk; one that is closed is tried all the same.
+      if (s.seq !== sk.sndUna) return false;
+      avail = mss;
+    }
+    let len = mss * segs;
+    if (len > avail) len = avail - (avail % mss) || avail;
+    if (s.data.length > len) this.#split(i, len, mss);
+    else {
+      const old = s.pcount;
+      setSegs(s, mss);
+      if (s.pcount !== old) this.#adjust(s, s.pcount - old);
+      if (s.data.length < Math.min(avail, mss)) this.#collapse(i, Math.min(avail, mss));
+    }
+    sk.ns.mib[Mib.TcpRetransSegs]! += s.pcount;
+    this.#totalRetrans += s.pcount;
+    const err = sk.transmit(s);
+    s.sacked |= EVER_RETRANS;
+    if (err < 0) return false;
+    this.#stamp(s);
+    return true;
+  }
+
+  /** tcp_retrans_try_collapse: small packets behind `i` go with it while all fits into `space` bytes. */
+  #collapse(i: number, space: number): void {
+    const { sk } = this;
+    const s = this.rtx[i]!;
+    let room = space - s.data.length;
+    for (;;) {
+      const next = this.rtx[i + 1];
+      if (next === undefined || next.pcount > 1 || (next.sacked & SACKED_ACKED) !== 0) return;
+      room -= next.data.length;
+      if (room < 0 || after(next.end, sk.windowEnd())) return;
+      if (next.data.length > 0) {
+        const both = new Uint8Array(s.data.length + next.data.length);
+        both.set(s.data);
+        both.set(next.data, s.data.length);
+        s.data = both;
+      }
+      s.end = next.end;
+      s.fin ||= next.fin;
+      s.psh ||= next.psh;
+      s.sacked |= next.sacked & EVER_RETRANS;
+      this.rtx.splice(i + 1, 1);
+      this.#adjust(next, -next.pcount);
+    }
+  }
+
+  /** tcp_retransmit_skb. */
+  #retransmitSkb(i: number, segs: number): boolean {
+    const s = this.rtx[i]!;
+    const sent = this.#retransmitOne(i, segs);
+    if (sent) {
+      s.sacked |= RETRANS;
+      this.#retransOut += s.pcount;
+    }
+    if (!this.#retransStampSet) {
+      this.#retransStampSet = true;
+      this.#retransStamp = this.sk.tsAt(s.sentNs);
+    }
+    this.#undoRetrans = Math.max(this.#undoRetrans, 0) + s.pcount;
+    return sent;
+  }
+
+  /** tcp_xmit_retransmit_queue: what is marked lost, as far as the window allows. */
+  #retransmitQueue(): void {
+    if (this.packetsOut === 0) return;
+    const head = this.rtx[0];
+    let rearm = false;
+    for (let i = 0; i < this.rtx.length; i++) {
+      const s = this.rtx[i]!;
+      const segs = Math.min(this.cwnd - this.inFlight(), this.sk.tsoSegs);
+      if (segs <= 0 || this.#retransOut >= this.#lostOut) break;
+      if ((s.sacked & LOST) === 0 || (s.sacked & (SACKED_ACKED | SACKED_RETRANS)) !== 0) continue;
+      if (!this.#retransmitSkb(i, segs)) break;
+      if (this.#inReduction()) this.#prrOut += s.pcount;
+      if (s === head && this.#pending !== TIME_REO_TIMEOUT) rearm = true;
+    }
+    if (rearm) this.armRetrans();
+  }
+
+  // ---- an acknowledgement ----
+
+  /**
+   * tcp_ack, from where the window has been updated and sk.sndUna moved on from `prior`. `flag`: FLAG_DATA,
+   * FLAG_WIN_UPDATE and FLAG_SND_UNA_ADVANCED as they apply. True: the path to the peer works (sk_dst_confirm).
+   */
+  ack(s: TcpSegment, prior: number, flag: number): boolean {
+    const priorPackets = this.packetsOut;
+    const fack = this.sk.sackOk ? this.#highestSackSeq() : prior;
+    const delivered = this.#delivered;
+    const lost = this.#lost;
+    this.#begin(s);
+    let f = flag;
+    if (s.sacks.length > 0) f |= this.#sackTag(s.sacks, s.ack, prior);
+    if (priorPackets === 0) {
+      if ((f & FLAG_DSACKING_ACK) !== 0) this.#fastretransAlert(prior, 0, f);
+      if (this.#tlpSet) this.#tlpAck(s.ack, f);
+      return false;
+    }
+    f = this.#cleanQueue(prior, fack, f);
+    if (this.#tlpSet) this.#tlpAck(s.ack, f);
+    if ((f & FLAG_NOT_DUP) === 0 || (f & FLAG_CA_ALERT) !== 0 || this.#caState !== CA_OPEN) {
+      const dup = (f & (FLAG_SND_UNA_ADVANCED | FLAG_NOT_DUP | FLAG_DSACKING_ACK)) === 0 ? 1 : 0;
+      f = this.#fastretransAlert(prior, dup, f);
+    }
+    if ((f & FLAG_SET_XMIT_TIMER) !== 0 && !this.#scheduleLossProbe(true)) this.#rearmRto();
+    this.#congControl(this.#delivered - delivered, this.#lost - lost, f);
+    this.#xmitRecovery();
+    return (f & FLAG_FORWARD_PROGRESS) !== 0 || (f & FLAG_NOT_DUP) === 0;
+  }
+
+  /** tcp_ack of an old acknowledgement: only its SACK blocks may be news. */
+  oldAck(s: TcpSegment): void {
+    if (s.sacks.length === 0) return;
+    this.#begin(s);
+    this.#fastretransAlert(this.sk.sndUna, 0, this.#sackTag(s.sacks, s.ack, this.sk.sndUna));
+    this.#xmitRecovery();
+  }
+
+  #begin(s: TcpSegment): void {
+    this.refresh();
+    this.#tsEcr = s.tsEcr;
+    this.#hasEcr = s.hasTs && s.tsEcr !== 0;
+    this.#rexmit = REXMIT_NONE;
+    this.#firstSackNs = -1;
+    this.#lastSackNs = -1;
+    this.#reord = this.sk.sndNxt;
+  }
+
+  /** tcp_tsopt_ecr_before: was it sent in answer to something older than timestamp `ts`? */
+  #ecrBefore(ts: number): boolean {
+    return this.#hasEcr && before(this.#tsEcr, ts);
+  }
+
+  /** tcp_sacktag_write_queue: `edges` of blocks; marks what they cover, splitting packets at segments. */
+  #sackTag(edges: readonly number[], ack: number, prior: number): number {
+    const { sk } = this;
+    let flag = 0;
+    let dup = -1;
+    if (edges.length >= 2) {
+      const from = edges[0]!;
+      const to = edges[1]!;
+      const second = edges.length >= 4 && !before(from, edges[2]!) && !after(to, edges[3]!);
+      if ((before(from, ack) || second) && before(from, to)) {
+        flag = this.#dsackSeen(from, to, prior);
+        if (flag !== 0) dup = 0;
+      }
+    }
+    for (let e = 0; e + 1 < edges.length; e += 2) {
+      const from = edges[e]!;
+      const to = edges[e + 1]!;
+      if (!before(from, to) || after(to, sk.sndNxt) || (e !== dup && !after(to, sk.sndUna))) continue;
+      for (let i = 0; i < this.rtx.length; i++) {
+        const x = this.rtx[i]!;
+        if (!before(x.seq, to)) break;
+        if (!after(x.end, from)) continue;
+        if (this.#inSack(i, from, to)) flag |= this.#sackOne(this.rtx[i]!, e === dup);
+      }
+    }
+    if (this.#reord !== sk.sndNxt) this.#checkReordering(this.#reord);
+    return flag;
+  }
+
+  /** tcp_match_skb_to_sack: is packet `i` covered? Splits it so that whole segments are. */
+  #inSack(i: number, from: number, to: number): boolean {
+    const s = this.rtx[i]!;
+    const starts = !after(from, s.seq);
+    if (starts && !before(to, s.end)) return true;
+    if (s.pcount === 1) return false;
+    const { mss } = s;
+    let len = starts ? (to - s.seq) | 0 : Math.max((from - s.seq) | 0, mss);
+    if (starts && len < mss) return false;
+    if (len > mss) {
+      const whole = len - (len % mss);
+      len = !starts && whole < len ? whole + mss : whole;
+    }
+    if (len >= s.data.length && !starts) return false;
+    if (len < s.data.length) this.#split(i, len, mss);
+    return starts;
+  }
+
+  /** tcp_check_dsack and tcp_dsack_seen: the receiver tells what it had already. */
+  #dsackSeen(from: number, to: number, prior: number): number {
+    let flag = 0;
+    let segs = 1;
+    const mss = this.sk.currentMss();
+    const len = (to - from) | 0;
+    if (len > mss) segs = Math.ceil(len / mss);
+    else if (this.#tlpSet && this.#tlpHigh === to) flag = FLAG_DSACK_TLP;
+    this.#dsackDups += segs;
+    // "Skip the DSACK if dup segs weren't retransmitted by sender."
+    if (this.#dsackDups > this.#totalRetrans) return 0;
+    this.#delivered += segs;
+    if (this.#undoSet && this.#undoRetrans > 0 && !after(to, prior) && after(to, this.#undoMarker))
+      this.#undoRetrans = Math.max(0, this.#undoRetrans - segs);
+    return flag | FLAG_DSACKING_ACK;
+  }
+
+  /** tcp_sacktag_one. */
+  #sackOne(s: TxSkb, dup: boolean): number {
+    const n = s.pcount;
+    let flag = 0;
+    if (dup && (s.sacked & RETRANS) !== 0) {
+      if (this.#undoSet && this.#undoRetrans > 0 && after(s.end, this.#undoMarker))
+        this.#undoRetrans = Math.max(0, this.#undoRetrans - n);
+      if ((s.sacked & SACKED_ACKED) !== 0 && before(s.seq, this.#reord)) this.#reord = s.seq;
+    }
+    // About to leave the queue.
+    if (!after(s.end, this.sk.sndUna)) return 0;
+    if ((s.sacked & SACKED_ACKED) === 0) {
+      this.#rackAdvance(s);
+      if ((s.sacked & SACKED_RETRANS) !== 0) {
+        if ((s.sacked & LOST) !== 0) {
+          s.sacked &= ~(LOST | SACKED_RETRANS);
+          this.#lostOut -= n;
+          this.#retransOut -= n;
+        }
+      } else {
+        if ((s.sacked & RETRANS) === 0) {
+          // What was never sent twice and fills a hole was only late.
+          if (before(s.seq, this.#highestSackSeq()) && before(s.seq, this.#reord)) this.#reord = s.seq;
+          if (!after(s.end, this.#highSeq)) flag |= FLAG_ORIG_SACK_ACKED;
+          if (this.#firstSackNs < 0) this.#firstSackNs = s.sentNs;
+          this.#lastSackNs = s.sentNs;
+        }
+        if ((s.sacked & LOST) !== 0) {
+          s.sacked &= ~LOST;
+          this.#lostOut -= n;
+        }
+      }
+      s.sacked |= SACKED_ACKED;
+      flag |= FLAG_DATA_SACKED;
+      this.#sackedOut += n;
+      this.#delivered += n;
+    }
+    if (dup && (s.sacked & SACKED_RETRANS) !== 0) {
+      s.sacked &= ~SACKED_RETRANS;
+      this.#retransOut -= n;
+    }
+    return flag;
+  }
+
+  /** tcp_check_sack_reordering. */
+  #checkReordering(low: number): void {
+    const fack = this.#highestSackSeq();
+    if (!before(low, fack)) return;
+    const segs = Math.ceil(((fack - low) | 0) / Math.max(1, this.sk.currentMss()));
+    this.#reordering = Math.min(Math.max(this.#reordering, segs), MAX_REORDERING);
+    this.#reordSeen = true;
+  }
+
+  /** tcp_clean_rtx_queue: what is acknowledged leaves the queue. */
+  #cleanQueue(prior: number, fack: number, flag: number): number {
+    const { sk, rtx } = this;
+    const { ns: now } = sk.ns.kernel.clock;
+    const una = sk.sndUna;
+    let f = flag;
+    let reord = sk.sndNxt;
+    let first = -1;
+    let last = -1;
+    let acked = 0;
+    let whole = true;
+    let gone = 0;
+    const priorSacked = this.#sackedOut;
+    while (gone < rtx.length && whole) {
+      const s = rtx[gone]!;
+      let n = s.pcount;
+      if (after(s.end, una)) {
+        if (n === 1 || !after(una, s.seq)) break;
+        // tcp_tso_acked: whole segments leave it.
+        const part = (una - s.seq) | 0;
+        s.data = s.data.subarray(part);
+        s.seq = una;
+        setSegs(s, s.mss);
+        n -= s.pcount;
+        if (n === 0) break;
+        whole = false;
+      }
+      if ((s.sacked & RETRANS) !== 0) {
+        if ((s.sacked & SACKED_RETRANS) !== 0) this.#retransOut -= n;
+        f |= FLAG_RETRANS_DATA_ACKED;
+      } else if ((s.sacked & SACKED_ACKED) === 0) {
+        last = s.sentNs;
+        if (first < 0) first = last;
+        if (before(s.seq, reord)) reord = s.seq;
+        if (!after(s.end, this.#highSeq)) f |= FLAG_ORIG_SACK_ACKED;
+      }
+      if ((s.sacked & SACKED_ACKED) !== 0) this.#sackedOut -= n;
+      else if (sk.sackOk) {
+        this.#delivered += n;
+        const spurious = (s.sacked & RETRANS) !== 0 && this.#ecrBefore(sk.tsAt(s.sentNs));
+        if (!spurious) this.#rackAdvance(s);
+      }
+      if ((s.sacked & LOST) !== 0) this.#lostOut -= n;
+      this.packetsOut -= n;
+      acked += n;
+      f |= FLAG_DATA_ACKED;
+      if (whole) gone++;
+    }
+    if (gone > 0) rtx.splice(0, gone);
+    if (rtx.length > 0 && (rtx[0]!.sacked & SACKED_ACKED) !== 0) f |= FLAG_SACK_RENEGING;
+
+    let seqRtt = -1;
+    let caRtt = -1;
+    let sackRtt = -1;
+    let delayed = false;
+    if (first >= 0 && (f & FLAG_RETRANS_DATA_ACKED) === 0) {
+      seqRtt = (now - first) / MS;
+      caRtt = (now - last) / MS;
+      // A lone small segment: its acknowledgement may have been put off.
+      delayed =
+        acked === 1 &&
+        whole &&
+        priorSacked === 0 &&
+        ((una - prior) | 0) < sk.currentMss() &&
+        (f & FLAG_CA_ALERT) === 0;
+    }
+    if (this.#firstSackNs >= 0) {
+      sackRtt = (now - this.#firstSackNs) / MS;
+      caRtt = (now - this.#lastSackNs) / MS;
+    }
+    const sampled = this.#ackUpdateRtt(f, seqRtt, sackRtt, caRtt, delayed);
+    if ((f & FLAG_DATA_ACKED) !== 0) {
+      f |= FLAG_SET_XMIT_TIMER;
+      if (!sk.sackOk) {
+        this.#removeRenoSacks(acked);
+        if ((f & FLAG_RETRANS_DATA_ACKED) !== 0) f &= ~FLAG_ORIG_SACK_ACKED;
+      } else if (before(reord, fack)) this.#checkReordering(reord);
+    } else if (rtx.length > 0 && sampled && sackRtt >= 0 && sackRtt > (now - rtx[0]!.sentNs) / MS) {
+      // What was sent after the head is there: the head's own timeout goes on from now.
+      f |= FLAG_SET_XMIT_TIMER;
+    }
+    return f;
+  }
+
+  /** tcp_ack_update_rtt. True: there was a valid measurement. */
+  #ackUpdateRtt(flag: number, seqRtt: number, sackRtt: number, caRtt: number, delayed: boolean): boolean {
+    let seq = seqRtt >= 0 ? seqRtt : sackRtt;
+    let ca = caRtt;
+    if (seq < 0 && this.#hasEcr && (flag & FLAG_DATA_ACKED) !== 0) {
+      // The timestamps count milliseconds.
+      seq = Math.max(1, (this.sk.tsAt(this.sk.ns.kernel.clock.ns) - this.#tsEcr) | 0);
+      ca = seq;
+    }
+    if (seq < 0) return false;
+    if (!delayed || ca <= this.#minRtt) this.#minRtt = Math.min(this.#minRtt, ca);
+    this.#rttEstimator(seq);
+    return true;
+  }
+
+  /** The round trip of the handshake, far below a jiffy. */
+  handshakeRtt(): void {
+    this.#minRtt = 0;
+    this.#rttEstimator(0);
+    this.retransmits = 0;
+  }
+
+  /** tcp_rtt_estimator and tcp_set_rto. */
+  #rttEstimator(ms: number): void {
+    const { sk } = this;
+    if (this.srtt === 0) {
+      this.srtt = ms;
+      this.#mdev = 2 * ms;
+      this.#rttvar = Math.max(this.#mdev, RTO_MIN_MS);
+      this.#mdevMax = this.#rttvar;
+      this.#rttSeq = sk.sndNxt;
+    } else {
+      let m = ms - this.srtt;
+      this.srtt += m / 8;
+      if (m < 0) {
+        m = -m - this.#mdev / 4;
+        // "This is similar to one of Eifel findings."
+        if (m > 0) m /= 8;
+      } else m -= this.#mdev / 4;
+      this.#mdev += m;
+      if (this.#mdev > this.#mdevMax) {
+        this.#mdevMax = this.#mdev;
+        if (this.#mdevMax > this.#rttvar) this.#rttvar = this.#mdevMax;
+      }
+      if (after(sk.sndUna, this.#rttSeq)) {
+        if (this.#mdevMax < this.#rttvar) this.#rttvar -= (this.#rttvar - this.#mdevMax) / 4;
+        this.#rttSeq = sk.sndNxt;
+        this.#mdevMax = RTO_MIN_MS;
+      }
+    }
+    this.srtt = Math.max(this.srtt, 0.001);
+    this.rto = Math.min(jiffies(this.srtt + this.#rttvar), RTO_MAX_MS);
+  }
+
+  // ---- loss detection: RACK ----
+
+  /** tcp_skb_sent_after, against the last packet known to have arrived. */
+  #sentBeforeRack(s: TxSkb): boolean {
+    return this.#rackInstant > s.instant || (this.#rackInstant === s.instant && after(this.#rackEnd, s.end));
+  }
+
+  /** tcp_rack_advance: `s` has arrived. */
+  #rackAdvance(s: TxSkb): void {
+    const rtt = (this.sk.ns.kernel.clock.ns - s.sentNs) / MS;
+    // Too soon for what was sent again: it was the first one that arrived.
+    if (rtt < this.#minRtt && (s.sacked & RETRANS) !== 0) return;
+    this.#rackAdvanced = true;
+    this.#rackRtt = rtt;
+    if (s.instant > this.#rackInstant || (s.instant === this.#rackInstant && after(s.end, this.#rackEnd))) {
+      this.#rackInstant = s.instant;
+      this.#rackEnd = s.end;
+    }
+  }
+
+  /** tcp_rack_reo_wnd, ms: how long a packet may be overtaken. */
+  #reoWnd(): number {
+    if (!this.#reordSeen && (this.#caState >= CA_RECOVERY || this.#sackedOut >= this.#reordering)) return 0;
+    return Math.min(Math.max(this.#minRtt, MIN_RTT_MS) / 4, Math.max(this.srtt, MIN_RTT_MS));
+  }
+
+  /** tcp_rack_skb_timeout, ms. */
+  #rackTimeout(s: TxSkb, wnd: number): number {
+    return this.#rackRtt + wnd - (this.sk.ns.kernel.clock.ns - s.sentNs) / MS;
+  }
+
+  /** tcp_rack_detect_loss: how long it takes at most, ms, until the rest would count as lost too; 0: nothing is left. */
+  #rackDetectLoss(): number {
+    const wnd = this.#reoWnd();
+    let timeout = 0;
+    for (const s of this.rtx) {
+      if ((s.sacked & SACKED_ACKED) !== 0) continue;
+      if ((s.sacked & LOST) !== 0 && (s.sacked & SACKED_RETRANS) === 0) continue;
+      if (!this.#sentBeforeRack(s)) continue;
+      const left = this.#rackTimeout(s, wnd);
+      if (left <= 0) this.#markLost(s);
+      else timeout = Math.max(timeout, left);
+    }
+    return timeout;
+  }
+
+  /** tcp_rack_mark_lost. True: the reordering timer runs. */
+  #rackMarkLost(): boolean {
+    if (!this.#rackAdvanced) return false;
+    this.#rackAdvanced = false;
+    const timeout = this.#rackDetectLoss();
+    if (timeout > 0)
+      this.#resetTimer(TIME_REO_TIMEOUT, Math.min(jiffies(timeout + TIMEOUT_MIN_MS), this.rto));
+    return timeout > 0;
+  }
+
+  /** tcp_rack_reo_timeout: what was overtaken did not come after all. */
+  #rackReoTimeout(): void {
+    const prior = this.inFlight();
+    const lost = this.#lost;
+    this.#rackDetectLoss();
+    if (prior !== this.inFlight()) {
+      if (this.#caState !== CA_RECOVERY) {
+        this.#enterRecovery();
+        this.#reduceCwnd(1, this.#lost - lost, 0);
+      }
+      this.#retransmitQueue();
+    }
+    if (this.#pending !== TIME_RETRANS) this.#rearmRto();
+  }
+
+  /** tcp_mark_skb_lost. */
+  #markLost(s: TxSkb): void {
+    if ((s.sacked & SACKED_ACKED) !== 0) return;
+    if ((s.sacked & LOST) === 0) {
+      s.sacked |= LOST;
+      this.#lostOut += s.pcount;
+      this.#lost += s.pcount;
+    } else if ((s.sacked & SACKED_RETRANS) !== 0) {
+      // Lost again.
+      s.sacked &= ~SACKED_RETRANS;
+      this.#retransOut -= s.pcount;
+      this.#lost += s.pcount;
+    }
+  }
+
+  /** tcp_identify_packet_loss. */
+  #identifyLoss(flag: number): number {
+    if (this.rtx.length === 0) return flag;
+    if (!this.sk.sackOk) {
+      this.#newrenoMarkLost((flag & FLAG_SND_UNA_ADVANCED) !== 0);
+      return flag;
+    }
+    const prior = this.#retransOut;
+    let f = flag;
+    if (this.#rackMarkLost()) f &= ~FLAG_SET_XMIT_TIMER;
+    if (prior > this.#retransOut) f |= FLAG_LOST_RETRANS;
+    return f;
+  }
+
+  // ---- loss detection without SACK ----
+
+  /** tcp_newreno_mark_lost. */
+  #newrenoMarkLost(advanced: boolean): void {
+    if (
+      (this.#caState >= CA_RECOVERY || this.#sackedOut < this.#reordering) &&
+      (this.#caState !== CA_RECOVERY || !advanced)
+    )
+      return;
+    const s = this.rtx[0]!;
+    if ((s.sacked & LOST) !== 0) return;
+    if (s.pcount > 1 && s.data.length > s.mss) this.#split(0, s.mss, s.mss);
+    this.#markLost(s);
+  }
+
+  /** tcp_add_reno_sack and tcp_limit_reno_sacked: each duplicate stands for a packet that arrived. */
+  #addRenoSack(dups: number): void {
+    if (dups === 0) return;
+    const prior = this.#sackedOut;
+    const holes = Math.min(Math.max(this.#lostOut, 1), this.packetsOut);
+    this.#sackedOut = Math.min(prior + dups, this.packetsOut - holes);
+    if (this.#sackedOut > prior) this.#delivered += this.#sackedOut - prior;
+  }
+
+  /** tcp_remove_reno_sacks. */
+  #removeRenoSacks(acked: number): void {
+    if (acked === 0) return;
+    this.#delivered += Math.max(acked - this.#sackedOut, 1);
+    this.#sackedOut = Math.max(0, this.#sackedOut - (acked - 1));
+  }
+
+  // ---- states ----
+
+  /** tcp_fastretrans_alert. */
+  #fastretransAlert(prior: number, dups: number, flag: number): number {
+    const reno = !this.sk.sackOk;
+    const una = this.sk.sndUna;
+    const advanced = (flag & FLAG_SND_UNA_ADVANCED) !== 0;
+    let f = flag;
+    if (this.packetsOut === 0 && this.#sackedOut > 0) this.#sackedOut = 0;
+    // tcp_check_sack_reneging: the receiver threw away what it had acknowledged by SACK.
+    if ((f & FLAG_SACK_RENEGING) !== 0 && advanced) {
+      this.#resetTimer(TIME_RETRANS, Math.max(jiffies(this.srtt / 2), jiffies(10)));
+      return f & ~FLAG_SET_XMIT_TIMER;
+    }
+    if (this.#caState === CA_OPEN) this.#retransStampSet = false;
+    else if (!before(una, this.#highSeq)) {
+      if (this.#caState === CA_CWR) {
+        if (una !== this.#highSeq) {
+          this.#endReduction();
+          this.#caState = CA_OPEN;
+        }
+      } else if (this.#caState === CA_RECOVERY) {
+        if (reno) this.#sackedOut = 0;
+        if (this.#tryUndoRecovery()) return f;
+        this.#endReduction();
+      }
+    }
+    if (this.#caState === CA_RECOVERY) {
+      if (!advanced) {
+        if (reno) this.#addRenoSack(dups);
+      } else if (this.#tryUndoPartial(prior)) return f;
+      if (this.#tryUndoDsack()) this.#tryToOpen();
+      f = this.#identifyLoss(f);
+      if ((this.#caState as number) !== CA_RECOVERY) {
+        if (this.#lostOut === 0) return f;
+        this.#enterRecovery();
+      }
+      this.#rexmit = REXMIT_LOST;
+      return f;
+    }
+    if (this.#caState === CA_LOSS) {
+      this.#processLoss(f, dups);
+      f = this.#identifyLoss(f);
+      if ((this.#caState as number) !== CA_OPEN && (f & FLAG_LOST_RETRANS) === 0) return f;
+    }
+    if (reno) {
+      if (advanced) this.#sackedOut = 0;
+      this.#addRenoSack(dups);
+    }
+    if (this.#caState <= CA_DISORDER) this.#tryUndoDsack();
+    f = this.#identifyLoss(f);
+    if (this.#lostOut === 0) {
+      this.#tryToOpen();
+      return f;
+    }
+    this.#enterRecovery();
+    this.#rexmit = REXMIT_LOST;
+    return f;
+  }
+
+  /** tcp_try_to_open. */
+  #tryToOpen(): void {
+    if (!this.#anyRetransDone()) this.#retransStampSet = false;
+    if (this.#caState !== CA_CWR) this.#tryKeepOpen();
+  }
+
+  /** tcp_try_keep_open. */
+  #tryKeepOpen(): void {
+    const state = this.#sackedOut + this.#lostOut > 0 || this.#anyRetransDone() ? CA_DISORDER : CA_OPEN;
+    if (this.#caState === state) return;
+    this.#caState = state;
+    this.#highSeq = this.sk.sndNxt;
+  }
+
+  /** tcp_enter_recovery. */
+  #enterRecovery(): void {
+    this.#priorSsthresh = 0;
+    this.#initUndo();
+    if (!this.#inReduction()) {
+      this.#priorSsthresh = this.#currentSsthresh();
+      this.#initReduction();
+    }
+    this.#caState = CA_RECOVERY;
+  }
+
+  /** tcp_enter_loss: the retransmission timer ran out. */
+  #enterLoss(): void {
+    const state = this.#caState;
+    const head = this.rtx[0]!;
+    // tcp_timeout_mark_lost.
+    const reneged = (head.sacked & SACKED_ACKED) !== 0;
+    if (reneged || !this.sk.sackOk) this.#sackedOut = 0;
+    for (const s of this.rtx) {
+      if (reneged) s.sacked &= ~SACKED_ACKED;
+      // "Don't mark recently sent ones lost yet."
+      else if (s !== head && this.#rackTimeout(s, 0) > 0) continue;
+      this.#markLost(s);
+    }
+    if (
+      state <= CA_DISORDER ||
+      !after(this.#highSeq, this.sk.sndUna) ||
+      (state === CA_LOSS && this.retransmits === 0)
+    ) {
+      this.#priorSsthresh = this.#currentSsthresh();
+      this.#priorCwnd = this.cwnd;
+      this.#ssthresh = this.#cubicSsthresh();
+      this.#initUndo();
+    }
+    this.cwnd = this.inFlight() + 1;
+    this.#cwndCnt = 0;
+    if (state <= CA_DISORDER && this.#sackedOut >= REORDERING)
+      this.#reordering = Math.min(this.#reordering, REORDERING);
+    this.#caState = CA_LOSS;
+    this.#highSeq = this.sk.sndNxt;
+    this.#tlpSet = false;
+    this.#frto = state < CA_RECOVERY || this.retransmits > 0;
+  }
+
+  /** tcp_process_loss: an acknowledgement after a timeout. */
+  #processLoss(flag: number, dups: number): void {
+    const { sk } = this;
+    const recovered = !before(sk.sndUna, this.#highSeq);
+    const advanced = (flag & FLAG_SND_UNA_ADVANCED) !== 0;
+    if (advanced && this.#tryUndoLoss(false)) return;
+    if (this.#frto) {
+      // Was the timeout spurious? (F-RTO, RFC 5682)
+      if ((flag & FLAG_ORIG_SACK_ACKED) !== 0 && this.#tryUndoLoss(true)) return;
+      if (after(sk.sndNxt, this.#highSeq)) {
+        if ((flag & FLAG_DATA_SACKED) !== 0 || dups > 0) this.#frto = false;
+      } else if (advanced && !recovered) {
+        this.#highSeq = sk.sndNxt;
+        if (sk.sendHead() !== undefined && after(sk.windowEnd(), sk.sndNxt)) {
+          this.#rexmit = REXMIT_NEW;
+          return;
+        }
+        this.#frto = false;
+      }
+    }
+    if (recovered) {
+      this.#tryUndoRecovery();
+      return;
+    }
+    if (!sk.sackOk) {
+      if (after(sk.sndNxt, this.#highSeq) && dups > 0) this.#addRenoSack(dups);
+      else if (advanced) this.#sackedOut = 0;
+    }
+    this.#rexmit = REXMIT_LOST;
+  }
+
+  /** tcp_xmit_recovery. */
+  #xmitRecovery(): void {
+    if (this.#rexmit === REXMIT_NONE) return;
+    if (this.#rexmit === REXMIT_NEW) {
+      this.sk.push(PUSH_ALL, true);
+      if (after(this.sk.sndNxt, this.#highSeq)) return;
+      this.#frto = false;
+    }
+    this.#retransmitQueue();
+  }
+
+  /** tcp_simple_retransmit: the path takes only segments of `mss` bytes now; longer ones are lost. */
+  simpleRetransmit(mss: number): void {
+    for (const s of this.rtx) if (seglen(s) > mss) this.#markLost(s);
+    if (this.#lostOut === 0) return;
+    if (!this.sk.sackOk) {
+      const holes = Math.min(Math.max(this.#lostOut, 1), this.packetsOut);
+      this.#sackedOut = Math.min(this.#sackedOut, this.packetsOut - holes);
+    }
+    // The amount of data under way stays what it was; only its units have changed.
+    if (this.#caState !== CA_LOSS) {
+      this.#highSeq = this.sk.sndNxt;
+      this.#ssthresh = this.#currentSsthresh();
+      this.#priorSsthresh = 0;
+      this.#undoSet = false;
+      this.#caState = CA_LOSS;
+    }
+    this.#retransmitQueue();
+  }
+
+  // ---- undo ----
+
+  /** tcp_init_undo. */
+  #initUndo(): void {
+    this.#undoSet = true;
+    this.#undoMarker = this.sk.sndUna;
+    this.#undoRetrans = this.#retransOut;
+    if (this.#tlpSet && this.#tlpRetrans) this.#undoRetrans++;
+    if (this.#undoRetrans === 0) this.#undoRetrans = -1;
+  }
+
+  /** tcp_packet_delayed: was what came the first one sent, not the one sent again? */
+  #packetDelayed(): boolean {
+    if (this.#retransStampSet) return this.#ecrBefore(this.#retransStamp);
+    return this.sk.sackOk;
+  }
+
+  /** tcp_may_undo. */
+  #mayUndo(): boolean {
+    return this.#undoSet && (this.#undoRetrans === 0 || this.#packetDelayed());
+  }
+
+  /** tcp_undo_cwnd_reduction. */
+  #undoReduction(unmark: boolean): void {
+    if (unmark) {
+      for (const s of this.rtx) s.sacked &= ~LOST;
+      this.#lostOut = 0;
+    }
+    if (this.#priorSsthresh > 0) {
+      this.cwnd = Math.max(this.cwnd, this.#priorCwnd);
+      this.#ssthresh = Math.max(this.#ssthresh, this.#priorSsthresh);
+    }
+    this.#undoSet = false;
+    this.#rackAdvanced = true;
+  }
+
+  /** tcp_try_undo_recovery. True: without SACK the state is kept until more is acknowledged. */
+  #tryUndoRecovery(): boolean {
+    if (this.#mayUndo()) this.#undoReduction(false);
+    if (this.#preventsReopen()) return true;
+    this.#caState = CA_OPEN;
+    return false;
+  }
+
+  /** tcp_is_non_sack_preventing_reopen: duplicates of what is behind must not start another recovery. */
+  #preventsReopen(): boolean {
+    if (this.sk.sackOk || this.sk.sndUna !== this.#highSeq) return false;
+    if (!this.#anyRetransDone()) this.#retransStampSet = false;
+    return true;
+  }
+
+  /** tcp_try_undo_partial. True: wait, mark and send no more. */
+  #tryUndoPartial(prior: number): boolean {
+    if (!this.#undoSet || !this.#packetDelayed()) return false;
+    this.#checkReordering(prior);
+    if (this.#retransOut > 0) return true;
+    if (!this.#anyRetransDone()) this.#retransStampSet = false;
+    this.#undoReduction(true);
+    this.#tryKeepOpen();
+    return false;
+  }
+
+  /** tcp_try_undo_dsack. */
+  #tryUndoDsack(): boolean {
+    if (!this.#undoSet || this.#undoRetrans !== 0) return false;
+    this.#undoReduction(false);
+    return true;
+  }
+
+  /** tcp_try_undo_loss. */
+  #tryUndoLoss(frto: boolean): boolean {
+    if (!frto && !this.#mayUndo()) return false;
+    this.#undoReduction(true);
+    this.retransmits = 0;
+    if (this.#preventsReopen()) return true;
+    if (frto || this.sk.sackOk) this.#caState = CA_OPEN;
+    return true;
+  }
+
+  // ---- congestion window ----
+
+  /** tcp_current_ssthresh. */
+  #currentSsthresh(): number {
+    return this.#inReduction()
+      ? this.#ssthresh
+      : Math.max(this.#ssthresh, (this.cwnd >> 1) + (this.cwnd >> 2));
+  }
+
+  /** cubictcp_recalc_ssthresh. */
+  #cubicSsthresh(): number {
+    return Math.max(Math.floor((this.cwnd * 717) / 1024), 2);
+  }
+
+  /** tcp_init_cwnd_reduction. */
+  #initReduction(): void {
+    this.#highSeq = this.sk.sndNxt;
+    this.#tlpSet = false;
+    this.#cwndCnt = 0;
+    this.#priorCwnd = this.cwnd;
+    this.#prrDelivered = 0;
+    this.#prrOut = 0;
+    this.#ssthresh = this.#cubicSsthresh();
+  }
+
+  /** tcp_end_cwnd_reduction. */
+  #endReduction(): void {
+    if (this.#ssthresh < INFINITE_SSTHRESH && (this.#caState === CA_CWR || this.#undoSet))
+      this.cwnd = this.#ssthresh;
+  }
+
+  /** tcp_cwnd_reduction: proportional rate reduction (RFC 6937). */
+  #reduceCwnd(delivered: number, lost: number, flag: number): void {
+    if (delivered <= 0 || this.#priorCwnd === 0) return;
+    const delta = this.#ssthresh - this.inFlight();
+    this.#prrDelivered += delivered;
+    let n: number;
+    if (delta < 0)
+      n =
+        Math.floor((this.#ssthresh * this.#prrDelivered + this.#priorCwnd - 1) / this.#priorCwnd) -
+        this.#prrOut;
+    else {
+      n = Math.max(this.#prrDelivered - this.#prrOut, delivered);
+      if ((flag & FLAG_SND_UNA_ADVANCED) !== 0 && lost === 0) n++;
+      n = Math.min(delta, n);
+    }
+    // At least one packet goes when recovery begins.
+    this.cwnd = this.inFlight() + Math.max(n, this.#prrOut > 0 ? 0 : 1);
+  }
+
+  /** tcp_cong_control, with tcp_slow_start and tcp_cong_avoid_ai. */
+  #congControl(delivered: number, lost: number, flag: number): void {
+    if (this.#inReduction()) {
+      this.#reduceCwnd(delivered, lost, flag);
+      return;
+    }
+    // tcp_may_raise_cwnd.
+    if ((flag & (this.#reordering > REORDERING ? FLAG_FORWARD_PROGRESS : FLAG_DATA_ACKED)) === 0) return;
+    const slow = this.cwnd < this.#ssthresh;
+    // tcp_is_cwnd_limited.
+    if (!this.#isCwndLimited && !(slow && this.cwnd < 2 * this.#maxPacketsOut)) return;
+    let acked = delivered;
+    if (slow) {
+      const grown = Math.min(this.cwnd + acked, this.#ssthresh);
+      acked -= grown - this.cwnd;
+      this.cwnd = grown;
+    }
+    this.#cwndCnt += acked;
+    while (this.#cwndCnt >= this.cwnd) {
+      this.#cwndCnt -= this.cwnd;
+      this.cwnd++;
+    }
+  }
+}
