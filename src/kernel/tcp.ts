@@ -19,8 +19,6 @@ import { Mib } from "./snmp.js";
 import { IN6ADDR_ANY, Sock } from "./sock.js";
 import { ipv4_specific, type TcpAf, type TcpRoute } from "./tcp_af.js";
 import {
-  after,
-  before,
   FLAG_DATA,
   FLAG_SND_UNA_ADVANCED,
   FLAG_WIN_UPDATE,
@@ -33,6 +31,7 @@ import {
   type TxSkb,
   txSkb,
 } from "./tcp_recovery.js";
+import { after, before } from "./tcp_seq.js";
 import { wheelExpiryNs } from "./timer_wheel.js";
 
 export const TCP_ESTABLISHED = 1;
@@ -832,7 +831,7 @@ export class TcpSock extends Sock implements TcpSender {
     while (this.#queue.length > 0) {
       const s = this.#queue[0]!;
       // "Force out a loss probe pkt."
-      const quota = probe ? 1 : snd.cwnd - snd.inFlight();
+      const quota = probe ? 1 : snd.cong.cwnd - snd.inFlight();
       if (quota <= 0) {
         cwndLimited = true;
         break;
@@ -895,7 +894,7 @@ export class TcpSock extends Sock implements TcpSender {
       if (this.timedOut(snd.retransmits)) return true;
       snd.retransmits++;
       // The first four SYNs are repeated once a second (tcp_syn_linear_timeouts).
-      if (snd.retransmits > s.tcp_syn_linear_timeouts) snd.backoff();
+      if (snd.retransmits > s.tcp_syn_linear_timeouts) snd.rtt.backoff();
       this.ns.mib[Mib.TcpRetransSegs]!++;
       this.#sendSyn();
     } else if (this.state === TCP_SYN_RECV) {
@@ -905,7 +904,7 @@ export class TcpSock extends Sock implements TcpSender {
         return true;
       }
       snd.retransmits++;
-      snd.backoff();
+      snd.rtt.backoff();
       this.ns.mib[Mib.TcpRetransSegs]!++;
       this.#sendSynAck();
     } else return false;
@@ -944,13 +943,13 @@ export class TcpSock extends Sock implements TcpSender {
     if (this.#delack !== null) return;
     const now = this.ns.kernel.clock.ns;
     // "If some rtt estimate is known, use it to bound delayed ack."
-    const ato = Math.max(40, Math.min(this.#ato, this.#snd.srtt > 0 ? this.#snd.srtt : 200));
+    const ato = Math.max(40, Math.min(this.#ato, this.#snd.rtt.srtt > 0 ? this.#snd.rtt.srtt : 200));
     this.#delack = this.ns.kernel.timers.at(wheelExpiryNs(now, now + ato * MS), () => {
       this.#delack = null;
       if (!this.#ackScheduled || this.state === TCP_CLOSE) return;
       const w = this.ns.kernel.world;
       // "Delayed ACK missed: inflate ATO", and leave the interactive mode.
-      if (!this.#pingpong) this.#ato = Math.min(this.#ato * 2, this.#snd.rto);
+      if (!this.#pingpong) this.#ato = Math.min(this.#ato * 2, this.#snd.rtt.rto);
       else {
         this.#pingpong = false;
         this.#ato = 40;
@@ -1331,8 +1330,8 @@ export class TcpSock extends Sock implements TcpSender {
     } else {
       const m = (now - this.#lrcvNs) / MS;
       if (m <= 20) this.#ato = this.#ato / 2 + 20;
-      else if (m < this.#ato) this.#ato = Math.min(this.#ato / 2 + m, this.#snd.rto);
-      else if (m > this.#snd.rto) this.#quick = Math.max(this.#quick, 2);
+      else if (m < this.#ato) this.#ato = Math.min(this.#ato / 2 + m, this.#snd.rtt.rto);
+      else if (m > this.#snd.rtt.rto) this.#quick = Math.max(this.#quick, 2);
     }
     this.#lrcvNs = now;
   }

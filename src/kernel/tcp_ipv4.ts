@@ -20,7 +20,7 @@ import {
   tcp_send_reset,
 } from "./tcp.js";
 import { ipv4_specific } from "./tcp_af.js";
-import { before } from "./tcp_recovery.js";
+import { before } from "./tcp_seq.js";
 
 /** __inet_lookup_established. */
 function established(ns: Netns, saddr: number, sport: number, daddr: number, dport: number): TcpSock | null {

@@ -1,46 +1,26 @@
-// What a TCP sender knows of the packets that are under way: the retransmission queue and its scoreboard, round trip
-// times, the congestion window, and how losses are found and mended. Follows Linux 6.18: tcp_ack and what it calls
+// What a TCP sender knows of the packets that are under way: the retransmission queue and its scoreboard, and how losses
+// are found and mended. Follows Linux 6.18: tcp_ack and what it calls
 // (tcp_input.c), RACK (tcp_recovery.c), the loss probe and retransmission (tcp_output.c), the timers (tcp_timer.c).
 // Sequence numbers are 32-bit integers compared modulo 2^32, times milliseconds, stamps nanoseconds of the virtual clock.
 //
-// Differs from the kernel: slow start and CUBIC's reduction, but Reno's growth after it (no CUBIC curve, no BBR, no
-// pacing); the RACK window does not grow by D-SACKs; no ECN, no MTU probes, no small queue limit.
+// Differs from the kernel: the RACK window does not grow by D-SACKs; no ECN, no MTU probes, no small queue limit.
 
 import type { Timer } from "../base/clock.js";
 import type { Netns } from "./netns.js";
 import { Mib } from "./snmp.js";
 import type { TcpSegment } from "./tcp.js";
-import { JIFFY_MS, wheelExpiryNs } from "./timer_wheel.js";
+import { CongestionWindow } from "./tcp_cong.js";
+import { jiffies, RTO_MAX_MS, RTO_MIN_MS, RttEstimator, TIMEOUT_INIT_MS } from "./tcp_rtt.js";
+import { after, before } from "./tcp_seq.js";
+import { wheelExpiryNs } from "./timer_wheel.js";
 
 const MS = 1e6;
-/** TCP_RTO_MIN. */
-export const RTO_MIN_MS = 200;
-/** TCP_RTO_MAX. */
-export const RTO_MAX_MS = 120_000;
-/** TCP_TIMEOUT_INIT. */
-const TIMEOUT_INIT_MS = 1000;
 /** TCP_TIMEOUT_MIN_US: what a loss probe or the reordering timer waits at least beyond its own time. */
 const TIMEOUT_MIN_MS = 2;
-/** TCP_INIT_CWND. */
-const INIT_CWND = 10;
-const INFINITE_SSTHRESH = 0x7fffffff;
 /** sysctl tcp_reordering. */
 const REORDERING = 3;
 /** sysctl tcp_max_reordering. */
 const MAX_REORDERING = 300;
-/**
- * What the wires of the model do in no time takes a real one this long at least, ms. A window of 0 would make every
- * packet sent in the same instant as one that was acknowledged a lost one.
- */
-const MIN_RTT_MS = 0.01;
-
-/** usecs_to_jiffies, in ms: whole jiffies, rounded up. */
-const jiffies = (ms: number): number => Math.ceil(ms / JIFFY_MS) * JIFFY_MS;
-
-/** a < b in sequence space. */
-export const before = (a: number, b: number): boolean => ((a - b) | 0) < 0;
-export const after = (a: number, b: number): boolean => ((b - a) | 0) < 0;
-
 // tcp_skb_cb.sacked
 const SACKED_ACKED = 1;
 const SACKED_RETRANS = 2;
@@ -176,22 +156,13 @@ export class TcpRecovery {
   #reordering = REORDERING;
   #reordSeen = false;
 
-  // congestion window
-  cwnd = INIT_CWND;
-  #cwndCnt = 0;
-  #ssthresh = INFINITE_SSTHRESH;
-  #maxPacketsOut = 0;
-  #cwndUsageSeq = 0;
-  #isCwndLimited = false;
-  // proportional rate reduction
-  #priorCwnd = 0;
-  #prrDelivered = 0;
-  #prrOut = 0;
+  readonly cong = new CongestionWindow();
+  readonly rtt = new RttEstimator();
+
   // undo
   #undoMarker = 0;
   #undoSet = false;
   #undoRetrans = 0;
-  #priorSsthresh = 0;
   #retransStampSet = false;
   #retransStamp = 0;
   #totalRetrans = 0;
@@ -210,15 +181,6 @@ export class TcpRecovery {
   #tlpSet = false;
   #tlpHigh = 0;
   #tlpRetrans = false;
-
-  // round trip times, ms
-  rto = TIMEOUT_INIT_MS;
-  srtt = 0;
-  #mdev = 0;
-  #mdevMax = 0;
-  #rttvar = 0;
-  #rttSeq = 0;
-  #minRtt = Number.POSITIVE_INFINITY;
 
   retransmits = 0;
   #pending = 0;
@@ -288,18 +250,18 @@ export class TcpRecovery {
 
   /** The retransmission timer, a whole timeout from now. */
   armRetrans(): void {
-    this.#resetTimer(TIME_RETRANS, this.rto);
+    this.#resetTimer(TIME_RETRANS, this.rtt.rto);
   }
 
   /** tcp_check_probe_timer: something waits to be sent, and nothing is under way that would call for it. */
   armProbe0(backoff: number): void {
     if (this.packetsOut > 0 || (backoff === 0 && this.#pending !== 0)) return;
-    this.#resetTimer(TIME_PROBE0, Math.max(this.rto, RTO_MIN_MS) * 2 ** backoff);
+    this.#resetTimer(TIME_PROBE0, Math.max(this.rtt.rto, RTO_MIN_MS) * 2 ** backoff);
   }
 
   /** tcp_rto_delta_us, in ms. */
   #rtoDelta(): number {
-    return this.rto - (this.sk.ns.kernel.clock.ns - this.rtx[0]!.sentNs) / MS;
+    return this.rtt.rto - (this.sk.ns.kernel.clock.ns - this.rtx[0]!.sentNs) / MS;
   }
 
   /** tcp_rearm_rto. */
@@ -310,7 +272,7 @@ export class TcpRecovery {
     }
     // "Offset the time elapsed after installing regular RTO."
     const offset = this.#pending === TIME_REO_TIMEOUT || this.#pending === TIME_LOSS_PROBE;
-    this.#resetTimer(TIME_RETRANS, offset ? jiffies(Math.max(this.#rtoDelta(), 0.001)) : this.rto);
+    this.#resetTimer(TIME_RETRANS, offset ? jiffies(Math.max(this.#rtoDelta(), 0.001)) : this.rtt.rto);
   }
 
   #onTimer(): void {
@@ -335,13 +297,8 @@ export class TcpRecovery {
     this.#enterLoss();
     this.retransmits++;
     this.#retransmitSkb(0, 1);
-    this.backoff();
+    this.rtt.backoff();
     this.armRetrans();
-  }
-
-  /** Doubles the timeout. */
-  backoff(): void {
-    this.rto = Math.min(this.rto * 2, RTO_MAX_MS);
   }
 
   // ---- sending ----
@@ -367,19 +324,9 @@ export class TcpRecovery {
 
   /** The end of tcp_write_xmit: `sent` segments were sent, and whether the window stopped it. */
   pushed(sent: number, probe: boolean, cwndLimited: boolean): void {
-    if (sent > 0 && this.#inReduction()) this.#prrOut += sent;
-    // tcp_cwnd_validate.
-    const limited = cwndLimited || this.inFlight() >= this.cwnd;
-    if (
-      (sent > 0 || limited) &&
-      (!before(this.sk.sndUna, this.#cwndUsageSeq) ||
-        limited ||
-        (!this.#isCwndLimited && this.packetsOut > this.#maxPacketsOut))
-    ) {
-      this.#isCwndLimited = limited;
-      this.#maxPacketsOut = this.packetsOut;
-      this.#cwndUsageSeq = this.sk.sndNxt;
-    }
+    if (sent > 0 && this.#inReduction()) this.cong.sent(sent);
+    const limited = cwndLimited || this.inFlight() >= this.cong.cwnd;
+    if (sent > 0 || limited) this.cong.validate(limited, this.packetsOut, this.sk.sndUna, this.sk.sndNxt);
     if (sent > 0 && !probe) this.#scheduleLossProbe(false);
   }
 
@@ -389,8 +336,9 @@ export class TcpRecovery {
       return false;
     let ms = TIMEOUT_INIT_MS;
     // With one packet out its acknowledgement may be a delayed one.
-    if (this.srtt > 0) ms = jiffies(2 * this.srtt + (this.packetsOut === 1 ? RTO_MIN_MS : TIMEOUT_MIN_MS));
-    const rto = advancing ? this.rto : this.#rtoDelta();
+    if (this.rtt.srtt > 0)
+      ms = jiffies(2 * this.rtt.srtt + (this.packetsOut === 1 ? RTO_MIN_MS : TIMEOUT_MIN_MS));
+    const rto = advancing ? this.rtt.rto : this.#rtoDelta();
     if (rto > 0) ms = Math.min(ms, jiffies(rto));
     this.#resetTimer(TIME_LOSS_PROBE, ms);
     return true;
@@ -537,11 +485,11 @@ export class TcpRecovery {
     let rearm = false;
     for (let i = 0; i < this.rtx.length; i++) {
       const s = this.rtx[i]!;
-      const segs = Math.min(this.cwnd - this.inFlight(), this.sk.tsoSegs);
+      const segs = Math.min(this.cong.cwnd - this.inFlight(), this.sk.tsoSegs);
       if (segs <= 0 || this.#retransOut >= this.#lostOut) break;
       if ((s.sacked & LOST) === 0 || (s.sacked & (SACKED_ACKED | SACKED_RETRANS)) !== 0) continue;
       if (!this.#retransmitSkb(i, segs)) break;
-      if (this.#inReduction()) this.#prrOut += s.pcount;
+      if (this.#inReduction()) this.cong.sent(s.pcount);
       if (s === head && this.#pending !== TIME_REO_TIMEOUT) rearm = true;
     }
     if (rearm) this.armRetrans();
@@ -812,48 +760,16 @@ export class TcpRecovery {
       ca = seq;
     }
     if (seq < 0) return false;
-    if (!delayed || ca <= this.#minRtt) this.#minRtt = Math.min(this.#minRtt, ca);
-    this.#rttEstimator(seq);
+    if (!delayed) this.rtt.sampleMin(ca);
+    this.rtt.sample(seq, this.sk.sndUna, this.sk.sndNxt);
     return true;
   }
 
   /** The round trip of the handshake, far below a jiffy. */
   handshakeRtt(): void {
-    this.#minRtt = 0;
-    this.#rttEstimator(0);
+    this.rtt.sampleMin(0);
+    this.rtt.sample(0, this.sk.sndUna, this.sk.sndNxt);
     this.retransmits = 0;
-  }
-
-  /** tcp_rtt_estimator and tcp_set_rto. */
-  #rttEstimator(ms: number): void {
-    const { sk } = this;
-    if (this.srtt === 0) {
-      this.srtt = ms;
-      this.#mdev = 2 * ms;
-      this.#rttvar = Math.max(this.#mdev, RTO_MIN_MS);
-      this.#mdevMax = this.#rttvar;
-      this.#rttSeq = sk.sndNxt;
-    } else {
-      let m = ms - this.srtt;
-      this.srtt += m / 8;
-      if (m < 0) {
-        m = -m - this.#mdev / 4;
-        // "This is similar to one of Eifel findings."
-        if (m > 0) m /= 8;
-      } else m -= this.#mdev / 4;
-      this.#mdev += m;
-      if (this.#mdev > this.#mdevMax) {
-        this.#mdevMax = this.#mdev;
-        if (this.#mdevMax > this.#rttvar) this.#rttvar = this.#mdevMax;
-      }
-      if (after(sk.sndUna, this.#rttSeq)) {
-        if (this.#mdevMax < this.#rttvar) this.#rttvar -= (this.#rttvar - this.#mdevMax) / 4;
-        this.#rttSeq = sk.sndNxt;
-        this.#mdevMax = RTO_MIN_MS;
-      }
-    }
-    this.srtt = Math.max(this.srtt, 0.001);
-    this.rto = Math.min(jiffies(this.srtt + this.#rttvar), RTO_MAX_MS);
   }
 
   // ---- loss detection: RACK ----
@@ -867,7 +783,7 @@ export class TcpRecovery {
   #rackAdvance(s: TxSkb): void {
     const rtt = (this.sk.ns.kernel.clock.ns - s.sentNs) / MS;
     // Too soon for what was sent again: it was the first one that arrived.
-    if (rtt < this.#minRtt && (s.sacked & RETRANS) !== 0) return;
+    if (rtt < this.rtt.min && (s.sacked & RETRANS) !== 0) return;
     this.#rackAdvanced = true;
     this.#rackRtt = rtt;
     if (s.instant > this.#rackInstant || (s.instant === this.#rackInstant && after(s.end, this.#rackEnd))) {
@@ -879,7 +795,7 @@ export class TcpRecovery {
   /** tcp_rack_reo_wnd, ms: how long a packet may be overtaken. */
   #reoWnd(): number {
     if (!this.#reordSeen && (this.#caState >= CA_RECOVERY || this.#sackedOut >= this.#reordering)) return 0;
-    return Math.min(Math.max(this.#minRtt, MIN_RTT_MS) / 4, Math.max(this.srtt, MIN_RTT_MS));
+    return this.rtt.reorderWindow();
   }
 
   /** tcp_rack_skb_timeout, ms. */
@@ -908,19 +824,18 @@ export class TcpRecovery {
     this.#rackAdvanced = false;
     const timeout = this.#rackDetectLoss();
     if (timeout > 0)
-      this.#resetTimer(TIME_REO_TIMEOUT, Math.min(jiffies(timeout + TIMEOUT_MIN_MS), this.rto));
+      this.#resetTimer(TIME_REO_TIMEOUT, Math.min(jiffies(timeout + TIMEOUT_MIN_MS), this.rtt.rto));
     return timeout > 0;
   }
 
   /** tcp_rack_reo_timeout: what was overtaken did not come after all. */
   #rackReoTimeout(): void {
     const prior = this.inFlight();
-    const lost = this.#lost;
     this.#rackDetectLoss();
     if (prior !== this.inFlight()) {
       if (this.#caState !== CA_RECOVERY) {
         this.#enterRecovery();
-        this.#reduceCwnd(1, this.#lost - lost, 0);
+        this.cong.reduce(1, this.inFlight(), false);
       }
       this.#retransmitQueue();
     }
@@ -998,7 +913,7 @@ export class TcpRecovery {
     if (this.packetsOut === 0 && this.#sackedOut > 0) this.#sackedOut = 0;
     // tcp_check_sack_reneging: the receiver threw away what it had acknowledged by SACK.
     if ((f & FLAG_SACK_RENEGING) !== 0 && advanced) {
-      this.#resetTimer(TIME_RETRANS, Math.max(jiffies(this.srtt / 2), jiffies(10)));
+      this.#resetTimer(TIME_RETRANS, Math.max(jiffies(this.rtt.srtt / 2), jiffies(10)));
       return f & ~FLAG_SET_XMIT_TIMER;
     }
     if (this.#caState === CA_OPEN) this.#retransStampSet = false;
@@ -1063,12 +978,10 @@ export class TcpRecovery {
 
   /** tcp_enter_recovery. */
   #enterRecovery(): void {
-    this.#priorSsthresh = 0;
     this.#initUndo();
-    if (!this.#inReduction()) {
-      this.#priorSsthresh = this.#currentSsthresh();
-      this.#initReduction();
-    }
+    const reducing = this.#inReduction();
+    this.cong.remember(!reducing);
+    if (!reducing) this.#initReduction();
     this.#caState = CA_RECOVERY;
   }
 
@@ -1085,18 +998,13 @@ export class TcpRecovery {
       else if (s !== head && this.#rackTimeout(s, 0) > 0) continue;
       this.#markLost(s);
     }
-    if (
+    const fresh =
       state <= CA_DISORDER ||
       !after(this.#highSeq, this.sk.sndUna) ||
-      (state === CA_LOSS && this.retransmits === 0)
-    ) {
-      this.#priorSsthresh = this.#currentSsthresh();
-      this.#priorCwnd = this.cwnd;
-      this.#ssthresh = this.#cubicSsthresh();
-      this.#initUndo();
-    }
-    this.cwnd = this.inFlight() + 1;
-    this.#cwndCnt = 0;
+      (state === CA_LOSS && this.retransmits === 0);
+    this.cong.timeout(fresh, this.#inReduction());
+    if (fresh) this.#initUndo();
+    this.cong.restart(this.inFlight());
     if (state <= CA_DISORDER && this.#sackedOut >= REORDERING)
       this.#reordering = Math.min(this.#reordering, REORDERING);
     this.#caState = CA_LOSS;
@@ -1158,8 +1066,7 @@ export class TcpRecovery {
     // The amount of data under way stays what it was; only its units have changed.
     if (this.#caState !== CA_LOSS) {
       this.#highSeq = this.sk.sndNxt;
-      this.#ssthresh = this.#currentSsthresh();
-      this.#priorSsthresh = 0;
+      this.cong.changeUnits(this.#inReduction());
       this.#undoSet = false;
       this.#caState = CA_LOSS;
     }
@@ -1194,10 +1101,7 @@ export class TcpRecovery {
       for (const s of this.rtx) s.sacked &= ~LOST;
       this.#lostOut = 0;
     }
-    if (this.#priorSsthresh > 0) {
-      this.cwnd = Math.max(this.cwnd, this.#priorCwnd);
-      this.#ssthresh = Math.max(this.#ssthresh, this.#priorSsthresh);
-    }
+    this.cong.undo();
     this.#undoSet = false;
     this.#rackAdvanced = true;
   }
@@ -1247,75 +1151,26 @@ export class TcpRecovery {
 
   // ---- congestion window ----
 
-  /** tcp_current_ssthresh. */
-  #currentSsthresh(): number {
-    return this.#inReduction()
-      ? this.#ssthresh
-      : Math.max(this.#ssthresh, (this.cwnd >> 1) + (this.cwnd >> 2));
-  }
-
-  /** cubictcp_recalc_ssthresh. */
-  #cubicSsthresh(): number {
-    return Math.max(Math.floor((this.cwnd * 717) / 1024), 2);
-  }
-
   /** tcp_init_cwnd_reduction. */
   #initReduction(): void {
     this.#highSeq = this.sk.sndNxt;
     this.#tlpSet = false;
-    this.#cwndCnt = 0;
-    this.#priorCwnd = this.cwnd;
-    this.#prrDelivered = 0;
-    this.#prrOut = 0;
-    this.#ssthresh = this.#cubicSsthresh();
+    this.cong.startReduction();
   }
 
   /** tcp_end_cwnd_reduction. */
   #endReduction(): void {
-    if (this.#ssthresh < INFINITE_SSTHRESH && (this.#caState === CA_CWR || this.#undoSet))
-      this.cwnd = this.#ssthresh;
+    if (this.#caState === CA_CWR || this.#undoSet) this.cong.endReduction();
   }
 
-  /** tcp_cwnd_reduction: proportional rate reduction (RFC 6937). */
-  #reduceCwnd(delivered: number, lost: number, flag: number): void {
-    if (delivered <= 0 || this.#priorCwnd === 0) return;
-    const delta = this.#ssthresh - this.inFlight();
-    this.#prrDelivered += delivered;
-    let n: number;
-    if (delta < 0)
-      n =
-        Math.floor((this.#ssthresh * this.#prrDelivered + this.#priorCwnd - 1) / this.#priorCwnd) -
-        this.#prrOut;
-    else {
-      n = Math.max(this.#prrDelivered - this.#prrOut, delivered);
-      if ((flag & FLAG_SND_UNA_ADVANCED) !== 0 && lost === 0) n++;
-      n = Math.min(delta, n);
-    }
-    // At least one packet goes when recovery begins.
-    this.cwnd = this.inFlight() + Math.max(n, this.#prrOut > 0 ? 0 : 1);
-  }
-
-  /** tcp_cong_control, with tcp_slow_start and tcp_cong_avoid_ai. */
+  /** tcp_cong_control: `delivered` segments have arrived, `lost` were found lost. */
   #congControl(delivered: number, lost: number, flag: number): void {
     if (this.#inReduction()) {
-      this.#reduceCwnd(delivered, lost, flag);
+      this.cong.reduce(delivered, this.inFlight(), (flag & FLAG_SND_UNA_ADVANCED) !== 0 && lost === 0);
       return;
     }
     // tcp_may_raise_cwnd.
-    if ((flag & (this.#reordering > REORDERING ? FLAG_FORWARD_PROGRESS : FLAG_DATA_ACKED)) === 0) return;
-    const slow = this.cwnd < this.#ssthresh;
-    // tcp_is_cwnd_limited.
-    if (!this.#isCwndLimited && !(slow && this.cwnd < 2 * this.#maxPacketsOut)) return;
-    let acked = delivered;
-    if (slow) {
-      const grown = Math.min(this.cwnd + acked, this.#ssthresh);
-      acked -= grown - this.cwnd;
-      this.cwnd = grown;
-    }
-    this.#cwndCnt += acked;
-    while (this.#cwndCnt >= this.cwnd) {
-      this.#cwndCnt -= this.cwnd;
-      this.cwnd++;
-    }
+    const good = this.#reordering > REORDERING ? FLAG_FORWARD_PROGRESS : FLAG_DATA_ACKED;
+    if ((flag & good) !== 0) this.cong.grow(delivered);
   }
 }

@@ -10,7 +10,7 @@ import { IN6ADDR_ANY } from "../sock.js";
 import { TCP_LISTEN, TCP_TIME_WAIT, TcpSegment, type TcpSock, tcp_send_reset } from "../tcp.js";
 import { type TcpAf, tcp_reset_header } from "../tcp_af.js";
 import { tcp_parse } from "../tcp_ipv4.js";
-import { before } from "../tcp_recovery.js";
+import { before } from "../tcp_seq.js";
 import type { Route6 } from "./fib6.js";
 import { csum_ipv6_magic, ICMPV6_PKT_TOOBIG } from "./icmpv6.js";
 import { ip6_build_header, ip6_local_out } from "./ip6_output.js";
