@@ -22,15 +22,12 @@ import {
   FLAG_DATA,
   FLAG_SND_UNA_ADVANCED,
   FLAG_WIN_UPDATE,
-  fragment,
   PUSH_ALL,
   PUSH_PROBE,
-  setSegs,
   TcpRecovery,
   type TcpSender,
-  type TxSkb,
-  txSkb,
 } from "./tcp_recovery.js";
+import { fragment, setSegs, type TxSkb, txSkb } from "./tcp_scoreboard.js";
 import { after, before } from "./tcp_seq.js";
 import { wheelExpiryNs } from "./timer_wheel.js";
 
@@ -814,7 +811,7 @@ export class TcpSock extends Sock implements TcpSender {
     return (
       partial &&
       !this.noDelay &&
-      this.#snd.packetsOut > 0 &&
+      this.#snd.out.packetsOut > 0 &&
       this.#minshall &&
       after(this.#sndSml, this.sndUna)
     );
@@ -831,7 +828,7 @@ export class TcpSock extends Sock implements TcpSender {
     while (this.#queue.length > 0) {
       const s = this.#queue[0]!;
       // "Force out a loss probe pkt."
-      const quota = probe ? 1 : snd.cong.cwnd - snd.inFlight();
+      const quota = probe ? 1 : snd.cong.cwnd - snd.out.inFlight();
       if (quota <= 0) {
         cwndLimited = true;
         break;
@@ -847,7 +844,7 @@ export class TcpSock extends Sock implements TcpSender {
       if (len > mss && limit < len && limit > mss) limit -= limit % mss;
       else if (len > mss && limit === len && alone && this.#nagle(len % mss !== 0)) limit -= limit % mss;
       // Silly window: less than a segment of what is there does not go while something is under way.
-      if (limit < len && limit < mss && snd.packetsOut > 0) break;
+      if (limit < len && limit < mss && snd.out.packetsOut > 0) break;
       if (limit < len) this.#queue.splice(1, 0, fragment(s, limit, mss));
       this.#eventDataSent(s);
       setSegs(s, mss);
@@ -923,7 +920,7 @@ export class TcpSock extends Sock implements TcpSender {
   /** tcp_probe_timer and tcp_send_probe0: data that waits for a window, or for a stack that refused it. */
   probeTimer(): void {
     const s = this.#queue[0];
-    if (s === undefined || this.#snd.packetsOut > 0) return;
+    if (s === undefined || this.#snd.out.packetsOut > 0) return;
     if (this.#probes >= this.ns.sysctl.tcp_retries2) {
       this.#fail(this.err !== 0 ? this.err : ETIMEDOUT);
       return;

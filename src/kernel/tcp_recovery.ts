@@ -11,6 +11,18 @@ import { Mib } from "./snmp.js";
 import type { TcpSegment } from "./tcp.js";
 import { CongestionWindow } from "./tcp_cong.js";
 import { jiffies, RTO_MAX_MS, RTO_MIN_MS, RttEstimator, TIMEOUT_INIT_MS } from "./tcp_rtt.js";
+import {
+  EVER_RETRANS,
+  LOST,
+  RETRANS,
+  SACKED_ACKED,
+  SACKED_RETRANS,
+  Scoreboard,
+  type SentBy,
+  seglen,
+  setSegs,
+  type TxSkb,
+} from "./tcp_scoreboard.js";
 import { after, before } from "./tcp_seq.js";
 import { wheelExpiryNs } from "./timer_wheel.js";
 
@@ -21,13 +33,6 @@ const TIMEOUT_MIN_MS = 2;
 const REORDERING = 3;
 /** sysctl tcp_max_reordering. */
 const MAX_REORDERING = 300;
-// tcp_skb_cb.sacked
-const SACKED_ACKED = 1;
-const SACKED_RETRANS = 2;
-const LOST = 4;
-const EVER_RETRANS = 0x80;
-const RETRANS = SACKED_RETRANS | EVER_RETRANS;
-
 // icsk_ca_state, in the kernel's order
 const CA_OPEN = 0;
 const CA_DISORDER = 1;
@@ -67,61 +72,11 @@ const REXMIT_NEW = 2;
 export const PUSH_ALL = 0;
 export const PUSH_PROBE = 2;
 
-/** A packet of the write or retransmission queue (struct sk_buff with tcp_skb_cb). */
-export interface TxSkb {
-  seq: number;
-  end: number;
-  data: Uint8Array;
-  fin: boolean;
-  psh: boolean;
-  /** When it was last sent (skb_mstamp_ns). */
-  sentNs: number;
-  /** The instant in which it was last sent: grows where the virtual clock stands still. */
-  instant: number;
-  /** SACKED_ACKED | SACKED_RETRANS | LOST | EVER_RETRANS. */
-  sacked: number;
-  /** gso_size it was last sent with. */
-  mss: number;
-  /** tcp_skb_pcount: segments it was last counted as. */
-  pcount: number;
-}
-
-export function txSkb(seq: number, data: Uint8Array): TxSkb {
-  const end = (seq + data.length) | 0;
-  return { seq, end, data, fin: false, psh: false, sentNs: 0, instant: 0, sacked: 0, mss: 0, pcount: 1 };
-}
-
-/** tcp_set_skb_tso_segs. */
-export function setSegs(s: TxSkb, mss: number): void {
-  s.mss = mss;
-  s.pcount = s.data.length <= mss ? 1 : Math.ceil(s.data.length / mss);
-}
-
-/** tcp_skb_seglen: bytes of its longest segment. */
-const seglen = (s: TxSkb): number => (s.pcount === 1 ? s.data.length : s.mss);
-
-/** tcp_fragment: `s` keeps its first `len` bytes, the rest is returned. Both count as segments of `mss` bytes. */
-export function fragment(s: TxSkb, len: number, mss: number): TxSkb {
-  const rest: TxSkb = { ...s, seq: (s.seq + len) | 0, data: s.data.subarray(len) };
-  s.data = s.data.subarray(0, len);
-  s.end = rest.seq;
-  s.fin = false;
-  s.psh = false;
-  setSegs(s, mss);
-  setSegs(rest, mss);
-  return rest;
-}
-
-/** The socket as its scoreboard sees it. */
-export interface TcpSender {
+/** The socket as its loss recovery sees it. */
+export interface TcpSender extends SentBy {
   readonly ns: Netns;
-  readonly sackOk: boolean;
-  readonly sndUna: number;
-  readonly sndNxt: number;
   /** tcp_current_mss: bytes of data that a segment may carry now. */
   currentMss(): number;
-  /** tcp_wnd_end: the first sequence number behind the receiver's window. */
-  windowEnd(): number;
   /** tcp_send_head: the first packet not yet sent. */
   sendHead(): TxSkb | undefined;
   /** tcp_tso_autosize: segments that one packet may carry. */
@@ -141,21 +96,13 @@ export interface TcpSender {
 }
 
 export class TcpRecovery {
-  /** The retransmission queue, by sequence number. */
-  readonly rtx: TxSkb[] = [];
-  // Segments, of which `inFlight` is made.
-  packetsOut = 0;
-  #sackedOut = 0;
-  #lostOut = 0;
-  #retransOut = 0;
-  #delivered = 0;
-  #lost = 0;
-
   #caState = CA_OPEN;
   #highSeq = 0;
   #reordering = REORDERING;
   #reordSeen = false;
 
+  /** What is under way. */
+  readonly out: Scoreboard;
   readonly cong = new CongestionWindow();
   readonly rtt = new RttEstimator();
 
@@ -195,39 +142,24 @@ export class TcpRecovery {
   #firstSackNs = -1;
   #lastSackNs = -1;
 
-  constructor(readonly sk: TcpSender) {}
+  constructor(readonly sk: TcpSender) {
+    this.out = new Scoreboard(sk);
+  }
 
   // ---- counts ----
-
-  /** tcp_packets_in_flight. */
-  inFlight(): number {
-    return this.packetsOut - this.#sackedOut - this.#lostOut + this.#retransOut;
-  }
 
   /** tcp_in_cwnd_reduction. */
   #inReduction(): boolean {
     return this.#caState === CA_CWR || this.#caState === CA_RECOVERY;
   }
 
-  #anyRetransDone(): boolean {
-    return this.#retransOut > 0 || (this.rtx.length > 0 && (this.rtx[0]!.sacked & EVER_RETRANS) !== 0);
-  }
-
-  /** tcp_highest_sack_seq. */
-  #highestSackSeq(): number {
-    if (this.#sackedOut === 0) return this.sk.sndUna;
-    for (let i = this.rtx.length - 1; i >= 0; i--)
-      if ((this.rtx[i]!.sacked & SACKED_ACKED) !== 0) return this.rtx[i]!.seq;
-    return this.sk.sndNxt;
-  }
-
   /** Nothing is under way any more: the connection ends. */
   clear(): void {
-    this.rtx.length = 0;
-    this.packetsOut = 0;
-    this.#sackedOut = 0;
-    this.#lostOut = 0;
-    this.#retransOut = 0;
+    this.out.rtx.length = 0;
+    this.out.packetsOut = 0;
+    this.out.sackedOut = 0;
+    this.out.lostOut = 0;
+    this.out.retransOut = 0;
     this.stopTimer();
   }
 
@@ -255,18 +187,18 @@ export class TcpRecovery {
 
   /** tcp_check_probe_timer: something waits to be sent, and nothing is under way that would call for it. */
   armProbe0(backoff: number): void {
-    if (this.packetsOut > 0 || (backoff === 0 && this.#pending !== 0)) return;
+    if (this.out.packetsOut > 0 || (backoff === 0 && this.#pending !== 0)) return;
     this.#resetTimer(TIME_PROBE0, Math.max(this.rtt.rto, RTO_MIN_MS) * 2 ** backoff);
   }
 
   /** tcp_rto_delta_us, in ms. */
   #rtoDelta(): number {
-    return this.rtt.rto - (this.sk.ns.kernel.clock.ns - this.rtx[0]!.sentNs) / MS;
+    return this.rtt.rto - (this.sk.ns.kernel.clock.ns - this.out.rtx[0]!.sentNs) / MS;
   }
 
   /** tcp_rearm_rto. */
   #rearmRto(): void {
-    if (this.packetsOut === 0) {
+    if (this.out.packetsOut === 0) {
       this.stopTimer();
       return;
     }
@@ -293,7 +225,7 @@ export class TcpRecovery {
 
   /** tcp_retransmit_timer. */
   #retransmitTimer(): void {
-    if (this.packetsOut === 0 || this.sk.timedOut(this.retransmits)) return;
+    if (this.out.packetsOut === 0 || this.sk.timedOut(this.retransmits)) return;
     this.#enterLoss();
     this.retransmits++;
     this.#retransmitSkb(0, 1);
@@ -316,28 +248,32 @@ export class TcpRecovery {
   /** tcp_event_new_data_sent: `s` is under way. */
   newDataSent(s: TxSkb): void {
     this.#stamp(s);
-    const prior = this.packetsOut;
-    this.rtx.push(s);
-    this.packetsOut += s.pcount;
+    const prior = this.out.packetsOut;
+    this.out.rtx.push(s);
+    this.out.packetsOut += s.pcount;
     if (prior === 0 || this.#pending === TIME_LOSS_PROBE) this.#rearmRto();
   }
 
   /** The end of tcp_write_xmit: `sent` segments were sent, and whether the window stopped it. */
   pushed(sent: number, probe: boolean, cwndLimited: boolean): void {
     if (sent > 0 && this.#inReduction()) this.cong.sent(sent);
-    const limited = cwndLimited || this.inFlight() >= this.cong.cwnd;
-    if (sent > 0 || limited) this.cong.validate(limited, this.packetsOut, this.sk.sndUna, this.sk.sndNxt);
+    const limited = cwndLimited || this.out.inFlight() >= this.cong.cwnd;
+    if (sent > 0 || limited) this.cong.validate(limited, this.out.packetsOut, this.sk.sndUna, this.sk.sndNxt);
     if (sent > 0 && !probe) this.#scheduleLossProbe(false);
   }
 
   /** tcp_schedule_loss_probe. False: there is none to send. */
   #scheduleLossProbe(advancing: boolean): boolean {
-    if (this.packetsOut === 0 || !this.sk.sackOk || (this.#caState !== CA_OPEN && this.#caState !== CA_CWR))
+    if (
+      this.out.packetsOut === 0 ||
+      !this.sk.sackOk ||
+      (this.#caState !== CA_OPEN && this.#caState !== CA_CWR)
+    )
       return false;
     let ms = TIMEOUT_INIT_MS;
     // With one packet out its acknowledgement may be a delayed one.
     if (this.rtt.srtt > 0)
-      ms = jiffies(2 * this.rtt.srtt + (this.packetsOut === 1 ? RTO_MIN_MS : TIMEOUT_MIN_MS));
+      ms = jiffies(2 * this.rtt.srtt + (this.out.packetsOut === 1 ? RTO_MIN_MS : TIMEOUT_MIN_MS));
     const rto = advancing ? this.rtt.rto : this.#rtoDelta();
     if (rto > 0) ms = Math.min(ms, jiffies(rto));
     this.#resetTimer(TIME_LOSS_PROBE, ms);
@@ -362,12 +298,12 @@ export class TcpRecovery {
     const head = sk.sendHead();
     if (head !== undefined && !after((head.seq + Math.min(head.data.length, mss)) | 0, sk.windowEnd()))
       return sk.push(PUSH_PROBE, true);
-    const at = this.rtx.length - 1;
+    const at = this.out.rtx.length - 1;
     if (at < 0) return false;
-    const tail = this.rtx[at]!;
+    const tail = this.out.rtx[at]!;
     const whole = (tail.pcount - 1) * mss;
-    if (tail.pcount > 1 && tail.data.length > whole) this.#split(at, whole, mss);
-    if (!this.#retransmitOne(this.rtx.length - 1, 1)) return false;
+    if (tail.pcount > 1 && tail.data.length > whole) this.out.split(at, whole, mss);
+    if (!this.#retransmitOne(this.out.rtx.length - 1, 1)) return false;
     this.#tlpRetrans = true;
     return true;
   }
@@ -385,28 +321,10 @@ export class TcpRecovery {
     } else if ((flag & (FLAG_SND_UNA_ADVANCED | FLAG_NOT_DUP | FLAG_DATA_SACKED)) === 0) this.#tlpSet = false;
   }
 
-  /** tcp_fragment in the retransmission queue: packet `i` keeps its first `len` bytes. */
-  #split(i: number, len: number, mss: number): void {
-    const s = this.rtx[i]!;
-    const old = s.pcount;
-    const rest = fragment(s, len, mss);
-    this.rtx.splice(i + 1, 0, rest);
-    this.#adjust(s, s.pcount + rest.pcount - old);
-  }
-
-  /** tcp_adjust_pcount: `s` counts `n` segments more. */
-  #adjust(s: TxSkb, n: number): void {
-    this.packetsOut += n;
-    if ((s.sacked & SACKED_ACKED) !== 0) this.#sackedOut += n;
-    if ((s.sacked & SACKED_RETRANS) !== 0) this.#retransOut += n;
-    if ((s.sacked & LOST) !== 0) this.#lostOut += n;
-    if (!this.sk.sackOk && n < 0) this.#sackedOut -= Math.min(this.#sackedOut, -n);
-  }
-
   /** __tcp_retransmit_skb of packet `i`, at most `segs` segments of it. False: nothing was sent. */
   #retransmitOne(i: number, segs: number): boolean {
     const { sk } = this;
-    const s = this.rtx[i]!;
+    const s = this.out.rtx[i]!;
     const mss = sk.currentMss();
     if (before(s.seq, sk.sndUna)) {
       // tcp_trim_head: part of it has arrived.
@@ -421,12 +339,12 @@ export class TcpRecovery {
     }
     let len = mss * segs;
     if (len > avail) len = avail - (avail % mss) || avail;
-    if (s.data.length > len) this.#split(i, len, mss);
+    if (s.data.length > len) this.out.split(i, len, mss);
     else {
       const old = s.pcount;
       setSegs(s, mss);
-      if (s.pcount !== old) this.#adjust(s, s.pcount - old);
-      if (s.data.length < Math.min(avail, mss)) this.#collapse(i, Math.min(avail, mss));
+      if (s.pcount !== old) this.out.adjust(s, s.pcount - old);
+      if (s.data.length < Math.min(avail, mss)) this.out.collapse(i, Math.min(avail, mss));
     }
     sk.ns.mib[Mib.TcpRetransSegs]! += s.pcount;
     this.#totalRetrans += s.pcount;
@@ -437,38 +355,13 @@ export class TcpRecovery {
     return true;
   }
 
-  /** tcp_retrans_try_collapse: small packets behind `i` go with it while all fits into `space` bytes. */
-  #collapse(i: number, space: number): void {
-    const { sk } = this;
-    const s = this.rtx[i]!;
-    let room = space - s.data.length;
-    for (;;) {
-      const next = this.rtx[i + 1];
-      if (next === undefined || next.pcount > 1 || (next.sacked & SACKED_ACKED) !== 0) return;
-      room -= next.data.length;
-      if (room < 0 || after(next.end, sk.windowEnd())) return;
-      if (next.data.length > 0) {
-        const both = new Uint8Array(s.data.length + next.data.length);
-        both.set(s.data);
-        both.set(next.data, s.data.length);
-        s.data = both;
-      }
-      s.end = next.end;
-      s.fin ||= next.fin;
-      s.psh ||= next.psh;
-      s.sacked |= next.sacked & EVER_RETRANS;
-      this.rtx.splice(i + 1, 1);
-      this.#adjust(next, -next.pcount);
-    }
-  }
-
   /** tcp_retransmit_skb. */
   #retransmitSkb(i: number, segs: number): boolean {
-    const s = this.rtx[i]!;
+    const s = this.out.rtx[i]!;
     const sent = this.#retransmitOne(i, segs);
     if (sent) {
       s.sacked |= RETRANS;
-      this.#retransOut += s.pcount;
+      this.out.retransOut += s.pcount;
     }
     if (!this.#retransStampSet) {
       this.#retransStampSet = true;
@@ -480,13 +373,13 @@ export class TcpRecovery {
 
   /** tcp_xmit_retransmit_queue: what is marked lost, as far as the window allows. */
   #retransmitQueue(): void {
-    if (this.packetsOut === 0) return;
-    const head = this.rtx[0];
+    if (this.out.packetsOut === 0) return;
+    const head = this.out.rtx[0];
     let rearm = false;
-    for (let i = 0; i < this.rtx.length; i++) {
-      const s = this.rtx[i]!;
-      const segs = Math.min(this.cong.cwnd - this.inFlight(), this.sk.tsoSegs);
-      if (segs <= 0 || this.#retransOut >= this.#lostOut) break;
+    for (let i = 0; i < this.out.rtx.length; i++) {
+      const s = this.out.rtx[i]!;
+      const segs = Math.min(this.cong.cwnd - this.out.inFlight(), this.sk.tsoSegs);
+      if (segs <= 0 || this.out.retransOut >= this.out.lostOut) break;
       if ((s.sacked & LOST) === 0 || (s.sacked & (SACKED_ACKED | SACKED_RETRANS)) !== 0) continue;
       if (!this.#retransmitSkb(i, segs)) break;
       if (this.#inReduction()) this.cong.sent(s.pcount);
@@ -502,10 +395,10 @@ export class TcpRecovery {
    * FLAG_WIN_UPDATE and FLAG_SND_UNA_ADVANCED as they apply. True: the path to the peer works (sk_dst_confirm).
    */
   ack(s: TcpSegment, prior: number, flag: number): boolean {
-    const priorPackets = this.packetsOut;
-    const fack = this.sk.sackOk ? this.#highestSackSeq() : prior;
-    const delivered = this.#delivered;
-    const lost = this.#lost;
+    const priorPackets = this.out.packetsOut;
+    const fack = this.sk.sackOk ? this.out.highestSackSeq() : prior;
+    const delivered = this.out.delivered;
+    const lost = this.out.lost;
     this.#begin(s);
     let f = flag;
     if (s.sacks.length > 0) f |= this.#sackTag(s.sacks, s.ack, prior);
@@ -521,7 +414,7 @@ export class TcpRecovery {
       f = this.#fastretransAlert(prior, dup, f);
     }
     if ((f & FLAG_SET_XMIT_TIMER) !== 0 && !this.#scheduleLossProbe(true)) this.#rearmRto();
-    this.#congControl(this.#delivered - delivered, this.#lost - lost, f);
+    this.#congControl(this.out.delivered - delivered, this.out.lost - lost, f);
     this.#xmitRecovery();
     return (f & FLAG_FORWARD_PROGRESS) !== 0 || (f & FLAG_NOT_DUP) === 0;
   }
@@ -567,11 +460,11 @@ export class TcpRecovery {
       const from = edges[e]!;
       const to = edges[e + 1]!;
       if (!before(from, to) || after(to, sk.sndNxt) || (e !== dup && !after(to, sk.sndUna))) continue;
-      for (let i = 0; i < this.rtx.length; i++) {
-        const x = this.rtx[i]!;
+      for (let i = 0; i < this.out.rtx.length; i++) {
+        const x = this.out.rtx[i]!;
         if (!before(x.seq, to)) break;
         if (!after(x.end, from)) continue;
-        if (this.#inSack(i, from, to)) flag |= this.#sackOne(this.rtx[i]!, e === dup);
+        if (this.#inSack(i, from, to)) flag |= this.#sackOne(this.out.rtx[i]!, e === dup);
       }
     }
     if (this.#reord !== sk.sndNxt) this.#checkReordering(this.#reord);
@@ -580,7 +473,7 @@ export class TcpRecovery {
 
   /** tcp_match_skb_to_sack: is packet `i` covered? Splits it so that whole segments are. */
   #inSack(i: number, from: number, to: number): boolean {
-    const s = this.rtx[i]!;
+    const s = this.out.rtx[i]!;
     const starts = !after(from, s.seq);
     if (starts && !before(to, s.end)) return true;
     if (s.pcount === 1) return false;
@@ -592,7 +485,7 @@ export class TcpRecovery {
       len = !starts && whole < len ? whole + mss : whole;
     }
     if (len >= s.data.length && !starts) return false;
-    if (len < s.data.length) this.#split(i, len, mss);
+    if (len < s.data.length) this.out.split(i, len, mss);
     return starts;
   }
 
@@ -607,7 +500,7 @@ export class TcpRecovery {
     this.#dsackDups += segs;
     // "Skip the DSACK if dup segs weren't retransmitted by sender."
     if (this.#dsackDups > this.#totalRetrans) return 0;
-    this.#delivered += segs;
+    this.out.delivered += segs;
     if (this.#undoSet && this.#undoRetrans > 0 && !after(to, prior) && after(to, this.#undoMarker))
       this.#undoRetrans = Math.max(0, this.#undoRetrans - segs);
     return flag | FLAG_DSACKING_ACK;
@@ -629,37 +522,37 @@ export class TcpRecovery {
       if ((s.sacked & SACKED_RETRANS) !== 0) {
         if ((s.sacked & LOST) !== 0) {
           s.sacked &= ~(LOST | SACKED_RETRANS);
-          this.#lostOut -= n;
-          this.#retransOut -= n;
+          this.out.lostOut -= n;
+          this.out.retransOut -= n;
         }
       } else {
         if ((s.sacked & RETRANS) === 0) {
           // What was never sent twice and fills a hole was only late.
-          if (before(s.seq, this.#highestSackSeq()) && before(s.seq, this.#reord)) this.#reord = s.seq;
+          if (before(s.seq, this.out.highestSackSeq()) && before(s.seq, this.#reord)) this.#reord = s.seq;
           if (!after(s.end, this.#highSeq)) flag |= FLAG_ORIG_SACK_ACKED;
           if (this.#firstSackNs < 0) this.#firstSackNs = s.sentNs;
           this.#lastSackNs = s.sentNs;
         }
         if ((s.sacked & LOST) !== 0) {
           s.sacked &= ~LOST;
-          this.#lostOut -= n;
+          this.out.lostOut -= n;
         }
       }
       s.sacked |= SACKED_ACKED;
       flag |= FLAG_DATA_SACKED;
-      this.#sackedOut += n;
-      this.#delivered += n;
+      this.out.sackedOut += n;
+      this.out.delivered += n;
     }
     if (dup && (s.sacked & SACKED_RETRANS) !== 0) {
       s.sacked &= ~SACKED_RETRANS;
-      this.#retransOut -= n;
+      this.out.retransOut -= n;
     }
     return flag;
   }
 
   /** tcp_check_sack_reordering. */
   #checkReordering(low: number): void {
-    const fack = this.#highestSackSeq();
+    const fack = this.out.highestSackSeq();
     if (!before(low, fack)) return;
     const segs = Math.ceil(((fack - low) | 0) / Math.max(1, this.sk.currentMss()));
     this.#reordering = Math.min(Math.max(this.#reordering, segs), MAX_REORDERING);
@@ -668,7 +561,8 @@ export class TcpRecovery {
 
   /** tcp_clean_rtx_queue: what is acknowledged leaves the queue. */
   #cleanQueue(prior: number, fack: number, flag: number): number {
-    const { sk, rtx } = this;
+    const { sk } = this;
+    const { rtx } = this.out;
     const { ns: now } = sk.ns.kernel.clock;
     const una = sk.sndUna;
     let f = flag;
@@ -678,7 +572,7 @@ export class TcpRecovery {
     let acked = 0;
     let whole = true;
     let gone = 0;
-    const priorSacked = this.#sackedOut;
+    const priorSacked = this.out.sackedOut;
     while (gone < rtx.length && whole) {
       const s = rtx[gone]!;
       let n = s.pcount;
@@ -694,7 +588,7 @@ export class TcpRecovery {
         whole = false;
       }
       if ((s.sacked & RETRANS) !== 0) {
-        if ((s.sacked & SACKED_RETRANS) !== 0) this.#retransOut -= n;
+        if ((s.sacked & SACKED_RETRANS) !== 0) this.out.retransOut -= n;
         f |= FLAG_RETRANS_DATA_ACKED;
       } else if ((s.sacked & SACKED_ACKED) === 0) {
         last = s.sentNs;
@@ -702,14 +596,14 @@ export class TcpRecovery {
         if (before(s.seq, reord)) reord = s.seq;
         if (!after(s.end, this.#highSeq)) f |= FLAG_ORIG_SACK_ACKED;
       }
-      if ((s.sacked & SACKED_ACKED) !== 0) this.#sackedOut -= n;
+      if ((s.sacked & SACKED_ACKED) !== 0) this.out.sackedOut -= n;
       else if (sk.sackOk) {
-        this.#delivered += n;
+        this.out.delivered += n;
         const spurious = (s.sacked & RETRANS) !== 0 && this.#ecrBefore(sk.tsAt(s.sentNs));
         if (!spurious) this.#rackAdvance(s);
       }
-      if ((s.sacked & LOST) !== 0) this.#lostOut -= n;
-      this.packetsOut -= n;
+      if ((s.sacked & LOST) !== 0) this.out.lostOut -= n;
+      this.out.packetsOut -= n;
       acked += n;
       f |= FLAG_DATA_ACKED;
       if (whole) gone++;
@@ -740,7 +634,7 @@ export class TcpRecovery {
     if ((f & FLAG_DATA_ACKED) !== 0) {
       f |= FLAG_SET_XMIT_TIMER;
       if (!sk.sackOk) {
-        this.#removeRenoSacks(acked);
+        this.out.removeRenoSacks(acked);
         if ((f & FLAG_RETRANS_DATA_ACKED) !== 0) f &= ~FLAG_ORIG_SACK_ACKED;
       } else if (before(reord, fack)) this.#checkReordering(reord);
     } else if (rtx.length > 0 && sampled && sackRtt >= 0 && sackRtt > (now - rtx[0]!.sentNs) / MS) {
@@ -794,7 +688,8 @@ export class TcpRecovery {
 
   /** tcp_rack_reo_wnd, ms: how long a packet may be overtaken. */
   #reoWnd(): number {
-    if (!this.#reordSeen && (this.#caState >= CA_RECOVERY || this.#sackedOut >= this.#reordering)) return 0;
+    if (!this.#reordSeen && (this.#caState >= CA_RECOVERY || this.out.sackedOut >= this.#reordering))
+      return 0;
     return this.rtt.reorderWindow();
   }
 
@@ -807,12 +702,12 @@ export class TcpRecovery {
   #rackDetectLoss(): number {
     const wnd = this.#reoWnd();
     let timeout = 0;
-    for (const s of this.rtx) {
+    for (const s of this.out.rtx) {
       if ((s.sacked & SACKED_ACKED) !== 0) continue;
       if ((s.sacked & LOST) !== 0 && (s.sacked & SACKED_RETRANS) === 0) continue;
       if (!this.#sentBeforeRack(s)) continue;
       const left = this.#rackTimeout(s, wnd);
-      if (left <= 0) this.#markLost(s);
+      if (left <= 0) this.out.markLost(s);
       else timeout = Math.max(timeout, left);
     }
     return timeout;
@@ -830,44 +725,29 @@ export class TcpRecovery {
 
   /** tcp_rack_reo_timeout: what was overtaken did not come after all. */
   #rackReoTimeout(): void {
-    const prior = this.inFlight();
+    const prior = this.out.inFlight();
     this.#rackDetectLoss();
-    if (prior !== this.inFlight()) {
+    if (prior !== this.out.inFlight()) {
       if (this.#caState !== CA_RECOVERY) {
         this.#enterRecovery();
-        this.cong.reduce(1, this.inFlight(), false);
+        this.cong.reduce(1, this.out.inFlight(), false);
       }
       this.#retransmitQueue();
     }
     if (this.#pending !== TIME_RETRANS) this.#rearmRto();
   }
 
-  /** tcp_mark_skb_lost. */
-  #markLost(s: TxSkb): void {
-    if ((s.sacked & SACKED_ACKED) !== 0) return;
-    if ((s.sacked & LOST) === 0) {
-      s.sacked |= LOST;
-      this.#lostOut += s.pcount;
-      this.#lost += s.pcount;
-    } else if ((s.sacked & SACKED_RETRANS) !== 0) {
-      // Lost again.
-      s.sacked &= ~SACKED_RETRANS;
-      this.#retransOut -= s.pcount;
-      this.#lost += s.pcount;
-    }
-  }
-
   /** tcp_identify_packet_loss. */
   #identifyLoss(flag: number): number {
-    if (this.rtx.length === 0) return flag;
+    if (this.out.rtx.length === 0) return flag;
     if (!this.sk.sackOk) {
       this.#newrenoMarkLost((flag & FLAG_SND_UNA_ADVANCED) !== 0);
       return flag;
     }
-    const prior = this.#retransOut;
+    const prior = this.out.retransOut;
     let f = flag;
     if (this.#rackMarkLost()) f &= ~FLAG_SET_XMIT_TIMER;
-    if (prior > this.#retransOut) f |= FLAG_LOST_RETRANS;
+    if (prior > this.out.retransOut) f |= FLAG_LOST_RETRANS;
     return f;
   }
 
@@ -876,30 +756,14 @@ export class TcpRecovery {
   /** tcp_newreno_mark_lost. */
   #newrenoMarkLost(advanced: boolean): void {
     if (
-      (this.#caState >= CA_RECOVERY || this.#sackedOut < this.#reordering) &&
+      (this.#caState >= CA_RECOVERY || this.out.sackedOut < this.#reordering) &&
       (this.#caState !== CA_RECOVERY || !advanced)
     )
       return;
-    const s = this.rtx[0]!;
+    const s = this.out.rtx[0]!;
     if ((s.sacked & LOST) !== 0) return;
-    if (s.pcount > 1 && s.data.length > s.mss) this.#split(0, s.mss, s.mss);
-    this.#markLost(s);
-  }
-
-  /** tcp_add_reno_sack and tcp_limit_reno_sacked: each duplicate stands for a packet that arrived. */
-  #addRenoSack(dups: number): void {
-    if (dups === 0) return;
-    const prior = this.#sackedOut;
-    const holes = Math.min(Math.max(this.#lostOut, 1), this.packetsOut);
-    this.#sackedOut = Math.min(prior + dups, this.packetsOut - holes);
-    if (this.#sackedOut > prior) this.#delivered += this.#sackedOut - prior;
-  }
-
-  /** tcp_remove_reno_sacks. */
-  #removeRenoSacks(acked: number): void {
-    if (acked === 0) return;
-    this.#delivered += Math.max(acked - this.#sackedOut, 1);
-    this.#sackedOut = Math.max(0, this.#sackedOut - (acked - 1));
+    if (s.pcount > 1 && s.data.length > s.mss) this.out.split(0, s.mss, s.mss);
+    this.out.markLost(s);
   }
 
   // ---- states ----
@@ -910,7 +774,7 @@ export class TcpRecovery {
     const una = this.sk.sndUna;
     const advanced = (flag & FLAG_SND_UNA_ADVANCED) !== 0;
     let f = flag;
-    if (this.packetsOut === 0 && this.#sackedOut > 0) this.#sackedOut = 0;
+    if (this.out.packetsOut === 0 && this.out.sackedOut > 0) this.out.sackedOut = 0;
     // tcp_check_sack_reneging: the receiver threw away what it had acknowledged by SACK.
     if ((f & FLAG_SACK_RENEGING) !== 0 && advanced) {
       this.#resetTimer(TIME_RETRANS, Math.max(jiffies(this.rtt.srtt / 2), jiffies(10)));
@@ -924,19 +788,19 @@ export class TcpRecovery {
           this.#caState = CA_OPEN;
         }
       } else if (this.#caState === CA_RECOVERY) {
-        if (reno) this.#sackedOut = 0;
+        if (reno) this.out.sackedOut = 0;
         if (this.#tryUndoRecovery()) return f;
         this.#endReduction();
       }
     }
     if (this.#caState === CA_RECOVERY) {
       if (!advanced) {
-        if (reno) this.#addRenoSack(dups);
+        if (reno) this.out.addRenoSack(dups);
       } else if (this.#tryUndoPartial(prior)) return f;
       if (this.#tryUndoDsack()) this.#tryToOpen();
       f = this.#identifyLoss(f);
       if ((this.#caState as number) !== CA_RECOVERY) {
-        if (this.#lostOut === 0) return f;
+        if (this.out.lostOut === 0) return f;
         this.#enterRecovery();
       }
       this.#rexmit = REXMIT_LOST;
@@ -948,12 +812,12 @@ export class TcpRecovery {
       if ((this.#caState as number) !== CA_OPEN && (f & FLAG_LOST_RETRANS) === 0) return f;
     }
     if (reno) {
-      if (advanced) this.#sackedOut = 0;
-      this.#addRenoSack(dups);
+      if (advanced) this.out.sackedOut = 0;
+      this.out.addRenoSack(dups);
     }
     if (this.#caState <= CA_DISORDER) this.#tryUndoDsack();
     f = this.#identifyLoss(f);
-    if (this.#lostOut === 0) {
+    if (this.out.lostOut === 0) {
       this.#tryToOpen();
       return f;
     }
@@ -964,13 +828,14 @@ export class TcpRecovery {
 
   /** tcp_try_to_open. */
   #tryToOpen(): void {
-    if (!this.#anyRetransDone()) this.#retransStampSet = false;
+    if (!this.out.anyRetransDone()) this.#retransStampSet = false;
     if (this.#caState !== CA_CWR) this.#tryKeepOpen();
   }
 
   /** tcp_try_keep_open. */
   #tryKeepOpen(): void {
-    const state = this.#sackedOut + this.#lostOut > 0 || this.#anyRetransDone() ? CA_DISORDER : CA_OPEN;
+    const state =
+      this.out.sackedOut + this.out.lostOut > 0 || this.out.anyRetransDone() ? CA_DISORDER : CA_OPEN;
     if (this.#caState === state) return;
     this.#caState = state;
     this.#highSeq = this.sk.sndNxt;
@@ -988,15 +853,15 @@ export class TcpRecovery {
   /** tcp_enter_loss: the retransmission timer ran out. */
   #enterLoss(): void {
     const state = this.#caState;
-    const head = this.rtx[0]!;
+    const head = this.out.rtx[0]!;
     // tcp_timeout_mark_lost.
     const reneged = (head.sacked & SACKED_ACKED) !== 0;
-    if (reneged || !this.sk.sackOk) this.#sackedOut = 0;
-    for (const s of this.rtx) {
+    if (reneged || !this.sk.sackOk) this.out.sackedOut = 0;
+    for (const s of this.out.rtx) {
       if (reneged) s.sacked &= ~SACKED_ACKED;
       // "Don't mark recently sent ones lost yet."
       else if (s !== head && this.#rackTimeout(s, 0) > 0) continue;
-      this.#markLost(s);
+      this.out.markLost(s);
     }
     const fresh =
       state <= CA_DISORDER ||
@@ -1004,8 +869,8 @@ export class TcpRecovery {
       (state === CA_LOSS && this.retransmits === 0);
     this.cong.timeout(fresh, this.#inReduction());
     if (fresh) this.#initUndo();
-    this.cong.restart(this.inFlight());
-    if (state <= CA_DISORDER && this.#sackedOut >= REORDERING)
+    this.cong.restart(this.out.inFlight());
+    if (state <= CA_DISORDER && this.out.sackedOut >= REORDERING)
       this.#reordering = Math.min(this.#reordering, REORDERING);
     this.#caState = CA_LOSS;
     this.#highSeq = this.sk.sndNxt;
@@ -1038,8 +903,8 @@ export class TcpRecovery {
       return;
     }
     if (!sk.sackOk) {
-      if (after(sk.sndNxt, this.#highSeq) && dups > 0) this.#addRenoSack(dups);
-      else if (advanced) this.#sackedOut = 0;
+      if (after(sk.sndNxt, this.#highSeq) && dups > 0) this.out.addRenoSack(dups);
+      else if (advanced) this.out.sackedOut = 0;
     }
     this.#rexmit = REXMIT_LOST;
   }
@@ -1057,11 +922,11 @@ export class TcpRecovery {
 
   /** tcp_simple_retransmit: the path takes only segments of `mss` bytes now; longer ones are lost. */
   simpleRetransmit(mss: number): void {
-    for (const s of this.rtx) if (seglen(s) > mss) this.#markLost(s);
-    if (this.#lostOut === 0) return;
+    for (const s of this.out.rtx) if (seglen(s) > mss) this.out.markLost(s);
+    if (this.out.lostOut === 0) return;
     if (!this.sk.sackOk) {
-      const holes = Math.min(Math.max(this.#lostOut, 1), this.packetsOut);
-      this.#sackedOut = Math.min(this.#sackedOut, this.packetsOut - holes);
+      const holes = Math.min(Math.max(this.out.lostOut, 1), this.out.packetsOut);
+      this.out.sackedOut = Math.min(this.out.sackedOut, this.out.packetsOut - holes);
     }
     // The amount of data under way stays what it was; only its units have changed.
     if (this.#caState !== CA_LOSS) {
@@ -1079,7 +944,7 @@ export class TcpRecovery {
   #initUndo(): void {
     this.#undoSet = true;
     this.#undoMarker = this.sk.sndUna;
-    this.#undoRetrans = this.#retransOut;
+    this.#undoRetrans = this.out.retransOut;
     if (this.#tlpSet && this.#tlpRetrans) this.#undoRetrans++;
     if (this.#undoRetrans === 0) this.#undoRetrans = -1;
   }
@@ -1098,8 +963,8 @@ export class TcpRecovery {
   /** tcp_undo_cwnd_reduction. */
   #undoReduction(unmark: boolean): void {
     if (unmark) {
-      for (const s of this.rtx) s.sacked &= ~LOST;
-      this.#lostOut = 0;
+      for (const s of this.out.rtx) s.sacked &= ~LOST;
+      this.out.lostOut = 0;
     }
     this.cong.undo();
     this.#undoSet = false;
@@ -1117,7 +982,7 @@ export class TcpRecovery {
   /** tcp_is_non_sack_preventing_reopen: duplicates of what is behind must not start another recovery. */
   #preventsReopen(): boolean {
     if (this.sk.sackOk || this.sk.sndUna !== this.#highSeq) return false;
-    if (!this.#anyRetransDone()) this.#retransStampSet = false;
+    if (!this.out.anyRetransDone()) this.#retransStampSet = false;
     return true;
   }
 
@@ -1125,8 +990,8 @@ export class TcpRecovery {
   #tryUndoPartial(prior: number): boolean {
     if (!this.#undoSet || !this.#packetDelayed()) return false;
     this.#checkReordering(prior);
-    if (this.#retransOut > 0) return true;
-    if (!this.#anyRetransDone()) this.#retransStampSet = false;
+    if (this.out.retransOut > 0) return true;
+    if (!this.out.anyRetransDone()) this.#retransStampSet = false;
     this.#undoReduction(true);
     this.#tryKeepOpen();
     return false;
@@ -1166,7 +1031,7 @@ export class TcpRecovery {
   /** tcp_cong_control: `delivered` segments have arrived, `lost` were found lost. */
   #congControl(delivered: number, lost: number, flag: number): void {
     if (this.#inReduction()) {
-      this.cong.reduce(delivered, this.inFlight(), (flag & FLAG_SND_UNA_ADVANCED) !== 0 && lost === 0);
+      this.cong.reduce(delivered, this.out.inFlight(), (flag & FLAG_SND_UNA_ADVANCED) !== 0 && lost === 0);
       return;
     }
     // tcp_may_raise_cwnd.
