@@ -189,11 +189,20 @@ function stepSends(
       return out;
     }
     case "tcp": {
-      const tcp = (side: string, port: number, is: (flags: number, len: number) => boolean) =>
-        rec.firstSent(side, out[TCP_SENDS.connect] ?? from, end(out[TCP_SENDS.connect]), (p) => {
+      const tcp = (side: string, port: number, is: (flags: number, len: number) => boolean) => {
+        let id = 0;
+        let refused = false;
+        const at = rec.firstSent(side, out[TCP_SENDS.connect] ?? from, end(out[TCP_SENDS.connect]), (p) => {
           if (!hasL4(p, 6) || p.b.length < p.l4 + 14 || u16(p.b, p.l4) !== port) return false;
+          // One device may show later than another what came before.
+          const ahead = ((p.id - id) << 16) >> 16;
+          refused = id !== 0 && ahead > 1;
+          if (id === 0 || ahead > 0) id = p.id;
           return is(p.b[p.l4 + 13]!, p.len - (p.b[p.l4 + 12]! >> 4) * 4);
         });
+        // What its own host refused is in no capture. Ids are missing: this is not what was sent first.
+        return refused ? undefined : at;
+      };
       const server = (is: (flags: number, len: number) => boolean): number | undefined =>
         servers.map((s) => tcp(s.ns, s.port, is)).reduce(earlier, undefined);
       const data = (_flags: number, len: number): boolean => len > 0;

@@ -286,9 +286,7 @@ export function ip_select_ident(ns: Netns, daddr: number, saddr: number, proto: 
   }
   const id = t.ids[h]!;
   t.ids[h] = (id + 1 + delta) & 0xffff;
-  const r = (id + delta) & 0xffff;
-  // A packet without a socket never carries 0: that value means "atomic, not identified".
-  return r === 0 ? ip_select_ident(ns, daddr, saddr, proto) : r;
+  return (id + delta) & 0xffff;
 }
 
 /** ip_dont_fragment. */

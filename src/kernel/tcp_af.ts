@@ -19,7 +19,7 @@ import {
   type Rtable,
   rtMtuLocked,
 } from "./route.js";
-import { alloc_local_skb, IPSKB_IGNORE_DF } from "./skbuff.js";
+import { alloc_local_skb } from "./skbuff.js";
 import { Mib } from "./snmp.js";
 import { IP_PMTUDISC_DO, IP_PMTUDISC_PROBE, IP_PMTUDISC_WANT, type SocketTable } from "./sock.js";
 import type { TcpSegment, TcpSock } from "./tcp.js";
@@ -144,7 +144,6 @@ export const ipv4_specific: TcpAf = {
     const sum = csum_partial(skb.bytes, h, len, csum_pseudo(skb, n, 6, len));
     skb.view.setUint16(h + 16, csum_fold(sum), false);
     skb.dst = rt;
-    if (sk.pmtudisc < IP_PMTUDISC_DO) skb.ipcb |= IPSKB_IGNORE_DF;
   },
 
   output: ip_local_out,

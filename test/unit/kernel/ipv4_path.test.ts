@@ -2,10 +2,13 @@ import { describe, expect, it } from "vitest";
 import { Step, StepRecorder } from "../../../src/bpf/steps.js";
 import { craftIpv4 } from "../../../src/conformance/kernel_traffic.js";
 import { DROP_REASON_NAMES } from "../../../src/kernel/drop_reason.js";
-import { ip_route } from "../../../src/kernel/iproute.js";
+import { ip_ident_start, ip_select_ident } from "../../../src/kernel/ip_output.js";
+import { ip_addr, ip_route } from "../../../src/kernel/iproute.js";
 import { iptablesRestore } from "../../../src/kernel/netfilter/iptables.js";
 import { RawSock } from "../../../src/kernel/raw.js";
 import { sysctl_set } from "../../../src/kernel/rtnetlink.js";
+import { Mib } from "../../../src/kernel/snmp.js";
+import { TcpSock } from "../../../src/kernel/tcp.js";
 import { UdpSock } from "../../../src/kernel/udp.js";
 import { formatIpv4, parseIpv4 } from "../../../src/net/address.js";
 import { KernelNet } from "../../support/kernel_net.js";
@@ -202,5 +205,41 @@ describe("local sockets", () => {
     expect(burst(10)).toBe(6);
     net.ms(1000);
     expect(burst(3)).toBe(1);
+  });
+
+  it("a TCP segment that DNAT leads to a smaller route MTU is refused by its own host, and comes again in two", () => {
+    const net = new KernelNet();
+    const n1 = net.ns("n1");
+    ip_route(n1, "add 10.0.0.254/32 via 192.168.0.254 dev eth0 mtu 900".split(" "));
+    iptablesRestore(
+      n1,
+      "*nat\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -d 10.9.9.9 -p tcp -j DNAT --to-destination 10.0.0.254\nCOMMIT\n",
+    );
+    ip_addr(net.ns("host"), "add 10.0.0.254/32 dev eth0".split(" "));
+    const l = new TcpSock(net.ns("host"));
+    l.bind(0, 80);
+    l.listen(4);
+    const c = new TcpSock(n1);
+    c.bind(0, 40000);
+    c.connect(parseIpv4("10.9.9.9"), 80);
+    net.ms(1);
+    const tap = net.tap("n1", "eth0");
+    c.send(new Uint8Array(1000));
+    net.ms(1);
+    expect({ sent: tap.lines.length, fails: n1.mib[Mib.IpFragFails] }).toEqual({ sent: 0, fails: 1 });
+    net.ms(500);
+    expect(
+      tap.lines.filter((x) => x.startsWith(">")).map((x) => /len=\d+ id=\S+ fo=\d+/.exec(x)?.[0]),
+    ).toEqual(["len=900 id=x fo=4000", "len=204 id=x fo=4000"]);
+    expect(l.accept()!.recv(2000).length).toBe(1000);
+  });
+
+  it("ids of packets without a socket count on through 0", () => {
+    const net = new KernelNet();
+    const [from, to] = [parseIpv4("10.0.0.1"), parseIpv4("10.0.0.2")];
+    ip_ident_start(net.ns("p1"), 65_534);
+    expect([0, 1, 2, 3].map(() => ip_select_ident(net.ns("p1"), to, from, 17))).toEqual([
+      65_534, 65_535, 0, 1,
+    ]);
   });
 });
