@@ -304,31 +304,38 @@ export function recordedPace(
   };
 }
 
+/** Half of TCP_INIT_CWND. */
+const HALF_INIT_CWND = 5;
+
 /**
  * How many segments the sender of a recorded connection put into one packet: those up to the first PSH, when more
- * data followed. Seen on the client's devices.
+ * data followed. Seen on the client's devices, where what was lost on the way is missing.
  */
 export function recordedBurst(rec: LabRecording, op: TrafficOp): number | undefined {
   for (const frames of rec.frames(op.ns ?? "")) {
-    const count = new Map<boolean, number>();
-    const done = new Set<boolean>();
-    const end = new Map<boolean, number>();
+    const ways = new Map<boolean, { begin: number; mss: number; end: number; pushed: boolean }>();
     for (const f of frames) {
       const p = ipv4Of(f);
       if (p === null || p.proto !== 6 || f.length < 54) continue;
       const mine = u16(f, p.l4) === op.sport;
       if (!mine && u16(f, p.l4 + 2) !== op.sport) continue;
-      const len = p.len - (f[p.l4 + 12]! >> 4) * 4;
-      if (len <= 0) continue;
       const seq = i32(f, p.l4 + 4);
+      const flags = f[p.l4 + 13]!;
+      const first = (seq + 1) | 0;
+      if ((flags & 2) !== 0) ways.set(mine, { begin: first, mss: 0, end: first, pushed: false });
+      const len = p.len - (f[p.l4 + 12]! >> 4) * 4;
+      const w = ways.get(mine);
+      if (w === undefined || len <= 0) continue;
       // New data right behind a PSH: the packet before it was as long as it could be. (Other data is sent again.)
-      if (done.has(mine)) {
-        if (seq === end.get(mine) && (count.get(mine) ?? 0) > 1) return count.get(mine);
+      if (w.pushed) {
+        const n = w.mss === 0 ? 0 : Math.ceil(((w.end - w.begin) | 0) / w.mss);
+        // Half the first window (tcp_cwnd_test) says nothing of what a later packet may carry.
+        if (seq === w.end && n > 1) return n < HALF_INIT_CWND ? n : undefined;
         continue;
       }
-      count.set(mine, (count.get(mine) ?? 0) + 1);
-      end.set(mine, (seq + len) | 0);
-      if ((f[p.l4 + 13]! & 8) !== 0) done.add(mine);
+      w.mss = Math.max(w.mss, len);
+      w.end = (seq + len) | 0;
+      w.pushed = (flags & 8) !== 0;
     }
   }
   return undefined;

@@ -65,6 +65,10 @@ export class Sysctl {
   fib_multipath_use_neigh = 0;
   tcp_timestamps = 1;
   tcp_sack = 1;
+  /** Duplicate acknowledgements that may be put off, how long (ns), and how late that may be (ns). */
+  tcp_comp_sack_nr = 44;
+  tcp_comp_sack_delay_ns = 1_000_000;
+  tcp_comp_sack_slack_ns = 100_000;
   tcp_window_scaling = 1;
   tcp_ecn = 2;
   tcp_syn_retries = 6;

@@ -18,6 +18,7 @@ import { alloc_local_skb } from "./skbuff.js";
 import { Mib } from "./snmp.js";
 import { IN6ADDR_ANY, Sock } from "./sock.js";
 import { ipv4_specific, type TcpAf, type TcpRoute } from "./tcp_af.js";
+import { OutOfOrder } from "./tcp_ofo.js";
 import {
   FLAG_DATA,
   FLAG_SND_UNA_ADVANCED,
@@ -60,13 +61,6 @@ const MAX_QUICKACKS = 16;
 const TIMEWAIT_MS = 60_000;
 const TS_LEN = 12;
 
-interface OooSegment {
-  seq: number;
-  end: number;
-  data: Uint8Array;
-  fin: boolean;
-}
-
 const NO_OPTIONS = new Uint8Array(0);
 
 /** What a received segment says, read once. */
@@ -94,6 +88,8 @@ export class TcpSegment {
   ttl = 0;
   id = 0;
   sacks: number[] = [];
+  /** gso_segs: segments that this one stands for. */
+  segs = 1;
   /** IP options of a reset in answer to it (ip_send_unicast_reply echoes them). */
   ipOptions: Uint8Array = NO_OPTIONS;
   /** sk_txhash of the socket that answers with a reset; 0 = there is none. */
@@ -134,14 +130,14 @@ export class TcpSock extends Sock implements TcpSender {
   #rcvWup = 0;
   #rcvWnd = 0;
   #rcvWscale = 0;
-  #ooo: OooSegment[] = [];
+  /** What lies beyond a hole. */
+  readonly #ofo = new OutOfOrder();
   #rcvQueue: Uint8Array[] = [];
   #rcvQueued = 0;
   #rcvShutdown = false;
   #eofRead = false;
   readonly #rcvbuf: number;
   #rcvMss = 88;
-  #dsack: [number, number] | null = null;
   // acknowledgements
   #quick = 0;
   #ato = 0;
@@ -149,7 +145,14 @@ export class TcpSock extends Sock implements TcpSender {
   #lrcvNs = 0;
   #ackScheduled = false;
   #ackPushed = 0;
+  /** ICSK_ACK_NOW. */
+  #ackNow = false;
   #delack: Timer | null = null;
+  // SACK compression: duplicates put off, told one by one before that, and rcvNxt of those.
+  #compressedAck = 0;
+  #dupAcksSent = 0;
+  #compressedRcvNxt = 0;
+  #compTimer: Timer | null = null;
   // timestamps
   tsOk = false;
   sackOk = false;
@@ -161,6 +164,10 @@ export class TcpSock extends Sock implements TcpSender {
   #probes = 0;
   // ownership
   #owned = 0;
+  /** By a call of the application (sock_owned_by_user), not by a segment that is being handled. */
+  #byUser = false;
+  /** TCP_ACK_DEFERRED: what the backlog has to acknowledge is acknowledged once, at its end. */
+  #ackDeferred = false;
   readonly #backlog: TcpSegment[] = [];
   #mtuDeferred = 0;
   #confirm = false;
@@ -473,7 +480,7 @@ export class TcpSock extends Sock implements TcpSender {
   // ---- ownership ----
 
   #enter(): void {
-    this.#owned++;
+    if (this.#owned++ === 0) this.#byUser = true;
   }
 
   /** release_sock: what came in meanwhile, then what was put off. */
@@ -488,6 +495,11 @@ export class TcpSock extends Sock implements TcpSender {
       this.#receive(s);
     }
     this.#owned = 0;
+    this.#byUser = false;
+    if (this.#ackDeferred) {
+      this.#ackDeferred = false;
+      if (this.#ackScheduled) this.#sendAck();
+    }
     if (this.#mtuDeferred !== 0) {
       const m = this.#mtuDeferred;
       this.#mtuDeferred = 0;
@@ -523,8 +535,7 @@ export class TcpSock extends Sock implements TcpSender {
     this.state = TCP_CLOSE;
     this.#unhash();
     this.#snd.clear();
-    this.#delack?.cancel();
-    this.#delack = null;
+    this.#stopAckTimers();
     this.#twTimer?.cancel();
     this.#queue = [];
     this.#rcvShutdown = true;
@@ -540,8 +551,7 @@ export class TcpSock extends Sock implements TcpSender {
   #timeWait(ms: number, tw = true): void {
     if (tw) this.state = TCP_TIME_WAIT;
     this.#snd.stopTimer();
-    this.#delack?.cancel();
-    this.#delack = null;
+    this.#stopAckTimers();
     this.#twTimer?.cancel();
     this.#twTimer = this.ns.kernel.timers.after(ms * MS, () => this.#done());
   }
@@ -620,7 +630,7 @@ export class TcpSock extends Sock implements TcpSender {
     data: Uint8Array,
     from: number,
     len: number,
-    synAck = false,
+    noId = false,
     gsoSize = 0,
   ): number {
     const ns = this.ns;
@@ -634,7 +644,7 @@ export class TcpSock extends Sock implements TcpSender {
     const skb = alloc_local_skb(ns);
     if (this.walkId !== 0) skb.id = this.walkId;
     const h = skb.data;
-    const b0 = this.#sackBlocks(syn);
+    const b0 = syn || !this.sackOk ? NO_BLOCKS : this.#ofo.edges(this.tsOk ? 3 : 4);
     let optLen = 0;
     if (syn) {
       optLen = 4;
@@ -717,7 +727,7 @@ export class TcpSock extends Sock implements TcpSender {
     skb.gsoSize = gsoSize;
     // skb_set_hash_from_sk: tunnels on this machine take their source port from it.
     skb.hash = this.#txhash;
-    af.header(this, skb, h, rt, synAck, gsoSize > 0 ? Math.ceil(len / gsoSize) : 1);
+    af.header(this, skb, h, rt, noId, gsoSize > 0 ? Math.ceil(len / gsoSize) : 1);
     skb.sk = this;
     skb.mark = this.mark;
     skb.priority = this.priority;
@@ -738,35 +748,6 @@ export class TcpSock extends Sock implements TcpSender {
     skb.view.setInt32(o + 6, (flags & TH_ACK) !== 0 ? this.#tsRecent : 0, false);
     return o + 10;
   }
-
-  /** Edges of SACK blocks, the most recent first, a D-SACK before all. */
-  #sackBlocks(syn: boolean): number[] {
-    if (syn || !this.sackOk) return [];
-    const out: number[] = [];
-    if (this.#dsack !== null) {
-      out.push(...this.#dsack);
-      this.#dsack = null;
-    }
-    const max = this.tsOk ? 3 : 4;
-    // Adjacent segments make one block.
-    const blocks: [number, number][] = [];
-    for (const s of this.#ooo) {
-      const l = blocks[blocks.length - 1];
-      if (l !== undefined && l[1] === s.seq) l[1] = s.end;
-      else blocks.push([s.seq, s.end]);
-    }
-    blocks.sort((x, y) =>
-      this.#lastOoo >= 0 && holds(x, this.#lastOoo)
-        ? -1
-        : this.#lastOoo >= 0 && holds(y, this.#lastOoo)
-          ? 1
-          : 0,
-    );
-    for (const bl of blocks) if (out.length < 2 * max) out.push(bl[0], bl[1]);
-    return out;
-  }
-
-  #lastOoo = -1;
 
   #sendSyn(): void {
     this.#xmit(this.iss, TH_SYN, EMPTY, 0, 0);
@@ -792,10 +773,15 @@ export class TcpSock extends Sock implements TcpSender {
     if (this.#quick > 0) this.#quick--;
     this.#ackScheduled = false;
     this.#ackPushed = 0;
-    if (this.#delack !== null) {
-      this.#delack.cancel();
-      this.#delack = null;
-    }
+    this.#compressedAck = 0;
+    this.#stopAckTimers();
+  }
+
+  #stopAckTimers(): void {
+    this.#delack?.cancel();
+    this.#delack = null;
+    this.#compTimer?.cancel();
+    this.#compTimer = null;
   }
 
   windowEnd(): number {
@@ -824,27 +810,31 @@ export class TcpSock extends Sock implements TcpSender {
     const snd = this.#snd;
     snd.refresh();
     let sent = 0;
-    let cwndLimited = false;
     while (this.#queue.length > 0) {
       const s = this.#queue[0]!;
-      // "Force out a loss probe pkt."
-      const quota = probe ? 1 : snd.cong.cwnd - snd.out.inFlight();
+      // tcp_cwnd_test: half the window at most, so that two packets are under way. "Force out a loss probe pkt."
+      const { cwnd } = snd.cong;
+      let quota = Math.min(Math.max(cwnd >> 1, 1), cwnd - snd.out.inFlight());
       if (quota <= 0) {
-        cwndLimited = true;
-        break;
+        if (!probe) break;
+        quota = 1;
       }
-      if (probe && sent > 0) break;
       const wnd = (this.windowEnd() - s.seq) | 0;
       const len = s.data.length;
-      if (len > 0 && wnd <= 0) break;
+      // tcp_snd_wnd_test: a segment must fit, or all there is.
+      if (Math.min(len, mss) > wnd) break;
       const last = this.#queue.length === 1;
-      const alone = last && !s.fin && !nagleOff;
-      if (len <= mss && alone && this.#nagle(len < mss)) break;
-      let limit = Math.min(len, wnd, Math.min(quota, this.tsoSegs) * mss);
-      if (len > mss && limit < len && limit > mss) limit -= limit % mss;
-      else if (len > mss && limit === len && alone && this.#nagle(len % mss !== 0)) limit -= limit % mss;
-      // Silly window: less than a segment of what is there does not go while something is under way.
-      if (limit < len && limit < mss && snd.out.packetsOut > 0) break;
+      let limit = len;
+      if (len <= mss) {
+        if (last && !s.fin && !nagleOff && this.#nagle(len < mss)) break;
+      } else {
+        if (!probe && snd.tsoShouldDefer(s, wnd, last, this.sndWnd, mss)) break;
+        // tcp_mss_split_point.
+        const most = Math.min(quota, this.tsoSegs) * mss;
+        const needed = Math.min(len, wnd);
+        if (most <= needed || (!last && most <= wnd)) limit = Math.min(len, most);
+        else limit = !nagleOff && this.#nagle(needed % mss !== 0) ? needed - (needed % mss) : needed;
+      }
       if (limit < len) this.#queue.splice(1, 0, fragment(s, limit, mss));
       this.#eventDataSent(s);
       setSegs(s, mss);
@@ -858,8 +848,9 @@ export class TcpSock extends Sock implements TcpSender {
       }
       snd.newDataSent(s);
       sent += s.pcount;
+      if (probe) break;
     }
-    snd.pushed(sent, probe, cwndLimited);
+    snd.pushed(sent, probe);
     if (sent === 0 && this.#queue.length > 0) snd.armProbe0(0);
     return sent > 0;
   }
@@ -962,7 +953,8 @@ export class TcpSock extends Sock implements TcpSender {
   /** A segment for this socket (tcp_v4_rcv found it). */
   segment(s: TcpSegment): void {
     if (this.#owned > 0) {
-      this.#backlog.push(s);
+      const tail = this.#backlog[this.#backlog.length - 1];
+      if (!this.#byUser || tail === undefined || !coalesce(tail, s)) this.#backlog.push(s);
       return;
     }
     this.#owned = 1;
@@ -1101,7 +1093,8 @@ export class TcpSock extends Sock implements TcpSender {
     }
     if (s.end !== s.seq || (s.flags & TH_FIN) !== 0) {
       this.#timeWait(TIMEWAIT_MS);
-      this.#xmit(this.sndNxt, TH_ACK, EMPTY, 0, 0);
+      // tcp_v4_timewait_ack: no socket counts its packets any more.
+      this.#xmit(this.sndNxt, TH_ACK, EMPTY, 0, 0, true);
     }
   }
 
@@ -1256,7 +1249,9 @@ export class TcpSock extends Sock implements TcpSender {
   #data(s: TcpSegment): void {
     const fin = (s.flags & TH_FIN) !== 0;
     if (after(s.seq, this.rcvNxt)) {
-      this.#oooQueue(s, fin);
+      if (this.#ofo.add({ seq: s.seq, end: s.end, data: s.data, fin }) && this.#compressedAck > 0)
+        this.#sendAck();
+      this.#ackScheduled = true;
       return;
     }
     if (!after(s.end, this.rcvNxt)) {
@@ -1268,23 +1263,27 @@ export class TcpSock extends Sock implements TcpSender {
       return;
     }
     const skip = (this.rcvNxt - s.seq) | 0;
-    const d = skip > 0 ? s.data.subarray(skip) : s.data;
-    this.#queueIn(d);
-    this.rcvNxt = s.end;
+    if (skip > 0) this.#dsackOf(s);
+    this.#accept(s.seq, s.end, s.data, fin);
     if (s.data.length > 0) this.#eventDataRecv(s.data.length);
     if ((s.flags & TH_PSH) !== 0 && s.data.length > 0) this.#ackPushed++;
-    if (fin) this.#fin();
-    // tcp_ofo_queue: what now follows.
-    while (this.#ooo.length > 0 && !after(this.#ooo[0]!.seq, this.rcvNxt)) {
-      const o = this.#ooo.shift()!;
-      if (!after(o.end, this.rcvNxt)) continue;
-      const sk = (this.rcvNxt - o.seq) | 0;
-      this.#queueIn(sk > 0 ? o.data.subarray(sk) : o.data);
-      this.rcvNxt = o.end;
-      if (o.fin) this.#fin();
-      this.#ackNow = true;
+    if (this.#ofo.queue.length > 0) {
+      this.#ofo.startDrain(this.rcvNxt);
+      for (let o = this.#ofo.drain(this.rcvNxt); o !== undefined; o = this.#ofo.drain(this.rcvNxt))
+        this.#accept(o.seq, o.end, o.data, o.fin);
+      // "SHOULD send immediate ACK, when gap in queue is filled." (RFC 5681, 4.2)
+      if (this.#ofo.queue.length === 0) this.#ackNow = true;
+      this.#ofo.forget(this.rcvNxt);
     }
     this.onEvent?.();
+  }
+
+  /** Takes in what follows rcvNxt, without what was there already. */
+  #accept(seq: number, end: number, data: Uint8Array, fin: boolean): void {
+    const skip = (this.rcvNxt - seq) | 0;
+    this.#queueIn(skip > 0 ? data.subarray(skip) : data);
+    this.rcvNxt = end;
+    if (fin) this.#fin();
   }
 
   #queueIn(d: Uint8Array): void {
@@ -1294,22 +1293,9 @@ export class TcpSock extends Sock implements TcpSender {
     this.#rcvQueued += d.length;
   }
 
-  #oooQueue(s: TcpSegment, fin: boolean): void {
-    let i = this.#ooo.length;
-    while (i > 0 && after(this.#ooo[i - 1]!.seq, s.seq)) i--;
-    const same = this.#ooo[i - 1];
-    if (same !== undefined && same.seq === s.seq && !before(same.end, s.end)) this.#dsack = [s.seq, s.end];
-    else this.#ooo.splice(i, 0, { seq: s.seq, end: s.end, data: s.data, fin });
-    this.#lastOoo = s.seq;
-    this.#ackScheduled = true;
-    this.#ackNow = true;
-  }
-
-  #ackNow = false;
-
   #dsackOf(s: TcpSegment): void {
     if (this.sackOk && s.end !== s.seq)
-      this.#dsack = [s.seq, after(s.end, this.rcvNxt) ? this.rcvNxt : s.end];
+      this.#ofo.setDsack(s.seq, after(s.end, this.rcvNxt) ? this.rcvNxt : s.end);
   }
 
   /** tcp_event_data_recv: the delayed acknowledgement engine. */
@@ -1348,29 +1334,60 @@ export class TcpSock extends Sock implements TcpSender {
         this.state = TCP_CLOSING;
         break;
       case TCP_FIN_WAIT2:
-        this.#sendAck();
+        // Of a closed socket only a timewait one is left by now (tcp_v4_timewait_ack).
+        this.#xmit(this.sndNxt, TH_ACK, EMPTY, 0, 0, this.#orphan);
         this.#timeWait(TIMEWAIT_MS);
         break;
       default:
         break;
     }
-    this.#ooo = [];
+    this.#ofo.clear();
     this.onEvent?.();
   }
 
   /** __tcp_ack_snd_check. */
   #ackSndCheck(): void {
     if (!this.#ackScheduled || this.state === TCP_CLOSE || this.state === TCP_TIME_WAIT) return;
-    const quick = this.#quick > 0 && !this.#pingpong;
     if (
       (((this.rcvNxt - this.#rcvWup) | 0) > this.#rcvMss && this.#selectWindow() >= this.#rcvWnd) ||
-      quick ||
-      this.#ackNow ||
-      this.#ooo.length > 0
+      (this.#quick > 0 && !this.#pingpong) ||
+      this.#ackNow
     ) {
       this.#ackNow = false;
+      if (this.#byUser) this.#ackDeferred = true;
+      else this.#sendAck();
+    } else if (this.#ofo.queue.length === 0) this.#scheduleDelack();
+    else this.#compressAck();
+  }
+
+  /** The rest of __tcp_ack_snd_check: after three duplicates those that follow are told together. */
+  #compressAck(): void {
+    if (!this.sackOk || this.#compressedAck >= this.ns.sysctl.tcp_comp_sack_nr) {
       this.#sendAck();
-    } else this.#scheduleDelack();
+      return;
+    }
+    if (this.#compressedRcvNxt !== this.rcvNxt) {
+      this.#compressedRcvNxt = this.rcvNxt;
+      this.#dupAcksSent = 0;
+    }
+    if (this.#dupAcksSent < 3) {
+      this.#dupAcksSent++;
+      this.#sendAck();
+      return;
+    }
+    this.#compressedAck++;
+    if (this.#compTimer !== null) return;
+    // 5 % of the round trip, which takes no time here: what counts is how long the timer may be late.
+    const s = this.ns.sysctl;
+    const ns = Math.min(s.tcp_comp_sack_delay_ns, this.#snd.rtt.srtt * (MS / 20)) + s.tcp_comp_sack_slack_ns;
+    this.#compTimer = this.ns.kernel.timers.after(ns, () => {
+      this.#compTimer = null;
+      if (this.#compressedAck === 0 || this.state === TCP_CLOSE) return;
+      const w = this.ns.kernel.world;
+      w.enter();
+      this.#sendAck();
+      w.leave();
+    });
   }
 
   /** At the end of the received data? */
@@ -1414,8 +1431,38 @@ export class TcpSock extends Sock implements TcpSender {
 }
 
 const EMPTY = new Uint8Array(0);
+const NO_BLOCKS: readonly number[] = [];
 
-const holds = (b: readonly [number, number], seq: number): boolean => !before(seq, b[0]) && before(seq, b[1]);
+/** tcp_add_backlog: a segment that continues the last one waiting joins it. */
+function coalesce(tail: TcpSegment, s: TcpSegment): boolean {
+  if (
+    tail.end !== s.seq ||
+    tail.tos !== s.tos ||
+    ((tail.flags | s.flags) & (TH_SYN | TH_RST)) !== 0 ||
+    (tail.flags & s.flags & TH_ACK) === 0 ||
+    // The options must be the same.
+    tail.hasTs !== s.hasTs ||
+    tail.tsVal !== s.tsVal ||
+    tail.tsEcr !== s.tsEcr ||
+    tail.sacks.length !== s.sacks.length ||
+    tail.sacks.some((x, i) => x !== s.sacks[i])
+  )
+    return false;
+  if (s.data.length > 0) {
+    const both = new Uint8Array(tail.data.length + s.data.length);
+    both.set(tail.data);
+    both.set(s.data, tail.data.length);
+    tail.data = both;
+  }
+  tail.end = s.end;
+  if (!before(s.ack, tail.ack)) {
+    tail.ack = s.ack;
+    tail.window = s.window;
+  }
+  tail.flags |= s.flags;
+  tail.segs += s.segs;
+  return true;
+}
 
 /** tcp_select_initial_window: whole segments below 64 KB. */
 function initialWindow(mss: number): number {

@@ -29,6 +29,8 @@ import { wheelExpiryNs } from "./timer_wheel.js";
 const MS = 1e6;
 /** TCP_TIMEOUT_MIN_US: what a loss probe or the reordering timer waits at least beyond its own time. */
 const TIMEOUT_MIN_MS = 2;
+/** sysctl tcp_tso_win_divisor: with a third of the window free nothing is put off. */
+const TSO_WIN_DIVISOR = 3;
 /** sysctl tcp_reordering. */
 const REORDERING = 3;
 /** sysctl tcp_max_reordering. */
@@ -123,6 +125,9 @@ export class TcpRecovery {
   #rackAdvanced = false;
 
   #instant = 0;
+  #lastSentNs = 0;
+  /** The congestion window made the last push put something off. */
+  #deferred = false;
 
   // loss probe
   #tlpSet = false;
@@ -242,6 +247,7 @@ export class TcpRecovery {
 
   #stamp(s: TxSkb): void {
     s.sentNs = this.sk.ns.kernel.clock.ns;
+    this.#lastSentNs = s.sentNs;
     s.instant = this.#instant;
   }
 
@@ -254,12 +260,36 @@ export class TcpRecovery {
     if (prior === 0 || this.#pending === TIME_LOSS_PROBE) this.#rearmRto();
   }
 
-  /** The end of tcp_write_xmit: `sent` segments were sent, and whether the window stopped it. */
-  pushed(sent: number, probe: boolean, cwndLimited: boolean): void {
+  /** The end of tcp_write_xmit: `sent` segments were sent, and whether the window made it put off the rest. */
+  pushed(sent: number, probe: boolean): void {
     if (sent > 0 && this.#inReduction()) this.cong.sent(sent);
-    const limited = cwndLimited || this.out.inFlight() >= this.cong.cwnd;
+    const limited = this.#deferred || this.out.inFlight() >= this.cong.cwnd;
+    this.#deferred = false;
     if (sent > 0 || limited) this.cong.validate(limited, this.out.packetsOut, this.sk.sndUna, this.sk.sndNxt);
     if (sent > 0 && !probe) this.#scheduleLossProbe(false);
+  }
+
+  /**
+   * tcp_tso_should_defer: whether the packet `s` of several segments waits for more room than there is now, so that it
+   * can go as one. `wnd`: bytes that the receiver's window still takes, `sndWnd`: all of that window.
+   */
+  tsoShouldDefer(s: TxSkb, wnd: number, last: boolean, sndWnd: number, mss: number): boolean {
+    if (this.#caState >= CA_RECOVERY || this.out.packetsOut === 0) return false;
+    // Only if the last write was recent.
+    if (this.sk.ns.kernel.clock.ns - this.#lastSentNs > MS) return false;
+    const len = s.data.length;
+    const { cwnd } = this.cong;
+    const cong = (cwnd - this.out.inFlight()) * mss;
+    const limit = Math.min(wnd, cong);
+    if (limit >= this.sk.tsoSegs * mss || (!last && limit >= len)) return false;
+    if (limit >= Math.floor(Math.min(sndWnd, cwnd * mss) / TSO_WIN_DIVISOR)) return false;
+    // The kernel also sends when the oldest packet left less than half a round trip ago. Here a round trip takes no
+    // time: whatever is under way has been for longer.
+    if (cong < wnd && cong <= len) {
+      this.#deferred = true;
+      return true;
+    }
+    return limit <= len || !s.fin;
   }
 
   /** tcp_schedule_loss_probe. False: there is none to send. */
@@ -410,7 +440,7 @@ export class TcpRecovery {
     f = this.#cleanQueue(prior, fack, f);
     if (this.#tlpSet) this.#tlpAck(s.ack, f);
     if ((f & FLAG_NOT_DUP) === 0 || (f & FLAG_CA_ALERT) !== 0 || this.#caState !== CA_OPEN) {
-      const dup = (f & (FLAG_SND_UNA_ADVANCED | FLAG_NOT_DUP | FLAG_DSACKING_ACK)) === 0 ? 1 : 0;
+      const dup = (f & (FLAG_SND_UNA_ADVANCED | FLAG_NOT_DUP | FLAG_DSACKING_ACK)) === 0 ? s.segs : 0;
       f = this.#fastretransAlert(prior, dup, f);
     }
     if ((f & FLAG_SET_XMIT_TIMER) !== 0 && !this.#scheduleLossProbe(true)) this.#rearmRto();

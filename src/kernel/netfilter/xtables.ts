@@ -269,7 +269,14 @@ export class XtNet {
     inDev: NetDevice | null,
     outDev: NetDevice | null,
   ): number {
-    const base = table.base[hook]!;
+    return this.do_chain(table.base[hook]!, skb, hook, inDev, outDev);
+  }
+
+  /**
+   * Runs one chain on a packet whose data begins with its IP header. Of a user's chain NF_ACCEPT also says that it came to
+   * its end or returned.
+   */
+  do_chain(base: XtChain, skb: Skb, hook: number, inDev: NetDevice | null, outDev: NetDevice | null): number {
     const rec = this.ns.recorder;
     if (rec !== null) rec.step(Step.NF_CHAIN, skb, base, hook, 0, 0);
     const trace = skb.nfTrace !== 0 ? this.nf.trace : null;
