@@ -14,7 +14,7 @@ import { DATAPATHS, type DatapathName } from "../cluster/model.js";
 import { type LinuxResults, linuxCases, linuxText, runLinuxCases } from "./bench_linux.js";
 import {
   type BenchResult,
-  MATRIX_ROW,
+  MATRIX_ROWS,
   measureFlows,
   measureMatrix,
   measureOptions,
@@ -93,9 +93,10 @@ export function benchCommand(): Command {
       const wanted = (name: string): boolean => flags.only === undefined || name.includes(flags.only);
       const cases = flowCases(names).filter((c) => wanted(caseName(c)));
       const rows = flags.modelOnly === true ? [] : speedNames().filter(wanted);
-      const matrix = flags.modelOnly !== true && wanted(MATRIX_ROW);
+      const matrices = flags.modelOnly === true ? [] : MATRIX_ROWS.filter(wanted);
       const linux = linuxCases(flags.services, flags.only);
-      if (cases.length + rows.length + linux.services.length + linux.forwarding.length === 0 && !matrix)
+      const ours = cases.length + rows.length + matrices.length;
+      if (ours + linux.services.length + linux.forwarding.length === 0)
         throw new PodpathError("USAGE", `--only ${JSON.stringify(flags.only)}: no case has that in its name`);
       const quick = flags.quick === true;
       const progress = (text: string): void => {
@@ -105,9 +106,9 @@ export function benchCommand(): Command {
         progress(`speed ${i + 1}/${rows.length} ${name}`);
         return measureRow(name, quick);
       });
-      if (matrix) {
-        progress(MATRIX_ROW);
-        speed.push(measureMatrix(quick));
+      for (const row of matrices) {
+        progress(row);
+        speed.push(measureMatrix(row, quick));
       }
       const results = names.flatMap((d) => {
         const of = cases.filter((c) => c.datapath === d);

@@ -15,7 +15,13 @@ import {
   type FlowCase,
   type ModelFigures,
 } from "../bench/flows.js";
-import { MATRIX_PODS, MATRIX_TARGET_SECONDS, matrixScenario } from "../bench/matrix_case.js";
+import {
+  MATRIX_PODS,
+  MATRIX_POLICIES,
+  MATRIX_TARGET_SECONDS,
+  matrixKindsScenario,
+  matrixScenario,
+} from "../bench/matrix_case.js";
 import { measureSpeed, type SpeedRow } from "../bench/speed.js";
 import { forcedGc, type MeasureOptions, measure } from "../bench/suite.js";
 
@@ -107,18 +113,29 @@ function flowsHere(flows: readonly FlowCase[], quick: boolean, modelOnly: boolea
   });
 }
 
-/** Name of the matrix' row. */
-export const MATRIX_ROW = `matrix: ${MATRIX_PODS.toLocaleString("en-US")} pods, all pairs, two threads, the whole command`;
+const many = MATRIX_PODS.toLocaleString("en-US");
 
-/** The matrix command on the big cluster, from its start to its last line. */
-export function measureMatrix(quick: boolean): SpeedRow {
+/** Scenarios of the matrix' rows by the rows' names. */
+const MATRICES: ReadonlyMap<string, () => string> = new Map([
+  [`matrix: ${many} pods, all pairs, two threads, the whole command`, () => matrixScenario()],
+  [
+    `matrix: ${many} pods of ${many} kinds, ${MATRIX_POLICIES} policies, all pairs, two threads, the whole command`,
+    () => matrixKindsScenario(),
+  ],
+]);
+
+/** Names of the matrix' rows. */
+export const MATRIX_ROWS: readonly string[] = [...MATRICES.keys()];
+
+/** The matrix command on a big cluster, from its start to its last line. */
+export function measureMatrix(row: string, quick: boolean): SpeedRow {
   const script = command();
   const dir = mkdtempSync(join(tmpdir(), "podpath-bench-"));
   try {
     const file = join(dir, "matrix.yaml");
-    writeFileSync(file, matrixScenario());
+    writeFileSync(file, MATRICES.get(row)!());
     const bench = new Bench({ time: 0, iterations: quick ? 1 : 3, warmup: false, throws: true });
-    bench.add(MATRIX_ROW, () => {
+    bench.add(row, () => {
       if (script === undefined) return;
       const args = [script, "matrix", file, "--workers", "2", "--json"];
       const r = spawnSync(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"] });
@@ -126,10 +143,10 @@ export function measureMatrix(quick: boolean): SpeedRow {
     });
     bench.runSync();
     const { result } = bench.tasks[0]!;
-    if (result.state !== "completed") throw new Error(`${MATRIX_ROW}: ${result.state}`);
+    if (result.state !== "completed") throw new Error(`${row}: ${result.state}`);
     const ns = result.latency.p50 * 1e6;
     return {
-      name: MATRIX_ROW,
+      name: row,
       unit: "matrix",
       nsPerUnit: ns,
       unitsPerSec: 1e9 / ns,

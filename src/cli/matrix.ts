@@ -9,8 +9,8 @@ import { PodpathError } from "../base/errors.js";
 import { tuneEngine } from "../bench/engine.js";
 import { Lab } from "../lab.js";
 import { loadScenario } from "../scenario/load.js";
-import { type AskedPort, MatrixPlan, parseMatrixPort, portText } from "../walk/matrix.js";
-import { probe } from "../walk/matrix_probe.js";
+import { type AskedPort, parseMatrixPort, portText } from "../walk/matrix_port.js";
+import { planMatrix, probe } from "../walk/matrix_probe.js";
 import {
   Matrix,
   type MatrixChange,
@@ -22,7 +22,7 @@ import {
   unexpected,
 } from "../walk/matrix_report.js";
 import { write } from "./compare.js";
-import type { MatrixFailure, MatrixJob } from "./matrix_worker.js";
+import type { MatrixJob } from "./matrix_worker.js";
 import { addLabFlags, type LabFlags, labOptions, readScenario } from "./scenario_arg.js";
 
 interface Flags extends LabFlags {
@@ -123,42 +123,50 @@ function changed(base: Source, name: string): Source {
 async function matrixOf(source: Source, flags: Flags): Promise<Matrix> {
   const asked = flags.port.length === 0 ? [parseMatrixPort("80/tcp")] : flags.port;
   const unique = new Map(asked.map((p) => [portText(p), p]));
-  const wanted = [...unique.values()];
-  const scenario = loadScenario(source.text, source.file);
+  const ports = [...unique.values()];
   const options = labOptions(flags);
-  const model = scenario.cluster;
-  // The plan must know the datapath that is built, not the one that is written.
-  const datapath = {
-    ...model.datapath,
-    ...(options.datapath === undefined ? {} : { name: options.datapath }),
-    options: { ...model.datapath.options, ...options.options },
-  };
-  const plan = new MatrixPlan({ ...scenario, cluster: { ...model, datapath } }, wanted);
-  const answers = new SharedArrayBuffer(plan.slots);
   const file = workerFile();
-  const threads =
-    flags.workers ?? (plan.probes.length < WORTH_A_THREAD ? 1 : Math.min(availableParallelism(), 64));
-  if (threads === 1 || file === undefined)
-    probe(Lab.fromScenario(scenario, options), plan, 0, 1, new Uint8Array(answers));
-  else
-    await Promise.all(
-      Array.from({ length: threads }, (_, part) =>
-        work(file, { ...source, options, ports: wanted, part, parts: threads, answers }),
-      ),
-    );
-  return new Matrix(plan, new Uint8Array(answers));
+  /** This thread is the first of so many. */
+  const others = (parts: number): Helper[] =>
+    file === undefined
+      ? []
+      : Array.from({ length: parts - 1 }, (_, i) =>
+          startWorker(file, { ...source, options, ports, part: i + 1, parts }),
+        );
+  // Those that were asked for build their labs while this thread builds its own.
+  let workers = others(flags.workers ?? 1);
+  try {
+    const lab = Lab.fromScenario(loadScenario(source.text, source.file), options);
+    const plan = planMatrix(lab, ports);
+    if (flags.workers === undefined && plan.probes.length >= WORTH_A_THREAD)
+      workers = others(Math.min(availableParallelism(), 64));
+    const answers = new SharedArrayBuffer(plan.slots);
+    for (const { worker } of workers) worker.postMessage(answers);
+    probe(lab, plan, 0, workers.length + 1, new Uint8Array(answers));
+    await Promise.all(workers.map((w) => w.ended));
+    return new Matrix(plan, new Uint8Array(answers));
+  } finally {
+    for (const { worker } of workers) void worker.terminate();
+  }
 }
 
-function work(file: string, job: MatrixJob): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(file, { workerData: job });
-    worker.once("message", (e: MatrixFailure) => reject(new PodpathError(e.code, e.message, e.position)));
+interface Helper {
+  readonly worker: Worker;
+  readonly ended: Promise<void>;
+}
+
+function startWorker(file: string, job: MatrixJob): Helper {
+  const worker = new Worker(file, { workerData: job });
+  const ended = new Promise<void>((resolve, reject) => {
     worker.once("error", reject);
     worker.once("exit", (code) => {
       if (code === 0) resolve();
       else reject(new Error(`a worker ended with status ${code}`));
     });
   });
+  // A scenario that no lab can be built of fails here too, and is said once.
+  ended.catch(() => undefined);
+  return { worker, ended };
 }
 
 /** The worker's module beside the command's; undefined where the command was not built (one thread does it all then). */

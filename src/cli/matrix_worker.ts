@@ -1,14 +1,11 @@
-// A worker thread of podpath matrix: builds the lab for itself and sends every n-th probe of the plan.
+// A worker thread of podpath matrix: builds the lab and the plan for itself, and sends every n-th probe once it is given
+// room for the answers. Whatever is wrong with the scenario is the command's own lab to say.
 
 import { parentPort, workerData } from "node:worker_threads";
-import { isPodpathError, type PodpathError } from "../base/errors.js";
 import { Lab, type LabOptions } from "../lab.js";
 import { loadScenario } from "../scenario/load.js";
-import { type AskedPort, MatrixPlan } from "../walk/matrix.js";
-import { probe } from "../walk/matrix_probe.js";
-
-/** What a worker sends where its lab cannot be built. */
-export type MatrixFailure = Pick<PodpathError, "code" | "message" | "position">;
+import type { AskedPort } from "../walk/matrix_port.js";
+import { planMatrix, probe } from "../walk/matrix_probe.js";
 
 /** What a worker is given. */
 export interface MatrixJob {
@@ -18,16 +15,12 @@ export interface MatrixJob {
   readonly ports: readonly AskedPort[];
   readonly part: number;
   readonly parts: number;
-  /** Shared, the plan's slots: each worker writes its own probes' bytes. */
-  readonly answers: SharedArrayBuffer;
 }
 
 const job = workerData as MatrixJob;
-try {
-  const lab = Lab.fromScenario(loadScenario(job.text, job.file), job.options);
-  probe(lab, new MatrixPlan(lab.scenario, job.ports), job.part, job.parts, new Uint8Array(job.answers));
-} catch (e) {
-  // Errors lose their class on the way to another thread.
-  if (!isPodpathError(e)) throw e;
-  parentPort?.postMessage({ code: e.code, message: e.message, position: e.position });
-}
+const lab = Lab.fromScenario(loadScenario(job.text, job.file), job.options);
+const plan = planMatrix(lab, job.ports);
+// Shared by all, the plan's slots: each thread writes its own probes' bytes.
+parentPort!.once("message", (answers: SharedArrayBuffer) => {
+  probe(lab, plan, job.part, job.parts, new Uint8Array(answers));
+});

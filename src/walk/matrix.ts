@@ -1,24 +1,23 @@
 // Reachability of every pod to every pod and service, over IPv4 and IPv6. Pods that no part of the cluster can tell apart
 // (matrix_classes.ts) form a class; one real flow is sent for each pair of classes (matrix_probe.ts), and its answer holds
-// for all their pods.
+// for all their pods. In a cluster of many classes, most of which only policies can tell apart, the policies are asked what
+// they make of each pair (matrix_policy.ts), and pairs with one path and one answer share a flow.
 
-import { PodpathError } from "../base/errors.js";
-import { type LbBackend, type LbCluster, readServices } from "../cluster/cilium/services.js";
+import { Numbering } from "../base/numbering.js";
 import type { NodeModel, PodModel } from "../cluster/model.js";
-import { formatIp, formatIpv4, formatIpv6, tryParseIp, tryParseIpv4, tryParseIpv6 } from "../net/address.js";
 import type { Destination } from "../scenario/clients.js";
 import type { Scenario } from "../scenario/load.js";
-import { classKeys } from "./matrix_classes.js";
-
-/** A port that is asked for; ICMP echo has port 0. */
-export interface MatrixPort {
-  readonly port: number;
-  readonly protocol: "tcp" | "udp" | "icmp";
-  readonly ipv6: boolean;
-}
-
-/** A port as it is asked for: over both families where `ipv6` is left out. */
-export type AskedPort = Omit<MatrixPort, "ipv6"> & { readonly ipv6?: boolean };
+import { classKeys, pathKeys } from "./matrix_classes.js";
+import type { PolicySight } from "./matrix_policy.js";
+import { type AskedPort, type MatrixPort, portNumber, portText } from "./matrix_port.js";
+import {
+  type BackendEnd,
+  type Backends,
+  destination,
+  has,
+  MatrixServices,
+  type ServiceEnd,
+} from "./matrix_services.js";
 
 /** Closed, open, (a service) open to some of its backends only, or no address of that family at one end. */
 export const CLOSED = 0;
@@ -26,6 +25,9 @@ export const OPEN = 1;
 export const PARTIAL = 2;
 export const NO_ADDRESS = 3;
 export const VERDICT_NAMES = ["closed", "open", "partial", "none"] as const;
+
+/** Up to this many pairs of classes each has a flow of its own: they are sent in less than a second. */
+const WORTH_SHARING = 5000;
 
 /**
  * One flow to send, or several to a service. Its outcome is a byte at `slot` of the answers, OPEN if it was answered. Of
@@ -44,35 +46,63 @@ export interface Probe {
   readonly itself: boolean;
 }
 
-/** A pod behind a service. */
-export interface BackendEnd {
-  readonly pod: number;
-  readonly port: number;
+/** How a plan is made. */
+export interface PlanOptions {
+  /** Every pod is a class of its own. */
+  readonly exhaustive?: boolean;
+  /** Asks the policies of the cluster that is built, once their work is worth it; nobody is asked where it is left out. */
+  readonly sight?: (pods: readonly PodModel[], addresses: readonly Destination[]) => PolicySight | undefined;
+  /** More pairs of classes than this are worth it. */
+  readonly worthSharing?: number;
 }
 
-export interface ServiceEnd extends Destination {
-  readonly name: string;
-  readonly key: string;
+/** Numbers of probes by class; -1: there is no such flow, for want of an address. */
+class ProbeTable {
+  readonly #index: Int32Array;
+
+  constructor(readonly entries: number) {
+    // 0 is not known yet.
+    this.#index = new Int32Array(entries);
+  }
+
+  known(at: number): boolean {
+    return this.#index[at] !== 0;
+  }
+
+  get(at: number): number {
+    const n = this.#index[at]!;
+    return n > 0 ? n - 1 : -1;
+  }
+
+  set(at: number, probe: number): number {
+    this.#index[at] = probe < 0 ? -1 : probe + 1;
+    return probe;
+  }
 }
 
-/** `80/tcp`, `53/udp`, `icmp`, over one family `80/tcp4`, `icmp6`. @throws PodpathError USAGE */
-export function parseMatrixPort(text: string): AskedPort {
-  const m = /^(?:(icmp)|(\d+)(?:\/(tcp|udp))?)([46])?$/i.exec(text);
-  const port = m?.[1] === undefined ? Number(m?.[2]) : 0;
-  // A family behind the number alone would be read as a digit of it.
-  if (
-    m === null ||
-    (m[1] === undefined && (port < 1 || port > 65535 || (m[3] === undefined && m[4] !== undefined)))
-  )
-    throw new PodpathError("USAGE", `--port ${text}: write it like 80/tcp, 53/udp or icmp`);
-  const protocol = (m[1] ?? m[3] ?? "tcp").toLowerCase() as MatrixPort["protocol"];
-  return { port, protocol, ...(m[4] === undefined ? {} : { ipv6: m[4] === "6" }) };
+/** Pairs of pods on one port. */
+class PortTable {
+  /** By class of the sender, then of the destination. */
+  readonly pairs: ProbeTable;
+  /** A pod to itself, by class. */
+  readonly self: ProbeTable;
+  /** Probes that other pairs may share, by what decides them. */
+  readonly shared = new Map<number, number>();
+  readonly sharedSelf = new Map<number, number>();
+
+  constructor(classes: number) {
+    this.pairs = new ProbeTable(classes * classes);
+    this.self = new ProbeTable(classes);
+  }
 }
 
-/** As it is written; IPv6 shows as a 6 behind the protocol. */
-export function portText(p: AskedPort): string {
-  const text = p.protocol === "icmp" ? "icmp" : `${p.port}/${p.protocol}`;
-  return p.ipv6 === true ? `${text}6` : text;
+/** A service on one port. */
+interface ServiceTable {
+  /** By class of the sender, twice: a pod behind the service may meet itself and is apart from the rest of its class. */
+  readonly probes: ProbeTable;
+  readonly shared: Map<number, number>;
+  /** Each once. */
+  readonly all: number[];
 }
 
 /** What to send and how the answers make a matrix. The same scenario and ports give the same plan everywhere. */
@@ -92,15 +122,18 @@ export class MatrixPlan {
   readonly ports: readonly MatrixPort[];
   /** Bytes of the answers. */
   readonly slots: number;
-  readonly #index = new Map<string, number>();
-  readonly #cluster: LbCluster;
-  readonly #podByIp = new Map<string, number>();
+  readonly #services: MatrixServices;
+  readonly #portTables = new Map<number, PortTable>();
+  readonly #serviceTables = new Map<string, ServiceTable>();
+  /** What is known of the policies, with what else tells pods apart; undefined: pairs share nothing. */
+  readonly #sharing:
+    | { readonly sight: PolicySight; readonly pathOf: Int32Array; readonly numbers: Numbering }
+    | undefined;
 
-  /** With `exhaustive`, every pod is a class of its own. */
   constructor(
     readonly scenario: Scenario,
     asked: readonly AskedPort[],
-    exhaustive = false,
+    how: PlanOptions = {},
   ) {
     const model = scenario.cluster;
     const nodes = new Map(model.nodes.map((n) => [n.name, n]));
@@ -109,96 +142,51 @@ export class MatrixPlan {
     this.pods = known.map((e) => e.pod);
     this.addresses = known.map(({ texts: [ip4, ip6] }) => destination(ip4, ip6));
     this.podNames = this.pods.map((p) => `pod/${p.namespace}/${p.name}`);
-    known.forEach(({ texts }, i) => {
-      for (const t of texts)
-        if (t !== undefined && !this.#podByIp.has(plain(t))) this.#podByIp.set(plain(t), i);
-    });
     const six = this.pods.some((p) => p.ip6 !== undefined);
     const ports = new Map<string, MatrixPort>();
     for (const p of asked)
       for (const ipv6 of p.ipv6 === undefined ? (six ? [false, true] : [false]) : [p.ipv6])
         ports.set(portText({ ...p, ipv6 }), { ...p, ipv6 });
     this.ports = [...ports.values()];
-    const keyOf = exhaustive ? (p: PodModel) => `${p.namespace}/${p.name}` : classKeys(scenario);
-    const byKey = new Map<string, number>();
+    const own = (p: PodModel): string => `${p.namespace}/${p.name}`;
+    this.classOf = numbered(this.pods, how.exhaustive === true ? own : classKeys(scenario));
     const classes: number[][] = [];
-    this.classOf = Int32Array.from(this.pods, (p, i) => {
-      const key = keyOf(p);
-      let c = byKey.get(key);
-      if (c === undefined) {
-        c = classes.length;
-        byKey.set(key, c);
-        classes.push([]);
-      }
-      classes[c]!.push(i);
-      return c;
+    this.classOf.forEach((c, i) => {
+      classes[c] ??= [];
+      classes[c].push(i);
     });
     this.classes = classes;
-    this.#cluster = readServices(model.objects, model.pods);
-    this.services = model.objects.flatMap((o) => {
-      if (o.kind !== "Service") return [];
-      const spec = o.raw.spec as { clusterIP?: unknown; clusterIPs?: unknown } | undefined;
-      const more = Array.isArray(spec?.clusterIPs) ? (spec.clusterIPs as unknown[]) : [];
-      const ips = [spec?.clusterIP, ...more].filter((x) => typeof x === "string");
-      const to = destination(
-        ips.find((x) => tryParseIpv4(x) !== undefined),
-        ips.find((x) => tryParseIpv6(x) !== undefined),
-      );
-      const key = `${o.metadata.namespace}/${o.metadata.name}`;
-      return to.ip4 === 0 && to.ip6 === undefined ? [] : [{ name: `service/${key}`, ...to, key }];
-    });
+    this.#services = new MatrixServices(model, this.pods, this.addresses);
+    this.services = this.#services.all;
+    const many = classes.length ** 2 * this.ports.length > (how.worthSharing ?? WORTH_SHARING);
+    const sight = many ? how.sight?.(this.pods, this.addresses) : undefined;
+    this.#sharing =
+      sight === undefined
+        ? undefined
+        : { sight, pathOf: numbered(this.pods, pathKeys(scenario)), numbers: new Numbering() };
 
-    const probes: Probe[] = [];
-    let slots = 0;
-    const add = (key: string, p: Omit<Probe, "slot">): void => {
-      if (this.#index.has(key)) return;
-      this.#index.set(key, probes.length);
-      probes.push({ ...p, slot: slots });
-      slots += p.backends === undefined ? 1 : 2 + p.backends.length;
-    };
-    const addPair = (from: number, to: number, port: MatrixPort): void => {
-      const key = this.#pairKey(from, to, port);
-      if (this.#index.has(key) || !has(this.addresses[from]!, port) || !has(this.addresses[to]!, port))
-        return;
-      const [a, b] = this.#representatives(from, to);
-      add(key, { from: a, pod: b, to: this.addresses[b]!, port, backends: undefined, itself: a === b });
-    };
+    const plan: Plan = { probes: [], slots: 0 };
     for (const port of this.ports) {
       for (const a of classes) {
         for (const b of classes) {
-          if (a !== b || a.length > 1) addPair(a[0]!, a === b ? a[1]! : b[0]!, port);
+          if (a !== b) this.#planPair(plan, a[0]!, b[0]!, port);
+          else if (a.length > 1) this.#planPair(plan, a[0]!, a[1]!, port);
         }
-        addPair(a[0]!, a[0]!, port);
+        this.#planPair(plan, a[0]!, a[0]!, port);
       }
-      for (const s of this.services) {
-        if (!has(s, port)) continue;
-        const seen = new Set<string>();
-        this.pods.forEach((_, from) => {
-          if (!has(this.addresses[from]!, port)) return;
-          const key = this.#serviceKey(from, s, port);
-          if (seen.has(key)) return;
-          seen.add(key);
-          const all = this.#backends(from, s, port);
-          const itself = this.#meetsItself(from, all);
-          const backends = all.flatMap((b) => {
-            const pod = this.#podOf(b);
-            return pod === undefined ? [] : [{ pod, port: b.port }];
-          });
-          add(key, { from, pod: -1, to: s, port, backends, itself });
-          for (const b of backends) {
-            if (b.pod !== from) addPair(from, b.pod, { ...port, port: b.port });
-          }
-        });
-      }
+      for (const s of this.services) if (has(s, port)) this.#planService(plan, s, port);
     }
-    this.probes = probes;
-    this.slots = slots;
+    this.probes = plan.probes;
+    this.slots = plan.slots;
   }
 
   /** Verdict of a pod to a pod from the probes' answers. */
   podVerdict(answers: Uint8Array, from: number, to: number, port: MatrixPort): number {
-    const probe = this.probes[this.#index.get(this.#pairKey(from, to, port)) ?? -1];
-    return probe === undefined ? NO_ADDRESS : answers[probe.slot]!;
+    const t = this.#portTables.get(portNumber(port));
+    if (t === undefined) return NO_ADDRESS;
+    const a = this.classOf[from]!;
+    const n = from === to ? t.self.get(a) : t.pairs.get(a * this.classes.length + this.classOf[to]!);
+    return n < 0 ? NO_ADDRESS : answers[this.probes[n]!.slot]!;
   }
 
   /**
@@ -207,12 +195,13 @@ export class MatrixPlan {
    * way to itself counts only where it is the only one.
    */
   serviceVerdict(answers: Uint8Array, from: number, s: ServiceEnd, port: MatrixPort): number {
-    const probe = this.probes[this.#index.get(this.#serviceKey(from, s, port)) ?? -1];
-    if (probe === undefined) return NO_ADDRESS;
+    const table = this.#serviceTables.get(serviceName(s, port));
+    const all = this.#services.backends(from, s, port);
+    const n = table?.probes.get(this.#serviceEntry(from, all, port)) ?? -1;
+    if (table === undefined || n < 0) return NO_ADDRESS;
+    const probe = this.probes[n]!;
     const { slot, itself } = probe;
     const through = answers[slot]!;
-    const all = this.#backends(from, s, port);
-    const pods = all.map((b) => this.#podOf(b));
     const backends = probe.backends ?? [];
     // The flows were another pod's of the class, perhaps: what that one is to this one, this one was to that.
     const took = (b: BackendEnd): boolean => {
@@ -221,23 +210,16 @@ export class MatrixPlan {
       return answers[slot + 2 + i] === OPEN;
     };
     const foreign = backends.filter((b) => b.pod !== from);
-    if (foreign.length === 0 || pods.includes(undefined)) return through;
+    if (foreign.length === 0 || all.others.length > 0) return through;
     const direct = (b: BackendEnd): boolean =>
       this.podVerdict(answers, from, b.pod, { ...port, port: b.port }) === OPEN;
     const open = foreign.filter((b) => took(b) || direct(b)).length;
     if (through === CLOSED || (itself && !foreign.some(took))) {
       // Every flow met a closed backend, it seems: a service that leads anywhere would lead to an open one in time.
-      return open > 0 && open < foreign.length && this.#leads(answers, s, port) ? PARTIAL : CLOSED;
+      const leads = (): boolean => table.all.some((p) => answers[this.probes[p]!.slot] === OPEN);
+      return open > 0 && open < foreign.length && leads() ? PARTIAL : CLOSED;
     }
     return open === foreign.length && (itself || answers[slot + 1] !== OPEN) ? OPEN : PARTIAL;
-  }
-
-  /** Whether anybody got through to the service. */
-  #leads(answers: Uint8Array, s: ServiceEnd, port: MatrixPort): boolean {
-    const text = portText(port);
-    return this.probes.some(
-      (p) => p.pod < 0 && p.to === s && answers[p.slot] === OPEN && portText(p.port) === text,
-    );
   }
 
   /** Ports that pods must answer on, by pod: those asked for, and what services lead to. */
@@ -247,64 +229,74 @@ export class MatrixPlan {
       if (protocol !== "icmp") out.set(`${pod} ${port}/${protocol}`, { pod, port: { port, protocol } });
     };
     for (const p of this.probes) if (p.pod >= 0) need(p.pod, p.port);
-    for (const s of this.services) {
-      for (const port of this.ports) {
-        for (const b of this.#backends(undefined, s, port)) {
-          const pod = this.#podOf(b);
-          if (pod !== undefined) need(pod, { ...port, port: b.port });
-        }
-      }
-    }
+    for (const s of this.services)
+      for (const port of this.ports)
+        for (const b of this.#services.backends(undefined, s, port).pods)
+          need(b.pod, { ...port, port: b.port });
     return [...out.values()];
   }
 
-  /** Backends that a pod's connection to a service may go to. */
-  #backends(from: number | undefined, s: ServiceEnd, port: MatrixPort): LbBackend[] {
-    const { frontends, backends } = this.#cluster;
-    const out = new Map<string, LbBackend>();
-    for (const f of frontends) {
-      const key = `${f.service.namespace}/${f.service.name}`;
-      if (key !== s.key || f.port !== port.port || f.protocol.toLowerCase() !== port.protocol) continue;
-      if (plain(f.address) !== textOf(s, port)) continue;
-      for (const b of backends.get(key) ?? []) {
-        if (f.portName !== "" && !b.portNames.includes(f.portName)) continue;
-        if (b.protocol.toLowerCase() !== port.protocol || b.state !== "active") continue;
-        if (b.address.includes(":") !== port.ipv6) continue;
-        out.set(`${b.address}:${b.port}`, b);
-      }
+  /** The probe of a pair, made if it is the first of its kind. */
+  #planPair(plan: Plan, from: number, to: number, port: MatrixPort): number {
+    const which = portNumber(port);
+    let t = this.#portTables.get(which);
+    if (t === undefined) {
+      t = new PortTable(this.classes.length);
+      this.#portTables.set(which, t);
     }
-    const all = [...out.values()];
-    if (from === undefined || !this.#local(s)) return all;
-    return all.filter((b) => b.nodeName === this.pods[from]!.nodeName);
+    const self = from === to;
+    const table = self ? t.self : t.pairs;
+    const at = self ? this.classOf[from]! : this.classOf[from]! * this.classes.length + this.classOf[to]!;
+    if (table.known(at)) return table.get(at);
+    if (!has(this.addresses[from]!, port) || !has(this.addresses[to]!, port)) return table.set(at, -1);
+    const [a, b] = this.#representatives(from, to);
+    const make = (): number =>
+      add(plan, { from: a, pod: b, to: this.addresses[b]!, port, backends: undefined, itself: self });
+    const x = this.#sharing;
+    if (x === undefined) return table.set(at, make());
+    const path = x.numbers.of(x.pathOf[a]!, x.pathOf[b]!);
+    const key = x.numbers.of(path, x.sight.pair(a, b, port));
+    return table.set(at, sharedBy(self ? t.sharedSelf : t.shared, key, make));
   }
 
-  #local(s: ServiceEnd): boolean {
-    const o = this.scenario.cluster.objects.find(
-      (x) => x.kind === "Service" && `${x.metadata.namespace}/${x.metadata.name}` === s.key,
-    );
-    return (
-      (o?.raw.spec as { internalTrafficPolicy?: unknown } | undefined)?.internalTrafficPolicy === "Local"
-    );
+  /** The probes of a service from every class, and those of the pairs behind it. */
+  #planService(plan: Plan, s: ServiceEnd, port: MatrixPort): void {
+    const t: ServiceTable = {
+      probes: new ProbeTable(this.classes.length * 2),
+      shared: new Map(),
+      all: [],
+    };
+    this.#serviceTables.set(serviceName(s, port), t);
+    this.pods.forEach((_, from) => {
+      if (!has(this.addresses[from]!, port)) return;
+      const to = this.#services.backends(from, s, port);
+      const at = this.#serviceEntry(from, to, port);
+      if (t.probes.known(at)) return;
+      const itself = this.#services.meetsItself(from, to, port);
+      const make = (): number => {
+        const n = add(plan, { from, pod: -1, to: s, port, backends: to.pods, itself });
+        t.all.push(n);
+        return n;
+      };
+      const direct = (b: BackendEnd): number => this.#planPair(plan, from, b.pod, { ...port, port: b.port });
+      if (this.#sharing === undefined) {
+        t.probes.set(at, make());
+        for (const b of to.pods) if (b.pod !== from) direct(b);
+        return;
+      }
+      const { sight, pathOf, numbers } = this.#sharing;
+      let key = numbers.of(0, pathOf[from]!);
+      key = numbers.of(key, itself ? 1 : 0);
+      key = numbers.of(key, sight.toAddress(from, s, port));
+      for (const b of to.others) key = numbers.of(key, sight.toAddress(from, b, { ...port, port: b.port }));
+      // What a pod is to the backends is what their probes are; behind the service it is one of them.
+      for (const b of to.pods) key = numbers.of(key, b.pod === from ? 0 : 2 + direct(b));
+      t.probes.set(at, sharedBy(t.shared, key, make));
+    });
   }
 
-  #podOf(b: LbBackend): number | undefined {
-    return this.#podByIp.get(plain(b.address));
-  }
-
-  #meetsItself(from: number, backends: readonly LbBackend[]): boolean {
-    const own = this.addresses[from]!;
-    return backends.some((b) => plain(b.address) === textOf(own, { ipv6: b.address.includes(":") }));
-  }
-
-  #pairKey(from: number, to: number, port: MatrixPort): string {
-    const to2 = from === to ? "self" : this.classOf[to]!;
-    return `${this.classOf[from]!} ${to2} ${portText(port)}`;
-  }
-
-  /** A backend of the service may meet itself behind it: such pods are apart from the rest of their class. */
-  #serviceKey(from: number, s: ServiceEnd, port: MatrixPort): string {
-    const itself = this.#meetsItself(from, this.#backends(from, s, port));
-    return `${this.classOf[from]!} ${s.name} ${itself ? "itself " : ""}${portText(port)}`;
+  #serviceEntry(from: number, to: Backends, port: MatrixPort): number {
+    return this.classOf[from]! * 2 + (this.#services.meetsItself(from, to, port) ? 1 : 0);
   }
 
   #representatives(from: number, to: number): [number, number] {
@@ -315,6 +307,44 @@ export class MatrixPlan {
   }
 }
 
+/** A plan in the making. */
+interface Plan {
+  readonly probes: Probe[];
+  slots: number;
+}
+
+/** Number of a new probe. */
+function add(plan: Plan, p: Omit<Probe, "slot">): number {
+  plan.probes.push({ ...p, slot: plan.slots });
+  plan.slots += p.backends === undefined ? 1 : 2 + p.backends.length;
+  return plan.probes.length - 1;
+}
+
+function sharedBy(known: Map<number, number>, key: number, make: () => number): number {
+  let n = known.get(key);
+  if (n === undefined) {
+    n = make();
+    known.set(key, n);
+  }
+  return n;
+}
+
+/** Numbers from 0 for the pods, the same for those with the same key. */
+function numbered(pods: readonly PodModel[], keyOf: (p: PodModel) => string): Int32Array {
+  const known = new Map<string, number>();
+  return Int32Array.from(pods, (p) => {
+    const key = keyOf(p);
+    let n = known.get(key);
+    if (n === undefined) {
+      n = known.size;
+      known.set(key, n);
+    }
+    return n;
+  });
+}
+
+const serviceName = (s: ServiceEnd, port: MatrixPort): string => `${s.name} ${portNumber(port)}`;
+
 /** A port that a server listens on, over both families. */
 export interface ServerPort {
   readonly port: number;
@@ -323,26 +353,4 @@ export interface ServerPort {
 
 function addressesOf(p: PodModel, node: NodeModel | undefined): [string | undefined, string | undefined] {
   return p.hostNetwork ? [node?.internalIp4, node?.internalIp6] : [p.ip4, p.ip6];
-}
-
-function destination(ip4: string | undefined, ip6: string | undefined): Destination {
-  return {
-    ip4: (ip4 === undefined ? undefined : tryParseIpv4(ip4)) ?? 0,
-    ip6: ip6 === undefined ? undefined : tryParseIpv6(ip6),
-  };
-}
-
-function has(d: Destination, { ipv6 }: MatrixPort): boolean {
-  return ipv6 ? d.ip6 !== undefined : d.ip4 !== 0;
-}
-
-/** An address in the one form that compares equal. */
-function plain(address: string): string {
-  const ip = tryParseIp(address);
-  return ip === undefined ? address : formatIp(ip);
-}
-
-function textOf(d: Destination, { ipv6 }: Pick<MatrixPort, "ipv6">): string | undefined {
-  if (ipv6) return d.ip6 === undefined ? undefined : formatIpv6(d.ip6);
-  return d.ip4 === 0 ? undefined : formatIpv4(d.ip4);
 }

@@ -8,7 +8,9 @@ import { ipv4_specific } from "../kernel/tcp_af.js";
 import type { Lab } from "../lab.js";
 import { echoClient, udpEnd } from "../scenario/clients.js";
 import { prepare } from "./flow.js";
-import { CLOSED, type MatrixPlan, OPEN, type Probe } from "./matrix.js";
+import { CLOSED, MatrixPlan, OPEN, type PlanOptions, type Probe } from "./matrix.js";
+import { policySight } from "./matrix_policy.js";
+import type { AskedPort } from "./matrix_port.js";
 
 /** Virtual time that an answer may take; nothing in a lab is slower, and a SYN is sent again only after a second. */
 const WAIT_NS = 100_000_000;
@@ -24,12 +26,24 @@ type Met = Map<string, number>;
 
 const serverKey = (pod: number, port: number, protocol: string): string => `${pod} ${port}/${protocol}`;
 
+/** The plan for a fresh lab, after what its scenario does before it first sends something. */
+export function planMatrix(
+  lab: Lab,
+  asked: readonly AskedPort[],
+  how: Omit<PlanOptions, "sight"> = {},
+): MatrixPlan {
+  prepare(lab);
+  return new MatrixPlan(lab.scenario, asked, {
+    ...how,
+    sight: (pods, addresses) => policySight(lab, pods, addresses),
+  });
+}
+
 /**
- * Sends the probes number `part`, `part + parts` ... and writes their outcomes into `answers` (`plan.slots` bytes; see
- * Probe for what they say).
+ * Sends the probes number `part`, `part + parts` ... of the lab's plan and writes their outcomes into `answers`
+ * (`plan.slots` bytes; see Probe for what they say).
  */
 export function probe(lab: Lab, plan: MatrixPlan, part: number, parts: number, answers: Uint8Array): void {
-  prepare(lab);
   const spaces: Netns[] = plan.pods.map((p) =>
     p.hostNetwork ? lab.node(p.nodeName).machine.ns : lab.cluster.pods.get(`${p.namespace}/${p.name}`)!.ns,
   );

@@ -1,14 +1,7 @@
 // A finished matrix and what is made of it: table, CSV, JSON, a page, and the difference to another one.
 
-import {
-  CLOSED,
-  type MatrixPlan,
-  type MatrixPort,
-  NO_ADDRESS,
-  OPEN,
-  portText,
-  VERDICT_NAMES,
-} from "./matrix.js";
+import { CLOSED, type MatrixPlan, NO_ADDRESS, OPEN, VERDICT_NAMES } from "./matrix.js";
+import { type MatrixPort, portText } from "./matrix_port.js";
 
 /** A plan with the answers to its probes. */
 export class Matrix {

@@ -1,7 +1,7 @@
 // The emulator's own speed: what is measured is what it says, and the rows come out as figures.
 import { describe, expect, it } from "vitest";
 import { pairLab } from "../../../src/bench/lab.bench.js";
-import { matrixScenario } from "../../../src/bench/matrix_case.js";
+import { matrixKindsScenario, matrixScenario } from "../../../src/bench/matrix_case.js";
 import { tracer } from "../../../src/bench/traces.bench.js";
 import { loadScenario } from "../../../src/scenario/load.js";
 import { MatrixPlan } from "../../../src/walk/matrix.js";
@@ -62,5 +62,11 @@ describe("speed of the emulator", () => {
       { port: 80, protocol: "tcp" },
     ]);
     expect([plan.pods.length, plan.classes.length]).toEqual([1000, 100]);
+  });
+
+  it("asks for the matrix of 1,000 pods that are all different to 200 policies", () => {
+    const plan = new MatrixPlan(loadScenario(matrixKindsScenario(), "kinds.yaml"), []);
+    expect([plan.pods.length, plan.classes.length]).toEqual([1000, 1000]);
+    expect(plan.scenario.cluster.objects.filter((o) => o.kind === "NetworkPolicy").length).toBe(200);
   });
 });

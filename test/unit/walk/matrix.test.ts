@@ -2,8 +2,10 @@ import { describe, expect, it } from "vitest";
 import { Prng } from "../../../src/base/prng.js";
 import { Lab } from "../../../src/lab.js";
 import { loadScenario, type Scenario } from "../../../src/scenario/load.js";
-import { type AskedPort, MatrixPlan, portText, VERDICT_NAMES } from "../../../src/walk/matrix.js";
-import { probe } from "../../../src/walk/matrix_probe.js";
+import { MatrixPlan, type PlanOptions, VERDICT_NAMES } from "../../../src/walk/matrix.js";
+import { type AskedPort, portText } from "../../../src/walk/matrix_port.js";
+import { planMatrix, probe } from "../../../src/walk/matrix_probe.js";
+import { diverseCluster } from "../../support/diverse_cluster.js";
 import { dualLab } from "../../support/dual_lab.js";
 import { randomCluster } from "../../support/random_cluster.js";
 import { twoNodes } from "../../support/two_nodes.js";
@@ -14,20 +16,32 @@ const PORTS: readonly AskedPort[] = [
   { port: 0, protocol: "icmp" },
 ];
 
+/** A flow for every pair of pods. */
+const EXHAUSTIVE: Asked = { exhaustive: true };
+/** Pairs share flows however few there are. */
+const SHARED: Asked = { worthSharing: 0 };
+
+type Asked = Omit<PlanOptions, "sight">;
+
 /** All verdicts by name, pods and services, the probes sent by `parts` labs. */
-function verdicts(text: string, exhaustive: boolean, parts = 1): Record<string, string> {
-  return verdictsOf(loadScenario(text, "random.yaml"), PORTS, exhaustive, parts);
+function verdicts(text: string, how?: Asked, parts = 1): Record<string, string> {
+  return verdictsOf(loadScenario(text, "random.yaml"), PORTS, how, parts);
 }
 
 function verdictsOf(
   scenario: Scenario,
   ports: readonly AskedPort[],
-  exhaustive = false,
+  how?: Asked,
   parts = 1,
 ): Record<string, string> {
-  const plan = new MatrixPlan(scenario, ports, exhaustive);
-  const answers = new Uint8Array(plan.slots);
-  for (let part = 0; part < parts; part++) probe(Lab.fromScenario(scenario), plan, part, parts, answers);
+  let answers = new Uint8Array(0);
+  let plan!: MatrixPlan;
+  for (let part = 0; part < parts; part++) {
+    const lab = Lab.fromScenario(scenario);
+    plan = planMatrix(lab, ports, how);
+    if (part === 0) answers = new Uint8Array(plan.slots);
+    probe(lab, plan, part, parts, answers);
+  }
   const out: Record<string, string> = {};
   for (const port of plan.ports) {
     plan.podNames.forEach((a, i) => {
@@ -51,14 +65,61 @@ describe("the matrix", () => {
     ["calico-vxlan", 6],
   ] as const)("of classes equals a flow sent for every pair on %s, random cluster %i", ([datapath, seed]) => {
     const text = randomCluster(new Prng(seed), datapath);
-    const sent = verdicts(text, true);
-    const classed = verdicts(text, false);
+    const sent = verdicts(text, EXHAUSTIVE);
+    const classed = verdicts(text);
     expect(classed).toEqual(sent);
     const plan = new MatrixPlan(loadScenario(text, "random.yaml"), PORTS);
     expect(plan.classes.length).toBeLessThan(plan.pods.length);
     const values = Object.values(sent);
     expect(values.filter((v) => v === "open").length).toBeGreaterThan(values.length / 20);
     expect(values.filter((v) => v === "closed").length).toBeGreaterThan(values.length / 20);
+  });
+
+  it.for([
+    ["cilium-host-routing", 1],
+    ["cilium-host-routing", 2],
+    ["cilium-legacy", 3],
+    ["cilium-vxlan", 4],
+    ["cilium-netkit", 5],
+    ["calico-ipip", 6],
+    ["calico-vxlan", 7],
+    ["calico-bgp", 8],
+    ["flannel-host-gw", 6],
+  ] as const)(
+    "of pairs that share flows equals a flow for every pair on %s, diverse cluster %i",
+    ([datapath, seed]) => {
+      const text = diverseCluster(new Prng(seed), datapath);
+      expect(verdicts(text, SHARED)).toEqual(verdicts(text, EXHAUSTIVE));
+    },
+  );
+
+  it("of pairs that share flows knows whom masquerading makes of a pod on its way to another node", () => {
+    const pod = (name: string, node: number, ip: number): string => `---
+apiVersion: v1
+kind: Pod
+metadata: {name: ${name}, labels: {app: ${name}}}
+spec: {nodeName: n${node}}
+status: {podIP: 10.0.${node - 1}.${ip}}
+`;
+    const policy = (name: string, from: string): string => `---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: ${name}}
+spec: {endpointSelector: {matchLabels: {app: ${name}}}, ingress: [${from}]}
+`;
+    const text = twoNodes(
+      pod("d", 2, 22) +
+        pod("e", 2, 23) +
+        policy("c", "fromEndpoints: [{matchLabels: {app: none}}]") +
+        policy("d", "fromEntities: [remote-node]") +
+        policy("e", "fromCIDR: [192.168.0.11/32]"),
+      // Pods of the other node are outside of what is routed without masquerading.
+      { "ipv4-native-routing-cidr": "10.0.0.0/24" },
+    );
+    const got = verdicts(text, SHARED);
+    expect(got).toEqual(verdicts(text, EXHAUSTIVE));
+    const to = (p: string): unknown => got[`pod/default/a -> pod/default/${p}:80/tcp`];
+    expect([to("c"), to("d"), to("e")]).toEqual(["closed", "open", "closed"]);
   });
 
   it("calls a service partial for a pod that reaches some of its backends, whichever a flow meets", () => {
@@ -76,7 +137,7 @@ spec: {podSelector: {matchLabels: {app: b}}, ingress: [{from: [{podSelector: {ma
     const text = twoNodes(more, { "kube-proxy-replacement": "true" })
       .replace("labels: {app: b}", "labels: {app: b, tier: x}")
       .replace("labels: {app: c}", "labels: {app: c, tier: x}");
-    const got = verdicts(text, false);
+    const got = verdicts(text);
     expect(["a", "b", "c"].map((p) => got[`pod/default/${p} -> service/default/x:80/tcp`])).toEqual([
       "partial",
       "open",
@@ -142,7 +203,7 @@ spec: {clusterIP: 10.96.0.5, clusterIPs: [10.96.0.5, "fd00:96::5"], ipFamilies: 
 `;
     const { scenario } = dualLab({ datapath: "cilium-host-routing" }, more, false);
     const classed = verdictsOf(scenario, PORTS);
-    expect(classed).toEqual(verdictsOf(scenario, PORTS, true));
+    expect(classed).toEqual(verdictsOf(scenario, PORTS, EXHAUSTIVE));
     const to = (from: string, targets: readonly string[], port: string): Record<string, string | undefined> =>
       Object.fromEntries(targets.map((t) => [t, classed[`pod/default/${from} -> ${t}:${port}`]]));
     const targets = [
@@ -197,8 +258,8 @@ spec: {podSelector: {matchExpressions: [{key: shard, operator: NotIn, values: [s
 
   it("is the same whether one, two or five labs send the probes", () => {
     const text = randomCluster(new Prng(7), "cilium-host-routing");
-    const one = verdicts(text, false);
-    expect(verdicts(text, false, 2)).toEqual(one);
-    expect(verdicts(text, false, 5)).toEqual(one);
+    const one = verdicts(text);
+    expect(verdicts(text, undefined, 2)).toEqual(one);
+    expect(verdicts(text, undefined, 5)).toEqual(one);
   });
 });
