@@ -258,6 +258,13 @@ export class Table {
     }
   }
 
+  /** Makes room for `n` entries in all at once: what they would grow it to one by one. */
+  reserve(n: number): void {
+    const most = Math.min(n, this.maxEntries);
+    if (most > this.marks.length) this.#grow(most);
+    while (most * (this.index.length < SPARSE_WORDS ? 8 : 4) > this.index.length) this.#growIndex();
+  }
+
   /** Makes room for at least `n` slots, doubling. */
   #grow(n: number): void {
     const want = Math.min(Math.max(n, this.marks.length * 2), this.maxEntries);

@@ -47,6 +47,12 @@ export abstract class TableMap extends BpfMap {
     this.table.clear();
   }
 
+  /** Makes room for `n` entries in all, for whoever is about to write so many. */
+  reserve(n: number): void {
+    this.table.reserve(n);
+    this.sync();
+  }
+
   override save(): MapSnapshot {
     const state: State = { table: this.table.save(), extra: this.saveExtra() };
     return { name: this.spec.name, size: this.size, state };

@@ -141,6 +141,8 @@ class CiliumSight extends PolicySight {
   readonly #maps: readonly (LpmTrie | null)[];
   /** Numbers of the values in a pod's map, by slot. */
   readonly #values: readonly Map<number, number>[];
+  /** Numbers of what each pod's map says of any peer, by port, then pod and direction; -1: not asked yet. */
+  readonly #any = new Map<number, Int32Array>();
   /** Identity that each pod's packets carry where they carry one. */
   readonly #identities: Int32Array;
   /** Identities of the pods as the ipcache of a node has them, by family. */
@@ -219,15 +221,30 @@ class CiliumSight extends PolicySight {
   }
 
   /** __policy_can_access() as far as the map goes: the entry under the identity and the one under any. */
-  #ask(pod: number, egress: number, identity: number, { port, protocol, ipv6 }: MatrixPort): number {
+  #ask(pod: number, egress: number, identity: number, asked: MatrixPort): number {
     const map = this.#maps[pod]!;
     if (map === null) return 0;
+    const { port, protocol, ipv6 } = asked;
     const echo = protocol === "icmp";
     const proto = echo && ipv6 ? IPPROTO_ICMPV6 : PROTO[protocol];
     const dport = echo ? (ipv6 ? ECHO_REQUEST_V6 : ECHO_REQUEST) << 8 : bswap16(port);
     const a = map.lookup(this.#key.set(identity, egress, proto, dport).words);
-    const b = map.lookup(this.#key.set(0, egress, proto, dport).words);
-    return this.numbers.of(this.#value(pod, map, a), this.#value(pod, map, b));
+    // The second is the same for every peer.
+    const any = this.#anyPeer(asked);
+    const at = pod * 2 + egress;
+    if (any[at]! < 0)
+      any[at] = this.#value(pod, map, map.lookup(this.#key.set(0, egress, proto, dport).words));
+    return this.numbers.of(this.#value(pod, map, a), any[at]!);
+  }
+
+  #anyPeer(port: MatrixPort): Int32Array {
+    const which = portNumber(port);
+    let known = this.#any.get(which);
+    if (known === undefined) {
+      known = new Int32Array(this.pods.length * 2).fill(-1);
+      this.#any.set(which, known);
+    }
+    return known;
   }
 
   #value(pod: number, map: LpmTrie, slot: number): number {

@@ -55,7 +55,7 @@ import { ciliumIptables, hostMark6 } from "./iptables.js";
 import { type NodeFacts, nodeDefines, objectVariables } from "./node_config.js";
 import { type PolicyConfig, policyConfigFrom } from "./policy/config.js";
 import { LabelSet } from "./policy/labels.js";
-import { asWritten, keyBytes, valueBytes } from "./policy/lookup.js";
+import { writePolicy } from "./policy/lookup.js";
 import { isPolicy, type ParsedPolicies, parsePolicies } from "./policy/parse.js";
 import {
   type EndpointPolicy,
@@ -793,10 +793,7 @@ export class CiliumPlane implements ControlPlane {
           // Rules that cannot be merged: the endpoint keeps its old map, as with the agent.
           if (!(err instanceof PolicyConflict)) throw err;
         }
-        const map = node.maps.addPolicyMap(e.id);
-        map.clear();
-        for (const entry of asWritten(e.policy.entries))
-          map.set(keyBytes(entry.key), valueBytes(entry.key, entry.value));
+        writePolicy(node.maps.addPolicyMap(e.id), e.policy.entries);
         this.#load(node, e);
       }
       if (this.config.hostFirewall) this.#hostPolicy(node, ctx, cache);
@@ -816,10 +813,7 @@ export class CiliumPlane implements ControlPlane {
         ctx,
         cache,
       );
-      const map = node.maps.addPolicyMap(node.hostEndpointId);
-      map.clear();
-      for (const entry of asWritten(policy.entries))
-        map.set(keyBytes(entry.key), valueBytes(entry.key, entry.value));
+      writePolicy(node.maps.addPolicyMap(node.hostEndpointId), policy.entries);
     } catch (err) {
       if (!(err instanceof PolicyConflict)) throw err;
     }

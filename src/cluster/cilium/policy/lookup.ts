@@ -1,6 +1,10 @@
 // The policy map as written to the endpoint's LPM trie, and the verdict that the datapath reads from it
 // (bpf/lib/policy.h, facts: two longest-prefix matches, for the peer's identity and for identity 0, then precedence).
 
+import type { LpmTrie } from "../../../../maps/lpm_trie.js";
+import { PolicyKey as MapKey, PolicyValue as MapValue } from "../../../../maps/policy.js";
+import { BPF_ANY } from "../../../../maps/spec.js";
+import { bswap16 } from "../../../net/view.js";
 import {
   compareKeys,
   l4PrefixLen,
@@ -33,6 +37,8 @@ export const MATCH_PROTO_ONLY = 6;
  * there than the agent means it.
  */
 export function asWritten(entries: readonly MapStateEntry[]): MapStateEntry[] {
+  if (!entries.some((e) => e.key.port === 0 && e.key.portPrefixLen !== 0))
+    return [...entries].sort((a, b) => compareKeys(a.key, b.key));
   const out = new Map<string, MapStateEntry>();
   for (const e of entries) {
     const key = e.key.port === 0 && e.key.portPrefixLen !== 0 ? { ...e.key, portPrefixLen: 0 } : e.key;
@@ -64,6 +70,23 @@ export function valueBytes(k: PolicyKey, value: PolicyValue): Uint8Array {
   v.setUint8(3, value.authType | (value.authExplicit ? 0x80 : 0));
   v.setUint32(4, value.precedence, true);
   return out;
+}
+
+const mapKey = new MapKey();
+const mapValue = new MapValue();
+
+/** Writes the policy of an endpoint into its map, in the place of what was there. */
+export function writePolicy(map: LpmTrie, entries: readonly MapStateEntry[]): void {
+  map.clear();
+  const written = asWritten(entries);
+  map.reserve(written.length);
+  for (const { key: k, value: v } of written) {
+    const bits = writtenPrefix(k);
+    mapKey.set(k.identity, k.direction === "egress" ? 1 : 0, k.protocol, bswap16(k.port));
+    mapKey.prefixlen = STATIC_PREFIX_BITS + bits;
+    mapValue.set(bswap16(v.proxyPort), v.deny, bits, v.precedence, v.authType, v.authExplicit);
+    map.update(mapKey.words, mapValue.words, BPF_ANY);
+  }
 }
 
 /** An entry read back from bytes; its rules are not known. */

@@ -1,6 +1,8 @@
 // The datapath's look-up over compiled entries, and the bytes they have in the map.
 
 import { describe, expect, it } from "vitest";
+import { LpmTrie } from "../../../../../maps/lpm_trie.js";
+import { policySpec } from "../../../../../maps/policy.js";
 import {
   asWritten,
   entryFromBytes,
@@ -8,6 +10,7 @@ import {
   lookupPolicy,
   type PolicyProbe,
   valueBytes,
+  writePolicy,
 } from "../../../../../src/cluster/cilium/policy/lookup.js";
 import {
   type MapStateEntry,
@@ -195,6 +198,26 @@ describe("bytes of entries", () => {
       ["3a0000000100000100111f40", "00009100ffffffff00000000"],
       ["300000000100000000060000", "276040819bffffff00000000"],
     ]);
+  });
+
+  it("are what a map holds that they were written into, whatever it held before", () => {
+    const entries = [
+      entry({}),
+      entry({ id: 300, egress: true, proto: 6, port: [80, 16] }),
+      entry({ id: 0x01000001, proto: 17, port: [8000, 10], deny: true }),
+      entry({ id: 1, proto: 6, port: [0, 6], proxy: 10080, priority: 100, auth: 1, explicit: true }),
+      ...Array.from({ length: 40 }, (_, i) => entry({ id: 1000 + i, proto: 6 })),
+    ];
+    const map = new LpmTrie(policySpec(1));
+    writePolicy(map, [entry({ id: 77 })]);
+    writePolicy(map, entries);
+    const held: string[][] = [];
+    map.forEachSlot((slot) => {
+      held.push([toHex(map.keyBytes(slot)), toHex(map.valueBytes(slot))]);
+    });
+    expect(held).toEqual(
+      asWritten(entries).map((e) => [toHex(keyBytes(e.key)), toHex(valueBytes(e.key, e.value))]),
+    );
   });
 
   it("read back to the entry that was written", () => {
