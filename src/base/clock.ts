@@ -72,6 +72,8 @@ export class Timer {
 export class TimerQueue {
   readonly #heap: Timer[] = [];
   #seq = 0;
+  /** Entered before the timers of the wheel that are due at one time run, left when all have: what they send waits. */
+  softirq: { enter(): void; leave(): void } | null = null;
 
   constructor(readonly clock: VirtualClock) {}
 
@@ -111,11 +113,24 @@ export class TimerQueue {
     while (h.length > 0) {
       const t = h[0]!;
       if (t.atNs > ns) break;
-      this.remove(t);
       if (t.atNs > this.clock.ns) this.clock.set(t.atNs);
-      t.fire();
+      if (t.rank === 0) {
+        this.remove(t);
+        t.fire();
+      } else this.#runWheel(t.atNs);
     }
     if (ns > this.clock.ns) this.clock.set(ns);
+  }
+
+  /** All timers of the wheel that are due at `atNs`. */
+  #runWheel(atNs: number): void {
+    const h = this.#heap;
+    this.softirq?.enter();
+    for (let t = h[0]; t !== undefined && t.atNs === atNs && t.rank > 0; t = h[0]) {
+      this.remove(t);
+      t.fire();
+    }
+    this.softirq?.leave();
   }
 
   /** Number of timers that wait. */

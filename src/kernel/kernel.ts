@@ -170,6 +170,7 @@ export class Kernel {
     this.timers = opts.timers ?? new TimerQueue(this.clock);
     this.prng = opts.prng ?? new Prng(opts.seed ?? 1);
     this.world = opts.world ?? new World();
+    this.timers.softirq ??= this.world;
     this.cpus = opts.cpus ?? 4;
     this.release = opts.release ?? 6.18;
   }

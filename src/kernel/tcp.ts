@@ -30,7 +30,7 @@ import {
 } from "./tcp_recovery.js";
 import { fragment, setSegs, type TxSkb, txSkb } from "./tcp_scoreboard.js";
 import { after, before } from "./tcp_seq.js";
-import { wheelExpiryNs } from "./timer_wheel.js";
+import { wheelTimer } from "./timer_wheel.js";
 
 export const TCP_ESTABLISHED = 1;
 export const TCP_SYN_SENT = 2;
@@ -59,6 +59,8 @@ const EPIPE = 32;
 const ENOTCONN = 107;
 const MAX_QUICKACKS = 16;
 const TIMEWAIT_MS = 60_000;
+/** Memory that a received segment takes beyond its data (SKB_TRUESIZE of a small head), bytes. */
+const SKB_OVERHEAD = 1024;
 const TS_LEN = 12;
 
 const NO_OPTIONS = new Uint8Array(0);
@@ -138,6 +140,8 @@ export class TcpSock extends Sock implements TcpSender {
   #eofRead = false;
   readonly #rcvbuf: number;
   #rcvMss = 88;
+  #rcvSsthresh = 0;
+  #scalingRatio = 0;
   // acknowledgements
   #quick = 0;
   #ato = 0;
@@ -932,7 +936,7 @@ export class TcpSock extends Sock implements TcpSender {
     const now = this.ns.kernel.clock.ns;
     // "If some rtt estimate is known, use it to bound delayed ack."
     const ato = Math.max(40, Math.min(this.#ato, this.#snd.rtt.srtt > 0 ? this.#snd.rtt.srtt : 200));
-    this.#delack = this.ns.kernel.timers.at(wheelExpiryNs(now, now + ato * MS), () => {
+    this.#delack = wheelTimer(this.ns.kernel.timers, now + ato * MS, () => {
       this.#delack = null;
       if (!this.#ackScheduled || this.state === TCP_CLOSE) return;
       const w = this.ns.kernel.world;
@@ -1249,6 +1253,8 @@ export class TcpSock extends Sock implements TcpSender {
   #data(s: TcpSegment): void {
     const fin = (s.flags & TH_FIN) !== 0;
     if (after(s.seq, this.rcvNxt)) {
+      this.#measureRcvMss(s.data.length);
+      if (this.sackOk) this.#growWindow(s.data.length);
       if (this.#ofo.add({ seq: s.seq, end: s.end, data: s.data, fin }) && this.#compressedAck > 0)
         this.#sendAck();
       this.#ackScheduled = true;
@@ -1302,8 +1308,7 @@ export class TcpSock extends Sock implements TcpSender {
   #eventDataRecv(len: number): void {
     const now = this.ns.kernel.clock.ns;
     this.#ackScheduled = true;
-    if (len >= this.#rcvMss || this.#rcvMss === 88)
-      this.#rcvMss = Math.max(this.#rcvMss, Math.min(len, 1460));
+    this.#measureRcvMss(len);
     if (this.#ato === 0) {
       this.#quick = Math.max(
         2,
@@ -1317,6 +1322,27 @@ export class TcpSock extends Sock implements TcpSender {
       else if (m > this.#snd.rtt.rto) this.#quick = Math.max(this.#quick, 2);
     }
     this.#lrcvNs = now;
+    if (len >= 128) this.#growWindow(len);
+  }
+
+  /** tcp_measure_rcv_mss. */
+  #measureRcvMss(len: number): void {
+    if (len < this.#rcvMss && this.#rcvMss !== 88) return;
+    this.#rcvMss = Math.max(this.#rcvMss, Math.min(len, 1460));
+    // What of the receive buffer holds data, in 1/256: the rest is overhead, as much for each segment.
+    this.#scalingRatio = Math.floor((256 * len) / (len + SKB_OVERHEAD));
+  }
+
+  /**
+   * tcp_grow_window. What is told as the window does not follow it (it depends on the machine's memory), but each growth
+   * asks for an acknowledgement at once.
+   */
+  #growWindow(len: number): void {
+    if (this.#rcvSsthresh === 0) this.#rcvSsthresh = this.#rcvWnd;
+    const room = Math.floor((this.#rcvbuf * this.#scalingRatio) / 256) - this.#rcvSsthresh;
+    if (room <= 0) return;
+    this.#rcvSsthresh += Math.min(room, 2 * len);
+    this.#quick |= 1;
   }
 
   /** tcp_fin. */

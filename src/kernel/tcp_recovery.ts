@@ -24,7 +24,7 @@ import {
   type TxSkb,
 } from "./tcp_scoreboard.js";
 import { after, before } from "./tcp_seq.js";
-import { wheelExpiryNs } from "./timer_wheel.js";
+import { wheelTimer } from "./timer_wheel.js";
 
 const MS = 1e6;
 /** TCP_TIMEOUT_MIN_US: what a loss probe or the reordering timer waits at least beyond its own time. */
@@ -182,7 +182,7 @@ export class TcpRecovery {
     const { clock, timers } = this.sk.ns.kernel;
     this.#timer?.cancel();
     this.#pending = what;
-    this.#timer = timers.at(wheelExpiryNs(clock.ns, clock.ns + Math.min(ms, RTO_MAX_MS) * MS), this.#fire);
+    this.#timer = wheelTimer(timers, clock.ns + Math.min(ms, RTO_MAX_MS) * MS, this.#fire);
   }
 
   /** The retransmission timer, a whole timeout from now. */
