@@ -5,7 +5,7 @@ import { Prng } from "../base/prng.js";
 
 /** Pods of the cluster; the matrix has their number squared of pairs. */
 export const MATRIX_PODS = 1000;
-/** Seconds within which the matrix is asked for, two threads on a quiet machine. */
+/** Seconds within which the matrix is asked for on two cores of a quiet machine. */
 export const MATRIX_TARGET_SECONDS = 10;
 
 const NODES = 10;

@@ -117,9 +117,9 @@ const many = MATRIX_PODS.toLocaleString("en-US");
 
 /** Scenarios of the matrix' rows by the rows' names. */
 const MATRICES: ReadonlyMap<string, () => string> = new Map([
-  [`matrix: ${many} pods, all pairs, two threads, the whole command`, () => matrixScenario()],
+  [`matrix: ${many} pods, all pairs, the whole command`, () => matrixScenario()],
   [
-    `matrix: ${many} pods of ${many} kinds, ${MATRIX_POLICIES} policies, all pairs, two threads, the whole command`,
+    `matrix: ${many} pods of ${many} kinds, ${MATRIX_POLICIES} policies, all pairs, the whole command`,
     () => matrixKindsScenario(),
   ],
 ]);
@@ -137,7 +137,7 @@ export function measureMatrix(row: string, quick: boolean): SpeedRow {
     const bench = new Bench({ time: 0, iterations: quick ? 1 : 3, warmup: false, throws: true });
     bench.add(row, () => {
       if (script === undefined) return;
-      const args = [script, "matrix", file, "--workers", "2", "--json"];
+      const args = [script, "matrix", file, "--json"];
       const r = spawnSync(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"] });
       if (r.status !== 0) throw new Error(`the matrix ended with status ${r.status}`);
     });
