@@ -21,8 +21,8 @@ export interface StepPace {
   readonly sends?: readonly (number | undefined)[];
   /** Initial sequence numbers of client and server. */
   readonly isn?: { readonly client?: number; readonly server?: number };
-  /** Segments that one TCP packet carried (tcp_tso_autosize: less on a slow machine). */
-  readonly tsoSegs?: number;
+  /** Segments that one TCP packet of each side carried (tcp_tso_autosize: less on a slow machine). */
+  readonly tsoSegs?: TsoSegs;
 }
 
 /** What of a lab depends on the machine. */
@@ -91,7 +91,8 @@ export class LabRecording {
 
   /**
    * When `ns` first sent an IPv4 packet that `is` accepts, between `from` and `to`; µs of the recording's wall clock.
-   * A packet that waited for an ARP answer was sent when the request was.
+   * A packet that waited for an ARP answer was sent when the request was; undefined when that was not the first one,
+   * for then it had waited longer.
    */
   firstSent(ns: string, from: number, to: number, is: (ip: Ipv4Frame) => boolean): number | undefined {
     const list = this.#sent.get(ns) ?? [];
@@ -103,7 +104,7 @@ export class LabRecording {
       for (let j = i - 1; j >= 0; j--) {
         const before = list[j]!;
         if (s.us - before.us > ARP_US || before.us < from) break;
-        if (before.frame[12] === 8 && before.frame[13] === 6 && before.frame[0] === 255) return before.us;
+        if (isArpRequest(before.frame)) return askedAgain(list, j) ? undefined : before.us;
       }
       return s.us;
     }
@@ -113,6 +114,20 @@ export class LabRecording {
 
 /** How long an answered ARP request takes at most, µs. */
 const ARP_US = 1500;
+/** How long a host waits at most before it asks again, µs. */
+const ARP_RETRY_US = 1_200_000;
+
+const isArpRequest = (f: Uint8Array): boolean => f[12] === 8 && f[13] === 6 && f[0] === 255 && f.length >= 42;
+
+/** Whether the ARP request at `at` repeats one, of a host that captures of several devices may show. */
+function askedAgain(list: readonly Sent[], at: number): boolean {
+  const { us, frame } = list[at]!;
+  for (let i = at - 1; i >= 0 && us - list[i]!.us < ARP_RETRY_US; i--) {
+    const f = list[i]!.frame;
+    if (us - list[i]!.us > ARP_US && isArpRequest(f) && i32(f, 38) === i32(frame, 38)) return true;
+  }
+  return false;
+}
 
 /** An IPv4 packet in an Ethernet frame; `l4` is the offset of its transport header. */
 interface Ipv4Frame {
@@ -307,13 +322,20 @@ export function recordedPace(
 /** Half of TCP_INIT_CWND. */
 const HALF_INIT_CWND = 5;
 
+/** What the captures tell of it. */
+interface TsoSegs {
+  client?: number;
+  server?: number;
+}
+
 /**
- * How many segments the sender of a recorded connection put into one packet: those up to the first PSH, when more
- * data followed. Seen on the client's devices, where what was lost on the way is missing.
+ * How many segments each side of a recorded connection put into one packet: those up to the first PSH, when more data
+ * followed. Seen on the client's devices, where what was lost on the way is missing.
  */
-export function recordedBurst(rec: LabRecording, op: TrafficOp): number | undefined {
+export function recordedBurst(rec: LabRecording, op: TrafficOp): TsoSegs {
+  const found: TsoSegs = {};
   for (const frames of rec.frames(op.ns ?? "")) {
-    const ways = new Map<boolean, { begin: number; mss: number; end: number; pushed: boolean }>();
+    const ways = new Map<boolean, { begin: number; mss: number; end: number; pushed: boolean; done: boolean }>();
     for (const f of frames) {
       const p = ipv4Of(f);
       if (p === null || p.proto !== 6 || f.length < 54) continue;
@@ -322,15 +344,18 @@ export function recordedBurst(rec: LabRecording, op: TrafficOp): number | undefi
       const seq = i32(f, p.l4 + 4);
       const flags = f[p.l4 + 13]!;
       const first = (seq + 1) | 0;
-      if ((flags & 2) !== 0) ways.set(mine, { begin: first, mss: 0, end: first, pushed: false });
+      if ((flags & 2) !== 0)
+        ways.set(mine, { begin: first, mss: 0, end: first, pushed: false, done: false });
       const len = p.len - (f[p.l4 + 12]! >> 4) * 4;
       const w = ways.get(mine);
-      if (w === undefined || len <= 0) continue;
-      // New data right behind a PSH: the packet before it was as long as it could be. (Other data is sent again.)
+      if (w === undefined || len <= 0 || w.done) continue;
       if (w.pushed) {
+        // New data right behind a PSH: the packet before it was as long as it could be. (Other data is sent again.)
+        if (seq !== w.end) continue;
+        w.done = true;
         const n = w.mss === 0 ? 0 : Math.ceil(((w.end - w.begin) | 0) / w.mss);
         // Half the first window (tcp_cwnd_test) says nothing of what a later packet may carry.
-        if (seq === w.end && n > 1) return n < HALF_INIT_CWND ? n : undefined;
+        if (n > 1 && n < HALF_INIT_CWND) found[mine ? "client" : "server"] ??= n;
         continue;
       }
       w.mss = Math.max(w.mss, len);
@@ -338,7 +363,7 @@ export function recordedBurst(rec: LabRecording, op: TrafficOp): number | undefi
       w.pushed = (flags & 8) !== 0;
     }
   }
-  return undefined;
+  return found;
 }
 
 /** Initial sequence numbers of a recorded connection, which crafted segments of the lab may refer to. */

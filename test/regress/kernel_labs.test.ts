@@ -9,10 +9,13 @@ import { runKernelVectors } from "../../src/conformance/kernel.js";
 const dir = fileURLToPath(new URL("kernel", import.meta.url));
 
 const LABS: Readonly<Record<string, string>> = {
+  "asked-again-for-another":
+    "who asks a second time for an address names the sender of the packet that came last",
   "bridged-dnat":
     "a bridge sends what br_netfilter translated through its neighbour code, whole, and cuts it again at the port",
   "errors-wait-in-the-queue":
     "each ping reads one ICMP error of those that wait, and a pending error refuses the next datagram",
+  "mss-option-added": "rules and policies behind TCPMSS count the option that it added to a SYN",
   "redirect-to-unknown-gateway":
     "a redirect to a gateway that nobody is makes the host ask for it and nothing else",
   "reset-echoes-options": "a reset carries the record route option of the segment that it answers",

@@ -311,7 +311,6 @@ export class XtNet {
 
   #walk(base: XtChain, cx: XtContext): number {
     const skb = cx.skb;
-    const len = skb.tail - skb.data;
     const rec = this.ns.recorder;
     const tracer = this.nf.trace;
     let packetDumped = false;
@@ -336,7 +335,8 @@ export class XtNet {
       }
       const rule = chain.rules[hit]!;
       rule.pkts++;
-      rule.bytes += len;
+      // The length of now: TCPMSS may have added an option.
+      rule.bytes += skb.tail - skb.data;
       let verdict: number;
       switch (rule.act) {
         case Act.NONE:
@@ -392,7 +392,7 @@ export class XtNet {
       i = cx.stackRule[sp]!;
     }
     base.policyCnt[0]!++;
-    base.policyCnt[1]! += len;
+    base.policyCnt[1]! += skb.tail - skb.data;
     if (rec !== null) rec.step(Step.NF_RULE, skb, base, base.policy === NF_DROP ? -1 : base.policy, 0, 1);
     if (tracer !== null && skb.nfTrace !== 0)
       tracer.event(this, cx, base, null, TRACE_POLICY, base.policy, packetDumped);
