@@ -83,7 +83,7 @@ export class TimerQueue {
   }
 
   /**
-   * As `at`, for timers that hang on a wheel: of those due at one time the coarser `level` (0 to 8) runs first, within
+   * As `at`, for timers that hang on a wheel: of those due at one time the higher `level` (from 0) runs first, within
    * a level the one scheduled last, and all of them before those of `at`.
    */
   onWheel(atNs: number, level: number, fire: () => void): Timer {

@@ -276,15 +276,11 @@ export function runKernelVectors(paths: readonly string[], write: (text: string)
       const pace = recordedPace(rec, topo, ms, START_NS);
       const full: LabPace = {
         ...pace,
-        steps: topo.traffic.map((op, i) => {
-          const tsoSegs = op.op === "tcp" ? recordedBurst(rec, op) : undefined;
-          return {
-            ...pace.steps[i],
-            ...(ms[i] === undefined ? {} : { ms: ms[i]! }),
-            ...(tsoSegs === undefined ? {} : { tsoSegs }),
-            ...(op.op === "tcp" ? { isn: recordedIsn(rec, op) } : {}),
-          };
-        }),
+        steps: topo.traffic.map((op, i) => ({
+          ...pace.steps[i],
+          ...(ms[i] === undefined ? {} : { ms: ms[i]! }),
+          ...(op.op === "tcp" ? { isn: recordedIsn(rec, op), tsoSegs: recordedBurst(rec, op) } : {}),
+        })),
       };
       let run = runLab(topo, full);
       for (const stateMs of STATE_MS.slice(1)) {

@@ -21,8 +21,8 @@ export interface StepPace {
   readonly sends?: readonly (number | undefined)[];
   /** Initial sequence numbers of client and server. */
   readonly isn?: { readonly client?: number; readonly server?: number };
-  /** Segments that one TCP packet carried (tcp_tso_autosize: less on a slow machine). */
-  readonly tsoSegs?: number;
+  /** Segments that one TCP packet of each side carried (tcp_tso_autosize: less on a slow machine). */
+  readonly tsoSegs?: TsoSegs;
 }
 
 /** What of a lab depends on the machine. */
@@ -322,13 +322,20 @@ export function recordedPace(
 /** Half of TCP_INIT_CWND. */
 const HALF_INIT_CWND = 5;
 
+/** What the captures tell of it. */
+interface TsoSegs {
+  client?: number;
+  server?: number;
+}
+
 /**
- * How many segments the sender of a recorded connection put into one packet: those up to the first PSH, when more
- * data followed. Seen on the client's devices, where what was lost on the way is missing.
+ * How many segments each side of a recorded connection put into one packet: those up to the first PSH, when more data
+ * followed. Seen on the client's devices, where what was lost on the way is missing.
  */
-export function recordedBurst(rec: LabRecording, op: TrafficOp): number | undefined {
+export function recordedBurst(rec: LabRecording, op: TrafficOp): TsoSegs {
+  const found: TsoSegs = {};
   for (const frames of rec.frames(op.ns ?? "")) {
-    const ways = new Map<boolean, { begin: number; mss: number; end: number; pushed: boolean }>();
+    const ways = new Map<boolean, { begin: number; mss: number; end: number; pushed: boolean; done: boolean }>();
     for (const f of frames) {
       const p = ipv4Of(f);
       if (p === null || p.proto !== 6 || f.length < 54) continue;
@@ -337,15 +344,18 @@ export function recordedBurst(rec: LabRecording, op: TrafficOp): number | undefi
       const seq = i32(f, p.l4 + 4);
       const flags = f[p.l4 + 13]!;
       const first = (seq + 1) | 0;
-      if ((flags & 2) !== 0) ways.set(mine, { begin: first, mss: 0, end: first, pushed: false });
+      if ((flags & 2) !== 0)
+        ways.set(mine, { begin: first, mss: 0, end: first, pushed: false, done: false });
       const len = p.len - (f[p.l4 + 12]! >> 4) * 4;
       const w = ways.get(mine);
-      if (w === undefined || len <= 0) continue;
-      // New data right behind a PSH: the packet before it was as long as it could be. (Other data is sent again.)
+      if (w === undefined || len <= 0 || w.done) continue;
       if (w.pushed) {
+        // New data right behind a PSH: the packet before it was as long as it could be. (Other data is sent again.)
+        if (seq !== w.end) continue;
+        w.done = true;
         const n = w.mss === 0 ? 0 : Math.ceil(((w.end - w.begin) | 0) / w.mss);
         // Half the first window (tcp_cwnd_test) says nothing of what a later packet may carry.
-        if (seq === w.end && n > 1) return n < HALF_INIT_CWND ? n : undefined;
+        if (n > 1 && n < HALF_INIT_CWND) found[mine ? "client" : "server"] ??= n;
         continue;
       }
       w.mss = Math.max(w.mss, len);
@@ -353,7 +363,7 @@ export function recordedBurst(rec: LabRecording, op: TrafficOp): number | undefi
       w.pushed = (flags & 8) !== 0;
     }
   }
-  return undefined;
+  return found;
 }
 
 /** Initial sequence numbers of a recorded connection, which crafted segments of the lab may refer to. */

@@ -11,6 +11,7 @@ import { Ping, RawSock } from "../kernel/raw.js";
 import { sysctl_set } from "../kernel/rtnetlink.js";
 import { alloc_local_skb, skb_set_dev } from "../kernel/skbuff.js";
 import { TcpSock } from "../kernel/tcp.js";
+import { MAX_TSO_SEGS } from "../kernel/tcp_cong.js";
 import { UdpSock } from "../kernel/udp.js";
 import { formatIpv4, parseIpv4 } from "../net/address.js";
 import { toHex } from "../net/view.js";
@@ -575,7 +576,7 @@ export class LabTraffic {
     const ns = this.#netns(op);
     const srv: Server<TcpSock>[] = this.#serverList(op).map((x) => {
       const sock = new TcpSock(this.ns.get(x.ns)!);
-      sock.tsoSegs = this.#pace.tsoSegs ?? 44;
+      sock.tsoSegs = this.#pace.tsoSegs?.server ?? MAX_TSO_SEGS;
       sock.issHint = this.#pace.isn?.server ?? null;
       sock.bind(parseIpv4(x.ip ?? "0.0.0.0"), x.port);
       sock.listen(8);
@@ -587,7 +588,7 @@ export class LabTraffic {
     let accepted: TcpSock | null = null;
     c.tos = op.tos ?? 0;
     c.ttl = op.ttl ?? 64;
-    c.tsoSegs = this.#pace.tsoSegs ?? 44;
+    c.tsoSegs = this.#pace.tsoSegs?.client ?? MAX_TSO_SEGS;
     c.issHint = this.#pace.isn?.client ?? null;
     if (op.syncnt) c.synRetries = op.syncnt;
     try {

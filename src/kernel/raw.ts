@@ -237,8 +237,12 @@ export const iputilsPayload: PingPayload = (_seq, size, ns) => {
   if (size >= 16) {
     const v = new DataView(d.buffer);
     const us = Math.floor(ns.kernel.clock.ns / 1000);
-    v.setBigInt64(0, BigInt(Math.floor(us / 1e6)), true);
-    v.setBigInt64(8, BigInt(us % 1e6), true);
+    const sec = Math.floor(us / 1e6);
+    // Two 64-bit numbers, little-endian; the microseconds are below a million.
+    v.setUint32(0, sec >>> 0, true);
+    v.setUint32(4, Math.floor(sec / 2 ** 32), true);
+    v.setUint32(8, us % 1e6, true);
+    v.setUint32(12, 0, true);
   }
   return d;
 };
@@ -256,7 +260,8 @@ export interface PingProbe {
 export class Ping {
   readonly sock: RawSock;
   readonly probes: PingProbe[] = [];
-  readonly #payloads = new Map<number, Uint8Array>();
+  /** What the probes without a reply carried. */
+  readonly #payloads = new Map<PingProbe, Uint8Array>();
   /** False: errors stay in the socket's queue until the next probe, as for a program that is not reading. */
   reading = true;
   /** Called when a probe got its reply or an error. */
@@ -290,7 +295,7 @@ export class Ping {
     m[3] = c;
     const p: PingProbe = { seq, sentNs: ns.kernel.clock.ns, sendErrno: 0, reply: null, error: null };
     this.probes.push(p);
-    this.#payloads.set(seq, data);
+    this.#payloads.set(p, data);
     const r = this.sock.sendto(m, this.dst, id);
     if (r < 0) {
       p.sendErrno = -r;
@@ -310,7 +315,8 @@ export class Ping {
     const seq = (b[h + 6]! << 8) | b[h + 7]!;
     const p = this.probes.find((x) => x.seq === seq && x.reply === null);
     if (p === undefined) return;
-    const want = this.#payloads.get(seq)!;
+    const want = this.#payloads.get(p)!;
+    this.#payloads.delete(p);
     let ok = want.length === b.length - h - 8;
     for (let i = 0; ok && i < want.length; i++) ok = want[i] === b[h + 8 + i];
     p.reply = {

@@ -18,6 +18,7 @@ import { alloc_local_skb } from "./skbuff.js";
 import { Mib } from "./snmp.js";
 import { IN6ADDR_ANY, Sock } from "./sock.js";
 import { ipv4_specific, type TcpAf, type TcpRoute } from "./tcp_af.js";
+import { MAX_TSO_SEGS } from "./tcp_cong.js";
 import { OutOfOrder } from "./tcp_ofo.js";
 import {
   FLAG_DATA,
@@ -183,8 +184,8 @@ export class TcpSock extends Sock implements TcpSender {
   connected = false;
   /** Initial sequence number to use (of the connections of a listener too); null = random. */
   issHint: number | null = null;
-  /** tcp_tso_autosize: segments that one packet may carry; less on a slow path. */
-  tsoSegs = 44;
+  /** Segments that one packet may carry at most; on a slow path tcp_tso_autosize makes it fewer. */
+  tsoSegs = MAX_TSO_SEGS;
   /** Called when a connection is ready to be accepted. */
   onAccept: (() => void) | null = null;
 
@@ -754,10 +755,12 @@ export class TcpSock extends Sock implements TcpSender {
   }
 
   #sendSyn(): void {
+    this.#snd.synSent();
     this.#xmit(this.iss, TH_SYN, EMPTY, 0, 0);
   }
 
   #sendSynAck(): void {
+    this.#snd.synSent();
     this.#xmit(this.iss, TH_SYN | TH_ACK, EMPTY, 0, 0, true);
   }
 
@@ -834,7 +837,7 @@ export class TcpSock extends Sock implements TcpSender {
       } else {
         if (!probe && snd.tsoShouldDefer(s, wnd, last, this.sndWnd, mss)) break;
         // tcp_mss_split_point.
-        const most = Math.min(quota, this.tsoSegs) * mss;
+        const most = Math.min(quota, snd.tsoSegs(mss)) * mss;
         const needed = Math.min(len, wnd);
         if (most <= needed || (!last && most <= wnd)) limit = Math.min(len, most);
         else limit = !nagleOff && this.#nagle(needed % mss !== 0) ? needed - (needed % mss) : needed;
@@ -885,6 +888,7 @@ export class TcpSock extends Sock implements TcpSender {
     if (this.state === TCP_SYN_SENT) {
       if (this.timedOut(snd.retransmits)) return true;
       snd.retransmits++;
+      snd.cong.synTimeout(snd.retransmits);
       // The first four SYNs are repeated once a second (tcp_syn_linear_timeouts).
       if (snd.retransmits > s.tcp_syn_linear_timeouts) snd.rtt.backoff();
       this.ns.mib[Mib.TcpRetransSegs]!++;
@@ -899,6 +903,8 @@ export class TcpSock extends Sock implements TcpSender {
       snd.rtt.backoff();
       this.ns.mib[Mib.TcpRetransSegs]!++;
       this.#sendSynAck();
+      snd.armRequest();
+      return true;
     } else return false;
     snd.armRetrans();
     return true;
@@ -1037,7 +1043,7 @@ export class TcpSock extends Sock implements TcpSender {
     this.#synq++;
     c.#hash();
     c.#sendSynAck();
-    c.#snd.armRetrans();
+    c.#snd.armRequest();
   }
 
   /** tcp_rcv_synsent_state_process. */
@@ -1055,7 +1061,7 @@ export class TcpSock extends Sock implements TcpSender {
       }
       if ((s.flags & TH_SYN) === 0) return;
       this.#snd.stopTimer();
-      this.#snd.handshakeRtt();
+      this.#snd.handshakeRtt(s);
       this.irs = s.seq;
       this.rcvNxt = (s.seq + 1) | 0;
       this.#rcvWup = this.rcvNxt;
@@ -1151,7 +1157,7 @@ export class TcpSock extends Sock implements TcpSender {
       this.connected = true;
       this.sndUna = s.ack;
       this.#snd.stopTimer();
-      this.#snd.handshakeRtt();
+      this.#snd.handshakeRtt(s);
       this.sndWnd = s.window << this.#sndWscale;
       this.#sndWl1 = s.seq;
       this.#lrcvNs = ns.kernel.clock.ns;

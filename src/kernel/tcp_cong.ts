@@ -6,6 +6,8 @@ import { before } from "./tcp_seq.js";
 
 /** TCP_INIT_CWND. */
 const INIT_CWND = 10;
+/** Segments that fill a GSO packet of 64 KB. */
+export const MAX_TSO_SEGS = 44;
 const INFINITE_SSTHRESH = 0x7fffffff;
 
 export class CongestionWindow {
@@ -22,6 +24,21 @@ export class CongestionWindow {
   #priorSsthresh = 0;
   #delivered = 0;
   #out = 0;
+
+  /** A SYN was sent again, for the `n`th time: slow start ends early. */
+  synTimeout(n: number): void {
+    if (n === 1) this.#ssthresh = this.#reduced();
+  }
+
+  /** tcp_init_transfer, after a handshake in which more than one packet was sent again. */
+  startSmall(): void {
+    this.cwnd = 1;
+  }
+
+  /** tcp_update_pacing_rate, bytes per ms, with a smoothed round trip of `srtt` ms. */
+  pacingRate(srtt: number, mss: number): number {
+    return (this.cwnd * mss * (this.cwnd < this.#ssthresh / 2 ? 2 : 1.2)) / srtt;
+  }
 
   /** After a transmission: `limited`, the window stopped it; `packetsOut` segments are under way. */
   validate(limited: boolean, packetsOut: number, una: number, nxt: number): void {

@@ -81,7 +81,7 @@ export interface TcpSender extends SentBy {
   currentMss(): number;
   /** tcp_send_head: the first packet not yet sent. */
   sendHead(): TxSkb | undefined;
-  /** tcp_tso_autosize: segments that one packet may carry. */
+  /** Segments that one packet may carry at most. */
   readonly tsoSegs: number;
   /** tcp_write_xmit: whether anything was sent. */
   push(how: number, nagleOff: boolean): boolean;
@@ -135,6 +135,9 @@ export class TcpRecovery {
   #tlpRetrans = false;
 
   retransmits = 0;
+  /** How often the SYN or SYN-ACK was sent again; -1: it has not been sent. And the first one's timestamp. */
+  #synRetrans = -1;
+  #synStamp = 0;
   #pending = 0;
   #timer: Timer | null = null;
   readonly #fire = (): void => this.#onTimer();
@@ -183,6 +186,14 @@ export class TcpRecovery {
     this.#timer?.cancel();
     this.#pending = what;
     this.#timer = wheelTimer(timers, clock.ns + Math.min(ms, RTO_MAX_MS) * MS, this.#fire);
+  }
+
+  /** The timer of a connection request (rsk_timer), which is pinned. */
+  armRequest(): void {
+    const { clock, timers } = this.sk.ns.kernel;
+    this.#timer?.cancel();
+    this.#pending = TIME_RETRANS;
+    this.#timer = wheelTimer(timers, clock.ns + this.rtt.rto * MS, this.#fire, true);
   }
 
   /** The retransmission timer, a whole timeout from now. */
@@ -269,6 +280,16 @@ export class TcpRecovery {
     if (sent > 0 && !probe) this.#scheduleLossProbe(false);
   }
 
+  /** tcp_tso_autosize: segments that one packet may carry, about a millisecond's worth, more on a short path. */
+  tsoSegs(mss: number): number {
+    const { rtt } = this;
+    if (rtt.srtt === 0) return this.sk.tsoSegs;
+    const halvings = Math.floor((rtt.min * 1000) / 512);
+    const bytes =
+      (this.cong.pacingRate(rtt.srtt, mss) * 1000) / 1024 + (halvings < 32 ? 65_536 / 2 ** halvings : 0);
+    return Math.min(this.sk.tsoSegs, Math.max(Math.floor(bytes / mss), 2));
+  }
+
   /**
    * tcp_tso_should_defer: whether the packet `s` of several segments waits for more room than there is now, so that it
    * can go as one. `wnd`: bytes that the receiver's window still takes, `sndWnd`: all of that window.
@@ -281,7 +302,7 @@ export class TcpRecovery {
     const { cwnd } = this.cong;
     const cong = (cwnd - this.out.inFlight()) * mss;
     const limit = Math.min(wnd, cong);
-    if (limit >= this.sk.tsoSegs * mss || (!last && limit >= len)) return false;
+    if (limit >= this.tsoSegs(mss) * mss || (!last && limit >= len)) return false;
     if (limit >= Math.floor(Math.min(sndWnd, cwnd * mss) / TSO_WIN_DIVISOR)) return false;
     // The kernel also sends when the oldest packet left less than half a round trip ago. Here a round trip takes no
     // time: whatever is under way has been for longer.
@@ -405,10 +426,11 @@ export class TcpRecovery {
   #retransmitQueue(): void {
     if (this.out.packetsOut === 0) return;
     const head = this.out.rtx[0];
+    const most = this.tsoSegs(this.sk.currentMss());
     let rearm = false;
     for (let i = 0; i < this.out.rtx.length; i++) {
       const s = this.out.rtx[i]!;
-      const segs = Math.min(this.cong.cwnd - this.out.inFlight(), this.sk.tsoSegs);
+      const segs = Math.min(this.cong.cwnd - this.out.inFlight(), most);
       if (segs <= 0 || this.out.retransOut >= this.out.lostOut) break;
       if ((s.sacked & LOST) === 0 || (s.sacked & (SACKED_ACKED | SACKED_RETRANS)) !== 0) continue;
       if (!this.#retransmitSkb(i, segs)) break;
@@ -689,11 +711,26 @@ export class TcpRecovery {
     return true;
   }
 
-  /** The round trip of the handshake, far below a jiffy. */
-  handshakeRtt(): void {
-    this.rtt.sampleMin(0);
-    this.rtt.sample(0, this.sk.sndUna, this.sk.sndNxt);
+  /** A SYN or SYN-ACK leaves, once more or for the first time. */
+  synSent(): void {
+    if (this.#synRetrans++ < 0) this.#synStamp = this.sk.tsAt(this.sk.ns.kernel.clock.ns);
+  }
+
+  /** The round trip of the handshake that `s` ends, far below a jiffy unless a packet of it was lost. */
+  handshakeRtt(s: TcpSegment): void {
+    const { sk, rtt } = this;
+    const again = this.#synRetrans > 0;
     this.retransmits = 0;
+    // tcp_try_undo_spurious_syn: had the first one arrived after all?
+    if (this.#synRetrans > 1 && !(s.hasTs && s.tsEcr === this.#synStamp)) this.cong.startSmall();
+    if (again && !s.hasTs) {
+      rtt.fallback();
+      return;
+    }
+    // Which of them was answered? Its timestamp tells (tcp_rtt_tsopt_us), in milliseconds.
+    const ms = again ? Math.max(1, (sk.tsAt(sk.ns.kernel.clock.ns) - s.tsEcr) | 0) : 0;
+    rtt.sampleMin(ms);
+    rtt.sample(ms, sk.sndUna, sk.sndNxt);
   }
 
   // ---- loss detection: RACK ----

@@ -10,6 +10,8 @@ export const RTO_MIN_MS = 200;
 export const RTO_MAX_MS = 120_000;
 /** TCP_TIMEOUT_INIT. */
 export const TIMEOUT_INIT_MS = 1000;
+/** TCP_TIMEOUT_FALLBACK. */
+const TIMEOUT_FALLBACK_MS = 3000;
 /**
  * What the wires of the model do in no time takes a real one this long at least. Without it every packet sent in the
  * same instant as one that has arrived would be late.
@@ -60,6 +62,14 @@ export class RttEstimator {
     }
     this.srtt = Math.max(this.srtt, 0.001);
     this.rto = Math.min(jiffies(this.srtt + this.#rttvar), RTO_MAX_MS);
+  }
+
+  /** tcp_init_metrics: the handshake gave no sample, because a packet of it was sent twice. */
+  fallback(): void {
+    this.#rttvar = TIMEOUT_FALLBACK_MS;
+    this.#mdev = TIMEOUT_FALLBACK_MS;
+    this.#mdevMax = TIMEOUT_FALLBACK_MS;
+    this.rto = TIMEOUT_FALLBACK_MS;
   }
 
   /** A sample that may be the shortest. */

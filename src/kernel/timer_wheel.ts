@@ -10,6 +10,9 @@ const JIFFY_NS = 1e9 / HZ;
 /** The kernel's coarse time, the start of the jiffy that runs, in ns. */
 export const jiffyNs = (nowNs: number): number => Math.floor(nowNs / JIFFY_NS) * JIFFY_NS;
 
+/** LVL_DEPTH. */
+const LEVELS = 9;
+
 /** The wheel level of a timer armed now for `atNs` (calc_wheel_index): 64 buckets each, eight times coarser each. */
 function wheelLevel(nowNs: number, atNs: number): number {
   const delta = Math.floor(atNs / JIFFY_NS) - Math.floor(nowNs / JIFFY_NS);
@@ -29,10 +32,11 @@ export const wheelExpiryNs = (nowNs: number, atNs: number): number =>
 
 /**
  * Arms a timer for `atNs`. Of those that expire together (collect_expired_timers, expire_timers) coarser levels come
- * first, and in a bucket, a list that grows at its head, the last that was armed.
+ * first, and in a bucket, a list that grows at its head, the last that was armed. `pinned` (TIMER_PINNED): on the wheel
+ * of the CPU's own timers, which runs before that of the others.
  */
-export function wheelTimer(timers: TimerQueue, atNs: number, fire: () => void): Timer {
+export function wheelTimer(timers: TimerQueue, atNs: number, fire: () => void, pinned = false): Timer {
   const now = timers.clock.ns;
   const level = wheelLevel(now, atNs);
-  return timers.onWheel(bucketNs(now, atNs, level), level, fire);
+  return timers.onWheel(bucketNs(now, atNs, level), level + (pinned ? LEVELS : 0), fire);
 }
