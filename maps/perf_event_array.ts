@@ -61,6 +61,8 @@ export class PerfEventArray {
   #nextView = 0;
   #block = new DataView(new ArrayBuffer(0));
   #blockUsed = 0;
+  /** Something was written or lost since the last read. */
+  fresh = false;
   /** False: nobody listens, output is a no-op that returns -ENOENT, as with an empty slot of the real map. */
   enabled = false;
   /** Called after each sample that got into a ring: what a reader that sleeps on the rings is woken by. */
@@ -108,6 +110,7 @@ export class PerfEventArray {
     capLen: number,
   ): number {
     if (!this.enabled) return -2;
+    this.fresh = true;
     const ring = this.#rings[cpu];
     const n = hdrLen + capLen;
     const need = (HEADER + n + 7) & ~7;
@@ -139,6 +142,7 @@ export class PerfEventArray {
 
   /** Reads and removes everything, in the order of emission across CPUs; returns how many samples there were. */
   read(reader: SampleReader): number {
+    this.fresh = false;
     let count = 0;
     for (;;) {
       let best: Ring | undefined;
@@ -202,6 +206,7 @@ export class PerfEventArray {
   /** Returns to a snapshot of an array with the same CPUs and ring size. Whether anybody listens stays as it is. */
   restore(snapshot: PerfEventSnapshot): void {
     this.#seq = snapshot.seq;
+    this.fresh = true;
     snapshot.rings.forEach((s, cpu) => {
       const ring = this.#rings[cpu];
       ring.bytes.set(s.bytes);

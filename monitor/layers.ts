@@ -32,6 +32,9 @@ function byteList(b: Uint8Array, off: number, len: number): string {
 
 const IPV4_FLAGS = ["", "MF", "DF", "DF|MF", "Evil", "Evil|MF", "Evil|DF", "Evil|DF|MF"];
 
+/** The same behind the Id, of packets that are no fragments. */
+const IPV4_WHOLE: readonly string[] = IPV4_FLAGS.map((f) => ` Flags=${f} FragOffset=0 TTL=`);
+
 /** `FIN=.. SYN=.. .. CWR=..` for the flags byte. */
 const TCP_FLAGS: readonly string[] = Array.from({ length: 256 }, (_, f) =>
   ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"]
@@ -65,14 +68,23 @@ const MPTCP_SUBTYPES = [
 export class LayerPrinter {
   readonly #ethernetLines = new LineCache();
   readonly #ipv4Lines = new LineCache();
+  readonly #ipv4Heads = new LineCache();
+  readonly #ipv4Tails = new LineCache();
+  /** What stands between TTL and checksum, by protocol. */
+  readonly #ipv4Protocols: readonly string[];
   readonly #ipv6Lines = new LineCache();
   readonly #tcpLines = new LineCache();
   readonly #udpLines = new LineCache();
   readonly #icmpLines = new LineCache();
 
-  constructor(readonly profile: Profile) {}
+  constructor(readonly profile: Profile) {
+    this.#ipv4Protocols = Array.from(
+      { length: 256 },
+      (_, n) => ` Protocol=${profile.ipProtocols[n]} Checksum=`,
+    );
+  }
 
-  /** The line of the chain's record of a kind, without a newline. */
+  /** The line of the chain's record of a kind, newline included. */
   line(c: Chain, b: Uint8Array, kind: number): string {
     switch (kind) {
       case L_ETHERNET:
@@ -120,7 +132,7 @@ export class LayerPrinter {
       if (hit !== "") return hit;
     }
     const length = be16(b, off + 12);
-    const line = `Ethernet\t${this.#base(c, b, L_ETHERNET)}SrcMAC=${macText(b, off + 6)} DstMAC=${macText(b, off)} EthernetType=${this.etherTypeName(c)} Length=${length < 0x0600 ? length : 0}}`;
+    const line = `Ethernet\t${this.#base(c, b, L_ETHERNET)}SrcMAC=${macText(b, off + 6)} DstMAC=${macText(b, off)} EthernetType=${this.etherTypeName(c)} Length=${length < 0x0600 ? length : 0}}\n`;
     return cached ? this.#ethernetLines.put(b, off, 4, payloadLen, line) : line;
   }
 
@@ -133,9 +145,31 @@ export class LayerPrinter {
       const hit = this.#ipv4Lines.find(b, off, 5, payloadLen);
       if (hit !== "") return hit;
     }
-    const frag = be16(b, off + 6);
-    const line = `IPv4\t${this.#base(c, b, L_IPV4)}Version=${b[off]! >> 4} IHL=${c.ip4Ihl} TOS=${b[off + 1]} Length=${c.ip4Length} Id=${be16(b, off + 4)} Flags=${IPV4_FLAGS[frag >> 13]} FragOffset=${frag & 0x1fff} TTL=${b[off + 8]} Protocol=${this.profile.ipProtocols[b[off + 9]!]} Checksum=${be16(b, off + 10)} SrcIP=${ip4Text(b, off + 12)} DstIP=${ip4Text(b, off + 16)} Options=${this.#ipv4Options(c, b)} Padding=${byteList(b, c.padding[L_IPV4]!, c.paddingLen[L_IPV4]!)}}`;
+    const line = this.#ipv4Text(c, b, off, payloadLen, cached);
     return cached ? this.#ipv4Lines.put(b, off, 5, payloadLen, line) : line;
+  }
+
+  /**
+   * Every packet of a flow has another Id and checksum, on every hop another TTL and checksum: for `kept` headers the texts
+   * in front of and behind these are kept by themselves.
+   */
+  #ipv4Text(c: Chain, b: Uint8Array, off: number, payloadLen: number, kept: boolean): string {
+    let head = kept ? this.#ipv4Heads.find(b, off, 1, payloadLen) : "";
+    if (head === "") {
+      head = `IPv4\t${this.#base(c, b, L_IPV4)}Version=${b[off]! >> 4} IHL=${c.ip4Ihl} TOS=${b[off + 1]} Length=${c.ip4Length} Id=`;
+      if (kept) this.#ipv4Heads.put(b, off, 1, payloadLen, head);
+    }
+    let tail = kept ? this.#ipv4Tails.find(b, off + 12, 2, 0) : "";
+    if (tail === "") {
+      tail = ` SrcIP=${ip4Text(b, off + 12)} DstIP=${ip4Text(b, off + 16)} Options=${this.#ipv4Options(c, b)} Padding=${byteList(b, c.padding[L_IPV4]!, c.paddingLen[L_IPV4]!)}}\n`;
+      if (kept) this.#ipv4Tails.put(b, off + 12, 2, 0, tail);
+    }
+    const frag = be16(b, off + 6);
+    const flags =
+      (frag & 0x1fff) === 0
+        ? IPV4_WHOLE[frag >> 13]!
+        : ` Flags=${IPV4_FLAGS[frag >> 13]} FragOffset=${frag & 0x1fff} TTL=`;
+    return `${head}${be16(b, off + 4)}${flags}${DECIMAL[b[off + 8]!]}${this.#ipv4Protocols[b[off + 9]!]}${be16(b, off + 10)}${tail}`;
   }
 
   #ipv4Options(c: Chain, b: Uint8Array): string {
@@ -165,7 +199,7 @@ export class LayerPrinter {
       if (hit !== "") return hit;
     }
     const word = be32(b, off);
-    const line = `IPv6\t${this.#base(c, b, L_IPV6)}Version=${word >>> 28} TrafficClass=${(word >>> 20) & 0xff} FlowLabel=${word & 0xfffff} Length=${be16(b, off + 4)} NextHeader=${this.profile.ipProtocols[b[off + 6]!]} HopLimit=${b[off + 7]} SrcIP=${ip6Text(b, off + 8)} DstIP=${ip6Text(b, off + 24)} HopByHop=${c.hopByHop < 0 ? "nil" : this.#hopByHop(c, b)}}`;
+    const line = `IPv6\t${this.#base(c, b, L_IPV6)}Version=${word >>> 28} TrafficClass=${(word >>> 20) & 0xff} FlowLabel=${word & 0xfffff} Length=${be16(b, off + 4)} NextHeader=${this.profile.ipProtocols[b[off + 6]!]} HopLimit=${b[off + 7]} SrcIP=${ip6Text(b, off + 8)} DstIP=${ip6Text(b, off + 24)} HopByHop=${c.hopByHop < 0 ? "nil" : this.#hopByHop(c, b)}}\n`;
     return cached ? this.#ipv6Lines.put(b, off, 10, payloadLen, line) : line;
   }
 
@@ -198,7 +232,7 @@ export class LayerPrinter {
     }
     const ports = this.profile.tcpPorts;
     const multipath = this.profile.release.multipath ? ` Multipath=${c.multipath}` : "";
-    const line = `TCP\t${this.#base(c, b, L_TCP)}SrcPort=${ports.text(be16(b, off))} DstPort=${ports.text(be16(b, off + 2))} Seq=${be32(b, off + 4) >>> 0} Ack=${be32(b, off + 8) >>> 0} DataOffset=${b[off + 12]! >> 4} ${TCP_FLAGS[b[off + 13]!]} NS=${(b[off + 12]! & 1) !== 0} Window=${be16(b, off + 14)} Checksum=${be16(b, off + 16)} Urgent=${be16(b, off + 18)} Options=${this.#tcpOptions(c, b)} Padding=${byteList(b, c.padding[L_TCP]!, c.paddingLen[L_TCP]!)}${multipath}}`;
+    const line = `TCP\t${this.#base(c, b, L_TCP)}SrcPort=${ports.text(be16(b, off))} DstPort=${ports.text(be16(b, off + 2))} Seq=${be32(b, off + 4) >>> 0} Ack=${be32(b, off + 8) >>> 0} DataOffset=${b[off + 12]! >> 4} ${TCP_FLAGS[b[off + 13]!]} NS=${(b[off + 12]! & 1) !== 0} Window=${be16(b, off + 14)} Checksum=${be16(b, off + 16)} Urgent=${be16(b, off + 18)} Options=${this.#tcpOptions(c, b)} Padding=${byteList(b, c.padding[L_TCP]!, c.paddingLen[L_TCP]!)}${multipath}}\n`;
     return cached ? this.#tcpLines.put(b, off, words, payloadLen, line) : line;
   }
 
@@ -240,14 +274,14 @@ export class LayerPrinter {
       if (hit !== "") return hit;
     }
     const ports = this.profile.udpPorts;
-    const line = `UDP\t${this.#base(c, b, L_UDP)}SrcPort=${ports.text(be16(b, off))} DstPort=${ports.text(be16(b, off + 2))} Length=${be16(b, off + 4)} Checksum=${be16(b, off + 6)}}`;
+    const line = `UDP\t${this.#base(c, b, L_UDP)}SrcPort=${ports.text(be16(b, off))} DstPort=${ports.text(be16(b, off + 2))} Length=${be16(b, off + 4)} Checksum=${be16(b, off + 6)}}\n`;
     return cached ? this.#udpLines.put(b, off, 2, payloadLen, line) : line;
   }
 
   #sctp(c: Chain, b: Uint8Array): string {
     const off = c.header[L_SCTP]!;
     const ports = this.profile.sctpPorts;
-    return `SCTP\t${this.#base(c, b, L_SCTP)}SrcPort=${ports.text(be16(b, off))} DstPort=${ports.text(be16(b, off + 2))} VerificationTag=${be32(b, off + 4) >>> 0} Checksum=${be32(b, off + 8) >>> 0}}`;
+    return `SCTP\t${this.#base(c, b, L_SCTP)}SrcPort=${ports.text(be16(b, off))} DstPort=${ports.text(be16(b, off + 2))} VerificationTag=${be32(b, off + 4) >>> 0} Checksum=${be32(b, off + 8) >>> 0}}\n`;
   }
 
   #icmpv4(c: Chain, b: Uint8Array): string {
@@ -258,13 +292,13 @@ export class LayerPrinter {
       const hit = this.#icmpLines.find(b, off, 2, payloadLen);
       if (hit !== "") return hit;
     }
-    const line = `ICMPv4\t${this.#base(c, b, L_ICMPV4)}TypeCode=${this.profile.icmpv4TypeCode(be16(b, off))} Checksum=${be16(b, off + 2)} Id=${be16(b, off + 4)} Seq=${be16(b, off + 6)}}`;
+    const line = `ICMPv4\t${this.#base(c, b, L_ICMPV4)}TypeCode=${this.profile.icmpv4TypeCode(be16(b, off))} Checksum=${be16(b, off + 2)} Id=${be16(b, off + 4)} Seq=${be16(b, off + 6)}}\n`;
     return cached ? this.#icmpLines.put(b, off, 2, payloadLen, line) : line;
   }
 
   #icmpv6(c: Chain, b: Uint8Array): string {
     const off = c.header[L_ICMPV6]!;
-    return `ICMPv6\t${this.#base(c, b, L_ICMPV6)}TypeCode=${this.profile.icmpv6TypeCode(be16(b, off))} Checksum=${be16(b, off + 2)} TypeBytes=[]}`;
+    return `ICMPv6\t${this.#base(c, b, L_ICMPV6)}TypeCode=${this.profile.icmpv6TypeCode(be16(b, off))} Checksum=${be16(b, off + 2)} TypeBytes=[]}\n`;
   }
 
   #vrrp(c: Chain, b: Uint8Array): string {
@@ -278,7 +312,7 @@ export class LayerPrinter {
       for (let i = 0; i < count; i++) list.push(ip4Text(b, off + 8 + 4 * i));
       addresses = `[${list.join(", ")}]`;
     }
-    return `VRRP\t${this.#base(c, b, L_VRRP)}Version=${b[off]! >> 4} Type=VRRPv2 Advertisement VirtualRtrID=${b[off + 1]} Priority=${b[off + 2]} CountIPAddr=${count} AuthType=${VRRP_AUTH[b[off + 4]!] ?? ""} AdverInt=${b[off + 5]} Checksum=${be16(b, off + 6)} IPAddress=${addresses}}`;
+    return `VRRP\t${this.#base(c, b, L_VRRP)}Version=${b[off]! >> 4} Type=VRRPv2 Advertisement VirtualRtrID=${b[off + 1]} Priority=${b[off + 2]} CountIPAddr=${count} AuthType=${VRRP_AUTH[b[off + 4]!] ?? ""} AdverInt=${b[off + 5]} Checksum=${be16(b, off + 6)} IPAddress=${addresses}}\n`;
   }
 
   #igmp(c: Chain, b: Uint8Array): string {
@@ -286,14 +320,14 @@ export class LayerPrinter {
     const t = b[off + 1]!;
     // RFC 3376 §4.1.1, whose shifted mantissa gopacket keeps in a byte.
     const tenths = t < 128 ? t : ((((t >> 4) & 7) | 16) << ((t & 15) + 3)) & 0xff;
-    return `IGMP\t${this.#base(c, b, L_IGMP)}Type=${IGMP_TYPES.get(b[off]!) ?? ""} MaxResponseTime=${durationMs(tenths * 100)} Checksum=${be16(b, off + 2)} GroupAddress=${ip4Text(b, off + 4)} Version=0}`;
+    return `IGMP\t${this.#base(c, b, L_IGMP)}Type=${IGMP_TYPES.get(b[off]!) ?? ""} MaxResponseTime=${durationMs(tenths * 100)} Checksum=${be16(b, off + 2)} GroupAddress=${ip4Text(b, off + 4)} Version=0}\n`;
   }
 
   #vxlan(c: Chain, b: Uint8Array): string {
     const off = c.header[L_VXLAN]!;
     const flags = b[off]!;
     const gbp = b[off + 1]!;
-    return `VXLAN\t${this.#base(c, b, L_VXLAN)}ValidIDFlag=${(flags & 0x08) !== 0} VNI=${be32(b, off + 4) >>> 8} GBPExtension=${(flags & 0x80) !== 0} GBPDontLearn=${(gbp & 0x40) !== 0} GBPApplied=${(gbp & 0x80) !== 0} GBPGroupPolicyID=${be16(b, off + 2)}}`;
+    return `VXLAN\t${this.#base(c, b, L_VXLAN)}ValidIDFlag=${(flags & 0x08) !== 0} VNI=${be32(b, off + 4) >>> 8} GBPExtension=${(flags & 0x80) !== 0} GBPDontLearn=${(gbp & 0x40) !== 0} GBPApplied=${(gbp & 0x80) !== 0} GBPGroupPolicyID=${be16(b, off + 2)}}\n`;
   }
 
   #geneve(c: Chain, b: Uint8Array): string {
@@ -313,7 +347,7 @@ export class LayerPrinter {
       offset = (offset + len) & 0xff;
     }
     options = n > 4 ? `[..${n}..]` : `${options}]`;
-    return `Geneve\t${this.#base(c, b, L_GENEVE)}Version=${b[off]! >> 7} OptionsLength=${optionsLen} OAMPacket=${(b[off + 1]! & 0x80) !== 0} CriticalOption=${(b[off + 1]! & 0x40) !== 0} Protocol=${protocol} VNI=${be32(b, off + 4) >>> 8} Options=${options}}`;
+    return `Geneve\t${this.#base(c, b, L_GENEVE)}Version=${b[off]! >> 7} OptionsLength=${optionsLen} OAMPacket=${(b[off + 1]! & 0x80) !== 0} CriticalOption=${(b[off + 1]! & 0x40) !== 0} Protocol=${protocol} VNI=${be32(b, off + 4) >>> 8} Options=${options}}\n`;
   }
 }
 

@@ -85,7 +85,7 @@ export class PacketPrinter {
 
   #chainLines(c: Chain, b: Uint8Array): string {
     let out = "";
-    for (let i = 0; i < c.count; i++) out += `${this.#printer.line(c, b, c.layers[i]!)}\n`;
+    for (let i = 0; i < c.count; i++) out += this.#printer.line(c, b, c.layers[i]!);
     if (c.truncated) out += "  Packet has been truncated\n";
     if (c.error !== "") out += `  Failed to decode layer: ${c.error}\n`;
     return out;
@@ -182,7 +182,7 @@ export class PacketPrinter {
     const inner = this.#overlay(b, kind.vxlan);
     if (inner.error !== "") return plain();
     const name = kind.vxlan ? "vxlan" : "geneve";
-    const line = this.#printer.line(inner, b, kind.vxlan ? L_VXLAN : L_GENEVE);
+    const line = this.#printer.line(inner, b, kind.vxlan ? L_VXLAN : L_GENEVE).slice(0, -1);
     const tunnel = this.#jsonFields(outer, b, JSON_TUNNEL_LAYERS, `"${name}":${jsonString(line)}`);
     const fields = this.#jsonFields(inner, b, JSON_LAYERS, "");
     return `{${fields === "" ? "" : `${fields},`}"tunnel":{${tunnel}}}`;
@@ -196,7 +196,7 @@ export class PacketPrinter {
   ): string {
     const parts: string[] = [];
     for (const [name, kind] of layers) {
-      if (c.has(kind)) parts.push(`"${name}":${jsonString(this.#printer.line(c, b, kind))}`);
+      if (c.has(kind)) parts.push(`"${name}":${jsonString(this.#printer.line(c, b, kind).slice(0, -1))}`);
     }
     if (extraLayer !== "") parts.push(extraLayer);
     if (c.has(L_ETHERNET)) {

@@ -357,7 +357,7 @@ export class Lab {
     if (this.#listeners.length === 0) return;
     for (const n of this.cluster.nodes) {
       const events = n.events;
-      if (events === null || !events.enabled) continue;
+      if (events === null || !events.enabled || !events.fresh) continue;
       events.read((bytes, cpu, ns) => {
         const sample = { node: n.name, cpu, ns, bytes };
         for (const l of this.#listeners) if (l.node === n.name) l.sink(sample);
