@@ -165,8 +165,10 @@ export class TcpSock extends Sock implements TcpSender {
   #tsRecent = 0;
   // timers
   #twTimer: Timer | null = null;
-  /** icsk_probes_out. */
+  /** icsk_probes_out: probes that nobody answered. */
   #probes = 0;
+  /** icsk_backoff of probes. */
+  #probeBackoff = 0;
   // ownership
   #owned = 0;
   /** By a call of the application (sock_owned_by_user), not by a segment that is being handled. */
@@ -177,7 +179,7 @@ export class TcpSock extends Sock implements TcpSender {
   #mtuDeferred = 0;
   #confirm = false;
   /** sk_txhash: random, never 0. */
-  readonly #txhash: number;
+  #txhash: number;
   #orphan = false;
   /** The walk id that the next packets carry; 0 = each its own. */
   walkId = 0;
@@ -197,7 +199,12 @@ export class TcpSock extends Sock implements TcpSender {
     super(ns);
     this.synRetries = ns.sysctl.tcp_syn_retries;
     this.#rcvbuf = ns.sysctl.tcp_rmem_default;
-    this.#txhash = ns.kernel.prng.nextInt32() | 1;
+    this.#txhash = this.#rndhash();
+  }
+
+  /** net_tx_rndhash. */
+  #rndhash(): number {
+    return this.ns.kernel.prng.nextInt32() | 1;
   }
 
   // ---- calls of the application ----
@@ -764,6 +771,14 @@ export class TcpSock extends Sock implements TcpSender {
     this.#xmit(this.iss, TH_SYN | TH_ACK, EMPTY, 0, 0, true);
   }
 
+  /** tcp_rtx_synack; the timer of the request starts anew. */
+  #rtxSynAck(): void {
+    this.#txhash = this.#rndhash();
+    this.ns.mib[Mib.TcpRetransSegs]!++;
+    this.#sendSynAck();
+    this.#snd.armRequest();
+  }
+
   /** tcp_send_ack. */
   #sendAck(): void {
     if (this.state === TCP_CLOSE) return;
@@ -810,6 +825,27 @@ export class TcpSock extends Sock implements TcpSender {
     );
   }
 
+  /** tcp_grow_skb: the head of the send queue fills up to `len` bytes from the packet behind it. */
+  #growHead(s: TxSkb, len: number): void {
+    const next = this.#queue[1];
+    const room = Math.min(len - s.data.length, next?.data.length ?? 0);
+    if (next === undefined || room <= 0) return;
+    const joined = new Uint8Array(s.data.length + room);
+    joined.set(s.data);
+    joined.set(next.data.subarray(0, room), s.data.length);
+    s.data = joined;
+    next.data = next.data.subarray(room);
+    next.seq = (next.seq + room) | 0;
+    if (next.data.length > 0) {
+      s.end = next.seq;
+      return;
+    }
+    s.end = next.end;
+    s.fin ||= next.fin;
+    s.psh ||= next.psh;
+    this.#queue.splice(1, 1);
+  }
+
   /** tcp_write_xmit. */
   push(how = PUSH_ALL, nagleOff = false): boolean {
     const mss = this.currentMss();
@@ -827,6 +863,7 @@ export class TcpSock extends Sock implements TcpSender {
         quota = 1;
       }
       const wnd = (this.windowEnd() - s.seq) | 0;
+      if (!probe) this.#growHead(s, Math.min(quota, snd.tsoSegs(mss)) * mss);
       const len = s.data.length;
       // tcp_snd_wnd_test: a segment must fit, or all there is.
       if (Math.min(len, mss) > wnd) break;
@@ -901,19 +938,20 @@ export class TcpSock extends Sock implements TcpSender {
       }
       snd.retransmits++;
       snd.rtt.backoff();
-      this.ns.mib[Mib.TcpRetransSegs]!++;
-      this.#sendSynAck();
-      snd.armRequest();
+      this.#rtxSynAck();
       return true;
     } else return false;
     snd.armRetrans();
     return true;
   }
 
-  /** tcp_write_timeout: gives up after so many retransmissions. */
+  /** tcp_write_timeout: gives up after so many retransmissions, else tries another path (sk_rethink_txhash). */
   timedOut(retransmits: number): boolean {
     const limit = this.state === TCP_SYN_SENT ? this.synRetries : this.ns.sysctl.tcp_retries2;
-    if (retransmits < limit) return false;
+    if (retransmits < limit) {
+      this.#txhash = this.#rndhash();
+      return false;
+    }
     this.#fail(this.err !== 0 ? this.err : ETIMEDOUT);
     return true;
   }
@@ -927,13 +965,31 @@ export class TcpSock extends Sock implements TcpSender {
       return;
     }
     if (before(s.seq, this.windowEnd()) || s.data.length === 0) {
-      if (this.push(PUSH_PROBE, true)) return;
+      // tcp_write_wakeup: one segment, whose data is pushed.
+      const len = Math.min(this.currentMss(), (this.windowEnd() - s.seq) | 0);
+      if (s.data.length > len) this.#queue.splice(1, 0, fragment(s, len, this.currentMss()));
+      s.psh = true;
+      if (this.push(PUSH_PROBE, true)) {
+        this.#probes = 0;
+        this.#probeBackoff = 0;
+        return;
+      }
     } else {
       // A zero window probe: an acknowledgement with an old number.
       this.#xmit((this.sndUna - 1) | 0, TH_ACK, EMPTY, 0, 0);
     }
     this.#probes++;
-    this.#snd.armProbe0(this.#probes);
+    this.#probeBackoff++;
+    this.#snd.armProbe0(this.#probeBackoff);
+  }
+
+  /** tcp_ack_probe: what now fits into the window is sent at once; should that fail, probes begin anew. */
+  #ackProbe(): void {
+    const s = this.#queue[0];
+    if (s === undefined) return;
+    this.#snd.stopTimer();
+    if (after(s.end, this.windowEnd())) this.#snd.armProbe0(this.#probeBackoff);
+    else this.#probeBackoff = 0;
   }
 
   /** tcp_send_delayed_ack. */
@@ -1127,7 +1183,7 @@ export class TcpSock extends Sock implements TcpSender {
     if (!inWindow) {
       if ((s.flags & TH_RST) === 0) {
         if ((s.flags & TH_SYN) !== 0 && this.state === TCP_SYN_RECV && s.seq === this.irs) {
-          this.#sendSynAck();
+          this.#rtxSynAck();
           return;
         }
         if (s.end !== s.seq && before(s.seq, this.rcvNxt)) this.#dsackOf(s);
@@ -1142,7 +1198,7 @@ export class TcpSock extends Sock implements TcpSender {
     }
     if ((s.flags & TH_SYN) !== 0) {
       // RFC 5961: a challenge.
-      if (this.state === TCP_SYN_RECV && s.seq === this.irs) this.#sendSynAck();
+      if (this.state === TCP_SYN_RECV && s.seq === this.irs) this.#rtxSynAck();
       else this.#sendAck();
       return;
     }
@@ -1212,6 +1268,7 @@ export class TcpSock extends Sock implements TcpSender {
       return true;
     }
     const forward = after(s.ack, prior);
+    const idle = this.#snd.out.packetsOut === 0;
     let flag = s.end !== s.seq ? FLAG_DATA : 0;
     // tcp_may_update_window.
     const wnd = s.window << this.#sndWscale;
@@ -1231,6 +1288,7 @@ export class TcpSock extends Sock implements TcpSender {
       this.#snd.retransmits = 0;
     }
     if (this.#snd.ack(s, prior, flag)) this.#confirm = true;
+    if (idle) this.#ackProbe();
     if (forward) this.#finAcked();
     if (this.#queue.length > 0 && forward) this.onEvent?.();
     return true;

@@ -16,9 +16,15 @@ const LABS: Readonly<Record<string, string>> = {
   "errors-wait-in-the-queue":
     "each ping reads one ICMP error of those that wait, and a pending error refuses the next datagram",
   "mss-option-added": "rules and policies behind TCPMSS count the option that it added to a SYN",
+  "own-segment-dropped":
+    "what OUTPUT drops of a TCP connection was not sent: probes of one segment follow, and the next push grows it again",
+  "own-segment-too-long":
+    "a TCP segment that DNAT leads to a route with a smaller MTU is refused by its own host, segment by segment",
   "redirect-to-unknown-gateway":
     "a redirect to a gateway that nobody is makes the host ask for it and nothing else",
   "reset-echoes-options": "a reset carries the record route option of the segment that it answers",
+  "retransmission-by-another-port":
+    "what is sent again after a timeout leaves a VXLAN device by another port, which is a new connection to netfilter",
   "vxlan-over-smaller-mtu":
     "a VXLAN device carries no more than the device below, and fragments do not keep their sizes through it",
 };

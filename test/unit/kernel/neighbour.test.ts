@@ -32,10 +32,10 @@ describe("neighbour states", () => {
     expect(at()).toBe(NUD_DELAY);
     const tap = net.tap("n1", "eth0");
     net.ms(5300);
-    // Questions go to the address that is known, not to everybody; the other side asks too.
+    // Questions go to the address that is known, not to everybody; the other side asks too, in the same jiffy.
     expect([at(), tap.lines.map((l) => l.slice(0, 14))]).toEqual([
       NUD_REACHABLE,
-      ["< 020000000001", "> 0200000000fe", "> 0200000000fe", "< 020000000001"],
+      ["> 0200000000fe", "< 020000000001", "> 0200000000fe", "< 020000000001"],
     ]);
   });
 
