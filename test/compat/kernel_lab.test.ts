@@ -4,6 +4,8 @@
 //   PODPATH_KERNEL_LAB=/path/to/kernel-lab [PODPATH_KERNEL_LABS=200] [PODPATH_KERNEL_SEED=1] [PODPATH_KERNEL_JOBS=3]
 //     [PODPATH_KERNEL_KEEP=DIR] npx vitest run --config test/vitest.config.ts test/compat/kernel_lab
 //
+// With PODPATH_KERNEL_KIND=lossy the labs are pairs of pods whose router drops every n-th TCP packet.
+//
 // The model sends when the recording's script did and counts the recording machine's jiffies. What the kernel does not
 // decide twice in the same way (on which CPU a timer was armed, whether an ACK overtook the script, what arrives while
 // the counters are read) can still differ: a lab agrees if the model equals one of up to three recordings of it. How
@@ -17,6 +19,7 @@ import { promisify } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
 import { Prng } from "../../src/base/prng.js";
 import { runKernelVectors } from "../../src/conformance/kernel.js";
+import { lossyLab } from "../support/lossy_lab.js";
 import { randomLab } from "../support/random_lab.js";
 
 const LAB = process.env.PODPATH_KERNEL_LAB ?? "";
@@ -25,6 +28,11 @@ const SEED = Number(process.env.PODPATH_KERNEL_SEED ?? 1);
 /** Labs recorded at the same time: a recording mostly waits. */
 const JOBS = Number(process.env.PODPATH_KERNEL_JOBS ?? 3);
 const RECORDINGS = 3;
+const KINDS = {
+  random: (seed: number, name: string) => randomLab(new Prng(seed), name, seed % 2 === 1),
+  lossy: (seed: number, name: string) => lossyLab(new Prng(seed), name),
+};
+const KIND = (process.env.PODPATH_KERNEL_KIND ?? "random") as keyof typeof KINDS;
 const why =
   LAB === ""
     ? "PODPATH_KERNEL_LAB is not set"
@@ -52,10 +60,10 @@ function jiffy0Us(): number | undefined {
 
 /** Records lab `seed` below `dir` and compares; "" or the differences. */
 async function attempt(dir: string, seed: number, nth: number): Promise<string> {
-  const name = `random-${seed}`;
+  const name = `${KIND}-${seed}`;
   const file = join(dir, `${name}.json`);
   const out = join(dir, String(nth));
-  writeFileSync(file, JSON.stringify(randomLab(new Prng(seed), name, seed % 2 === 1)));
+  writeFileSync(file, JSON.stringify(KINDS[KIND](seed, name)));
   try {
     await promisify(execFile)(LAB, ["run-json", "-o", out, file], { timeout: 120_000 });
   } catch (e) {
@@ -92,41 +100,44 @@ class Slots {
   }
 }
 
-describe.skipIf(why !== "")(`random labs against the kernel${why === "" ? "" : ` (skipped: ${why})`}`, () => {
-  const keep = process.env.PODPATH_KERNEL_KEEP;
-  const dir = why !== "" ? "" : (keep ?? mkdtempSync(join(tmpdir(), "podpath-labs-")));
-  if (why === "") mkdirSync(dir, { recursive: true });
-  const slots = new Slots();
-  /** How many labs agreed with their first, second, third recording; and with none. */
-  const tally = new Array<number>(RECORDINGS + 1).fill(0);
+describe.skipIf(why !== "")(
+  `${KIND} labs against the kernel${why === "" ? "" : ` (skipped: ${why})`}`,
+  () => {
+    const keep = process.env.PODPATH_KERNEL_KEEP;
+    const dir = why !== "" ? "" : (keep ?? mkdtempSync(join(tmpdir(), "podpath-labs-")));
+    if (why === "") mkdirSync(dir, { recursive: true });
+    const slots = new Slots();
+    /** How many labs agreed with their first, second, third recording; and with none. */
+    const tally = new Array<number>(RECORDINGS + 1).fill(0);
 
-  afterAll(() => {
-    if (keep === undefined) rmSync(dir, { recursive: true, force: true });
-    const again = tally.slice(1, RECORDINGS).map((n, i) => `${n} with recording ${i + 2}`);
-    console.log(
-      `${COUNT - tally[RECORDINGS]!} of ${COUNT} random labs (seeds ${SEED} to ${SEED + COUNT - 1}) agree: ` +
-        `${tally[0]} with the first recording, ${again.join(", ")}`,
-    );
-  });
-
-  for (let i = 0; i < COUNT; i++) {
-    const seed = SEED + i;
-    it.concurrent(`lab ${seed} gives the same frames, results and netfilter path`, {
-      timeout: 3_600_000,
-    }, async () => {
-      await slots.take();
-      try {
-        let text = "";
-        let n = 0;
-        for (; n < RECORDINGS; n++) {
-          text = await attempt(dir, seed, n + 1);
-          if (text === "") break;
-        }
-        tally[n]!++;
-        expect(text).toBe("");
-      } finally {
-        slots.give();
-      }
+    afterAll(() => {
+      if (keep === undefined) rmSync(dir, { recursive: true, force: true });
+      const again = tally.slice(1, RECORDINGS).map((n, i) => `${n} with recording ${i + 2}`);
+      console.log(
+        `${COUNT - tally[RECORDINGS]!} of ${COUNT} ${KIND} labs (seeds ${SEED} to ${SEED + COUNT - 1}) agree: ` +
+          `${tally[0]} with the first recording, ${again.join(", ")}`,
+      );
     });
-  }
-});
+
+    for (let i = 0; i < COUNT; i++) {
+      const seed = SEED + i;
+      it.concurrent(`lab ${seed} gives the same frames, results and netfilter path`, {
+        timeout: 3_600_000,
+      }, async () => {
+        await slots.take();
+        try {
+          let text = "";
+          let n = 0;
+          for (; n < RECORDINGS; n++) {
+            text = await attempt(dir, seed, n + 1);
+            if (text === "") break;
+          }
+          tally[n]!++;
+          expect(text).toBe("");
+        } finally {
+          slots.give();
+        }
+      });
+    }
+  },
+);
