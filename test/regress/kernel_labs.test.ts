@@ -25,6 +25,14 @@ const LABS: Readonly<Record<string, string>> = {
   "reset-echoes-options": "a reset carries the record route option of the segment that it answers",
   "retransmission-by-another-port":
     "what is sent again after a timeout leaves a VXLAN device by another port, which is a new connection to netfilter",
+  "tcp-loss-in-a-tunnel":
+    "a full segment that a tunnel loses is sent again when RACK's reordering timer ends, not by a tail loss probe",
+  "tcp-loss-no-sack":
+    "without SACK three duplicates or a timeout send again what a router drops of every four",
+  "tcp-loss-sack":
+    "with SACK the holes that a router makes are found by RACK, and blocks are told latest first",
+  "tcp-loss-syn-ack":
+    "a lost SYN-ACK costs a second, and the window and the packets of the connection begin small",
   "vxlan-over-smaller-mtu":
     "a VXLAN device carries no more than the device below, and fragments do not keep their sizes through it",
 };
