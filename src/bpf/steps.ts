@@ -2,8 +2,8 @@
 // into a recorder when one is attached, and pay one branch when none is. Texts, tables, diagrams, captures and
 // comparisons are renderings of these records (src/walk); nothing is rendered here.
 //
-//   record: kind, skb id, namespace, ifindex, a, b, c, frame length, mark   (int32 each)
-//           time (float64), ref (object), and the first SNAP bytes of the frame
+//   row     0 128 first bytes of the frame   128 36 kind, skb id, namespace, ifindex, a, b, c, frame length, mark
+//           (int32 each)   164 4 -   168 8 time (float64);   beside it ref, an object
 //
 // The frame is copied as it is when the step is written, so "header fields before and after" is the difference
 // between the snapshots of two steps.
@@ -85,62 +85,79 @@ export const enum Step {
 
 /** Bytes of the frame kept with each record. */
 export const STEP_SNAP = 128;
-const WORDS = 9;
+/** A row in words and doubles, its first word behind the frame, and the double of the time. */
+const ROW_WORDS = 44;
+const ROW_DOUBLES = 22;
+const FIELDS = STEP_SNAP / 4;
+const TIME = 21;
 
 /** Records that there is room for at first. */
 const FIRST_ROOM = 256;
+/** Rows of a block that records are cut from: array buffers for each recording would cost more than its bytes. */
+const BLOCK_ROWS = 512;
+
+/** Rows of records. */
+class Rows {
+  readonly bytes: Uint8Array;
+  /** The same bytes. */
+  readonly words: Int32Array;
+  readonly doubles: Float64Array;
+
+  constructor(readonly room: number) {
+    this.words = new Int32Array(room * ROW_WORDS);
+    this.bytes = new Uint8Array(this.words.buffer);
+    this.doubles = new Float64Array(this.words.buffer);
+  }
+
+  /** Copies the first `n` rows of `from` to row `at`. */
+  copy(from: Rows, n: number, at: number): void {
+    this.doubles.set(from.doubles.subarray(0, n * ROW_DOUBLES), at * ROW_DOUBLES);
+  }
+}
 
 /** At most `capacity` records, reused in a ring; `lost` counts those that were overwritten. */
 export class StepRecorder {
   // Room grows to the capacity as it is needed: most recordings are of a few packets.
-  #room: number;
-  #ints: Int32Array;
-  #times: Float64Array;
+  #rows: Rows;
   readonly #refs: (object | null)[] = [];
-  #snaps: Uint8Array;
-  /** The same bytes. */
-  #snapWords: Int32Array;
   #next = 0;
+  #block = new Rows(0);
+  #blockUsed = 0;
 
   constructor(
     private readonly clock: VirtualClock,
     readonly capacity: number = 4096,
   ) {
-    this.#room = Math.min(capacity, FIRST_ROOM);
-    this.#ints = new Int32Array(this.#room * WORDS);
-    this.#times = new Float64Array(this.#room);
-    this.#snaps = new Uint8Array(this.#room * STEP_SNAP);
-    this.#snapWords = new Int32Array(this.#snaps.buffer);
+    this.#rows = new Rows(Math.min(capacity, FIRST_ROOM));
   }
 
   /** Writes one record about `skb` as it is now. Allocates nothing once there is room. */
   step(kind: Step, skb: Skb, ref: object | null, a: number, b: number, c: number): void {
     const i = this.#next % this.capacity;
-    if (i >= this.#room) this.#grow();
+    if (i >= this.#rows.room) this.#grow();
     this.#next++;
-    const w = i * WORDS;
-    const ints = this.#ints;
-    ints[w] = kind;
-    ints[w + 1] = skb.id;
-    ints[w + 2] = skb.netns;
-    ints[w + 3] = skb.ifindex;
-    ints[w + 4] = a;
-    ints[w + 5] = b;
-    ints[w + 6] = c;
+    const { words, doubles, bytes } = this.#rows;
+    const row = i * ROW_WORDS;
+    const w = row + FIELDS;
+    words[w] = kind;
+    words[w + 1] = skb.id;
+    words[w + 2] = skb.netns;
+    words[w + 3] = skb.ifindex;
+    words[w + 4] = a;
+    words[w + 5] = b;
+    words[w + 6] = c;
     const len = skb.tail - skb.data;
-    ints[w + 7] = len;
-    ints[w + 8] = skb.mark;
-    this.#times[i] = this.clock.ns;
+    words[w + 7] = len;
+    words[w + 8] = skb.mark;
+    doubles[i * ROW_DOUBLES + TIME] = this.clock.ns;
     this.#refs[i] = ref;
     const n = len < STEP_SNAP ? len : STEP_SNAP;
     const from = skb.data;
-    const to = i * STEP_SNAP;
     // Four bytes at a time; words of an Int32Array are little-endian wherever this runs.
     const { view } = skb;
-    const words = this.#snapWords;
     const whole = n >> 2;
-    for (let k = 0; k < whole; k++) words[(to >> 2) + k] = view.getInt32(from + 4 * k, true);
-    for (let k = whole << 2; k < n; k++) this.#snaps[to + k] = skb.bytes[from + k]!;
+    for (let k = 0; k < whole; k++) words[row + k] = view.getInt32(from + 4 * k, true);
+    for (let k = whole << 2; k < n; k++) bytes[row * 4 + k] = skb.bytes[from + k]!;
   }
 
   /** Records written since the last `clear`, overwritten ones included. */
@@ -160,28 +177,31 @@ export class StepRecorder {
   }
 
   #grow(): void {
-    this.#room = Math.min(this.capacity, 4 * this.#room);
-    const ints = this.#ints;
-    this.#ints = new Int32Array(this.#room * WORDS);
-    this.#ints.set(ints);
-    const times = this.#times;
-    this.#times = new Float64Array(this.#room);
-    this.#times.set(times);
-    const snaps = this.#snaps;
-    this.#snaps = new Uint8Array(this.#room * STEP_SNAP);
-    this.#snaps.set(snaps);
-    this.#snapWords = new Int32Array(this.#snaps.buffer);
+    const { room } = this.#rows;
+    const rows = new Rows(Math.min(this.capacity, 4 * room));
+    rows.copy(this.#rows, room, 0);
+    this.#rows = rows;
   }
 
-  /** The records still held, oldest first, as objects (for renderings; not for the packet path). */
+  /**
+   * The records still held, oldest first, as objects (for renderings; not for the packet path). They are cut from blocks
+   * that nothing is written to again; one that is kept keeps its block.
+   */
   records(): StepRecord[] {
-    const out: StepRecord[] = [];
     const held = Math.min(this.#next, this.capacity);
-    // One copy for all frames; a record cuts its own out of it when somebody looks at it.
-    const snaps = this.#snaps.slice(0, held * STEP_SNAP);
-    for (let n = this.lost; n < this.#next; n++) {
-      const i = n % this.capacity;
-      out.push(new StepRecord(this.#ints, i * WORDS, this.#times[i]!, this.#refs[i]!, snaps, i * STEP_SNAP));
+    if (this.#blockUsed + held > this.#block.room) {
+      this.#block = new Rows(Math.max(BLOCK_ROWS, held));
+      this.#blockUsed = 0;
+    }
+    const block = this.#block;
+    const first = this.#blockUsed;
+    block.copy(this.#rows, held, first);
+    this.#blockUsed = first + held;
+    const out = new Array<StepRecord>(held);
+    const { lost } = this;
+    for (let k = 0; k < held; k++) {
+      const i = (lost + k) % this.capacity;
+      out[k] = new StepRecord(block, first + i, this.#refs[i]!);
     }
     return out;
   }
@@ -189,44 +209,64 @@ export class StepRecorder {
 
 /** One step, as an object. */
 export class StepRecord {
-  readonly kind: Step;
-  /** skb id. */
-  readonly id: number;
-  /** Namespace number. */
-  readonly netns: number;
-  readonly ifindex: number;
-  readonly a: number;
-  readonly b: number;
-  readonly c: number;
-  /** Whole length of the frame. */
-  readonly len: number;
-  readonly mark: number;
+  readonly #rows: Rows;
+  readonly #row: number;
   #frame: Uint8Array | null = null;
 
-  /** From the recorder's words at `w`; the frame is at `at` in `snaps`. */
   constructor(
-    ints: Int32Array,
-    w: number,
-    /** Virtual time, ns. */
-    readonly ns: number,
+    rows: Rows,
+    row: number,
     readonly ref: object | null,
-    private readonly snaps: Uint8Array,
-    private readonly at: number,
   ) {
-    this.kind = ints[w]! as Step;
-    this.id = ints[w + 1]!;
-    this.netns = ints[w + 2]!;
-    this.ifindex = ints[w + 3]!;
-    this.a = ints[w + 4]!;
-    this.b = ints[w + 5]!;
-    this.c = ints[w + 6]!;
-    this.len = ints[w + 7]!;
-    this.mark = ints[w + 8]! >>> 0;
+    this.#rows = rows;
+    this.#row = row;
+  }
+
+  #field(n: number): number {
+    return this.#rows.words[this.#row * ROW_WORDS + FIELDS + n]!;
+  }
+
+  get kind(): Step {
+    return this.#field(0);
+  }
+  /** skb id. */
+  get id(): number {
+    return this.#field(1);
+  }
+  /** Namespace number. */
+  get netns(): number {
+    return this.#field(2);
+  }
+  get ifindex(): number {
+    return this.#field(3);
+  }
+  get a(): number {
+    return this.#field(4);
+  }
+  get b(): number {
+    return this.#field(5);
+  }
+  get c(): number {
+    return this.#field(6);
+  }
+  /** Whole length of the frame. */
+  get len(): number {
+    return this.#field(7);
+  }
+  get mark(): number {
+    return this.#field(8) >>> 0;
+  }
+  /** Virtual time, ns. */
+  get ns(): number {
+    return this.#rows.doubles[this.#row * ROW_DOUBLES + TIME]!;
   }
 
   /** The first bytes of the frame, at most STEP_SNAP. */
   get frame(): Uint8Array {
-    this.#frame ??= this.snaps.subarray(this.at, this.at + Math.min(this.len, STEP_SNAP));
+    if (this.#frame === null) {
+      const at = this.#row * ROW_WORDS * 4;
+      this.#frame = this.#rows.bytes.subarray(at, at + Math.min(this.len, STEP_SNAP));
+    }
     return this.#frame;
   }
 }

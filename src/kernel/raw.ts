@@ -233,19 +233,27 @@ export type PingPayload = (seq: number, size: number, ns: Netns) => Uint8Array;
 /** The payload of iputils' ping: a timeval of the (virtual) time, then counting bytes. */
 export const iputilsPayload: PingPayload = (_seq, size, ns) => {
   const d = new Uint8Array(size);
-  for (let i = 0; i < size; i++) d[i] = i & 0xff;
+  for (let i = 0; i < size; i++) d[i] = i;
   if (size >= 16) {
-    const v = new DataView(d.buffer);
     const us = Math.floor(ns.kernel.clock.ns / 1000);
     const sec = Math.floor(us / 1e6);
-    // Two 64-bit numbers, little-endian; the microseconds are below a million.
-    v.setUint32(0, sec >>> 0, true);
-    v.setUint32(4, Math.floor(sec / 2 ** 32), true);
-    v.setUint32(8, us % 1e6, true);
-    v.setUint32(12, 0, true);
+    // Two 64-bit numbers, little-endian.
+    put32(d, 0, sec);
+    put32(d, 4, Math.floor(sec / 2 ** 32));
+    put32(d, 8, us % 1e6);
+    put32(d, 12, 0);
   }
   return d;
 };
+
+/** Little-endian, modulo 2^32. */
+function put32(d: Uint8Array, at: number, v: number): void {
+  const w = v | 0;
+  d[at] = w;
+  d[at + 1] = w >> 8;
+  d[at + 2] = w >> 16;
+  d[at + 3] = w >> 24;
+}
 
 /** One echo of a ping run. */
 export interface PingProbe {

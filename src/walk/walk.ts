@@ -79,7 +79,8 @@ export class Walk {
     records: readonly StepRecord[],
     names: WalkNames,
   ) {
-    this.steps = records.map((r) => describe(r, names));
+    const near = new NearNames(names);
+    this.steps = records.map((r) => describe(r, names, near));
   }
 
   /** Steps of a kind, optionally in a namespace only. */
@@ -184,29 +185,55 @@ function ruleText(rule: XtRule): string {
   return owner === null ? rule.text : `${owner.table.name}: -A ${owner.name} ${rule.text}`;
 }
 
-function describe(r: StepRecord, names: WalkNames): WalkStep {
+/** Names of where a packet is: the step before was mostly there too. */
+class NearNames {
+  #netns = -1;
+  #ifindex = -1;
+  where = "";
+  device = "";
+
+  constructor(private readonly names: WalkNames) {}
+
+  go(netns: number, ifindex: number): void {
+    if (netns === this.#netns && ifindex === this.#ifindex) return;
+    this.#netns = netns;
+    this.#ifindex = ifindex;
+    this.where = this.names.netns(netns);
+    this.device = ifindex === 0 ? "-" : this.names.device(netns, ifindex);
+  }
+}
+
+function describe(r: StepRecord, names: WalkNames, near: NearNames): WalkStep {
   let detail = "";
-  let name = refName(r.ref);
-  switch (r.kind) {
+  let name = "";
+  const { kind } = r;
+  switch (kind) {
     case Step.PROG:
+      name = specName(r.ref);
       detail = ATTACH[r.a] ?? "";
       break;
     case Step.PROG_END:
+      name = specName(r.ref);
       detail = TC_VERDICTS[r.a] ?? String(r.a);
       break;
     case Step.TAIL_CALL:
+      name = refName(r.ref);
       detail = `${r.c === 1 ? "endpoint" : "index"} ${r.a}${r.b === 1 ? "" : " (missed)"}`;
       break;
     case Step.MAP_LOOKUP:
+      name = specName(r.ref);
       detail = r.a < 0 ? "miss" : "hit";
       break;
     case Step.MAP_UPDATE:
+      name = specName(r.ref);
       detail = r.b === 1 ? "delete" : r.a === 0 ? "update" : `failed (${r.a})`;
       break;
     case Step.CT:
+      name = specName(r.ref);
       detail = CT_RESULTS[r.a] ?? String(r.a);
       break;
     case Step.POLICY:
+      name = specName(r.ref);
       detail =
         r.a === 0
           ? "allow"
@@ -215,29 +242,30 @@ function describe(r: StepRecord, names: WalkNames): WalkStep {
             : `deny (${names.dropReason(-r.a, true)})`;
       break;
     case Step.SERVICE:
+      name = specName(r.ref);
       detail = `backend ${r.a}, rev NAT ${r.b}`;
       break;
     case Step.REDIRECT:
+      name = refName(r.ref);
       detail = REDIRECTS[r.a] ?? "";
       break;
     case Step.NF_HOOK:
       name = NF_HOOK_NAMES[r.a] ?? String(r.a);
       break;
     case Step.NF_CHAIN:
-      name = r.ref instanceof XtChain ? `${r.ref.table.name}:${r.ref.name}` : name;
+      name = r.ref instanceof XtChain ? `${r.ref.table.name}:${r.ref.name}` : refName(r.ref);
       detail = r.b === 1 ? `end, ${r.c} rule${r.c === 1 ? "" : "s"} evaluated` : "";
       break;
     case Step.NF_RULE:
       if (r.ref instanceof XtRule) name = ruleText(r.ref);
       else if (r.ref instanceof XtChain) name = `${r.ref.table.name}:${r.ref.name} policy`;
+      else name = refName(r.ref);
       detail = r.a === -1 ? "DROP" : (NF_VERDICTS[r.a] ?? "");
       break;
     case Step.NF_CT:
       detail = r.ref === null ? "none" : (CTINFO[r.a] ?? String(r.a));
-      name = "";
       break;
     case Step.NF_NAT:
-      name = "";
       detail = r.a === 1 ? "destination" : "source";
       break;
     case Step.FIB:
@@ -248,34 +276,56 @@ function describe(r: StepRecord, names: WalkNames): WalkStep {
       name = neighText(r.ref);
       break;
     case Step.BRIDGE:
-      if (r.ref === null) name = "flooded";
+      name = r.ref === null ? "flooded" : refName(r.ref);
       break;
     case Step.DROP:
+      name = refName(r.ref);
       detail = names.dropReason(r.a, r.b === 1);
       break;
     case Step.ICMP_ERROR:
+      name = refName(r.ref);
       detail = `type ${r.a} code ${r.b}`;
       break;
     default:
+      name = refName(r.ref);
       break;
   }
+  near.go(r.netns, r.ifindex);
   return {
-    kind: r.kind,
-    what: KIND_NAMES[r.kind] ?? `step ${r.kind}`,
-    where: names.netns(r.netns),
-    device: r.ifindex === 0 ? "-" : names.device(r.netns, r.ifindex),
+    kind,
+    what: KIND_NAMES[kind] ?? `step ${kind}`,
+    where: near.where,
+    device: near.device,
     name,
     detail,
     record: r,
   };
 }
 
-/** The name of what a record refers to: programs and maps keep it in their spec, the kernel's objects in `name`. */
+/** The name of a program or a map, which keep it in their spec. */
+function specName(ref: object | null): string {
+  const name = (ref as { spec?: { name?: unknown } } | null)?.spec?.name;
+  return typeof name === "string" ? name : refName(ref);
+}
+
+/** Names of functions: the engine makes them anew each time it is asked. */
+const functionNames = new WeakMap<object, string>();
+
+/** The name of what a record refers to: the kernel's objects have it in `name`, programs and maps in their spec. */
 function refName(ref: object | null): string {
   if (ref === null) return "";
+  if (typeof ref === "function") {
+    let name = functionNames.get(ref);
+    if (name === undefined) {
+      name = String((ref as { name?: unknown }).name ?? "");
+      functionNames.set(ref, name);
+    }
+    return name;
+  }
   const o = ref as { name?: unknown; spec?: { name?: unknown }; toString(): string };
-  if (typeof o.spec?.name === "string") return o.spec.name;
   if (typeof o.name === "string") return o.name;
+  if (typeof o.spec?.name === "string") return o.spec.name;
+  if (o.toString === Object.prototype.toString) return "";
   const text = o.toString();
   return text.startsWith("[object") ? "" : text;
 }
