@@ -5,7 +5,7 @@
 
 import { addAddrLength, type Chain, TCP_OPT_END, TCP_OPT_MPTCP, TCP_OPT_NOP } from "./dissect.js";
 import { be16, be32, bytesSpaced, DECIMAL, durationMs, hexOf, ip4Text, ip6Text, macText } from "./go_text.js";
-import { LineCache } from "./line_cache.js";
+import { FEW, LineCache } from "./line_cache.js";
 import {
   L_ETHERNET,
   L_GENEVE,
@@ -67,7 +67,7 @@ const MPTCP_SUBTYPES = [
 /** Writes layer lines of one release. Not shared between formatters: it keeps their recent lines. */
 export class LayerPrinter {
   readonly #ethernetLines = new LineCache();
-  readonly #ipv4Lines = new LineCache();
+  readonly #ipv4Lines = new LineCache(FEW);
   readonly #ipv4Heads = new LineCache();
   readonly #ipv4Tails = new LineCache();
   /** What stands between TTL and checksum, by protocol. */
@@ -75,7 +75,7 @@ export class LayerPrinter {
   readonly #ipv6Lines = new LineCache();
   readonly #tcpLines = new LineCache();
   readonly #udpLines = new LineCache();
-  readonly #icmpLines = new LineCache();
+  readonly #icmpLines = new LineCache(FEW);
 
   constructor(readonly profile: Profile) {
     this.#ipv4Protocols = Array.from(

@@ -3,25 +3,40 @@
 
 import { be32 } from "./go_text.js";
 
-const SLOTS = 512;
 const STRIDE = 20;
+/** Slots of a cache of lines that come again and again. */
+const MANY = 512;
+/**
+ * Of a cache of lines that are one packet's, which come again only at its next points: more would be work for the garbage
+ * collector, which moves what is held twice before it leaves it alone.
+ */
+export const FEW = 64;
 
 /**
  * Finished lines by the 32-bit words of what they were made of; a slot holds the last line that hashed there. A line
  * may also depend on a name that is looked up (`tag`): then it only counts while the name is the same.
  */
 export class LineCache {
-  readonly #keys = new Int32Array(SLOTS * STRIDE);
-  readonly #lines: string[] = new Array<string>(SLOTS).fill("");
-  readonly #tags: string[] = new Array<string>(SLOTS).fill("");
+  readonly #keys: Int32Array;
+  readonly #lines: string[];
+  readonly #tags: string[];
+  readonly #shift: number;
   #slot = 0;
+
+  /** `slots` is a power of two. */
+  constructor(slots: number = MANY) {
+    this.#keys = new Int32Array(slots * STRIDE);
+    this.#lines = new Array<string>(slots).fill("");
+    this.#tags = new Array<string>(slots).fill("");
+    this.#shift = 1 + Math.clz32(slots);
+  }
 
   /** The line for `words` 32-bit words at `off` and `extra`; "" after which `put` may store it. */
   find(b: Uint8Array, off: number, words: number, extra: number, tag = ""): string {
     let h = Math.imul(extra ^ words, 0x9e3779b1);
     const end = off + words * 4;
     for (let o = off; o < end; o += 4) h = Math.imul((h << 5) ^ (h >>> 27) ^ be32(b, o), 0x9e3779b1);
-    const slot = h >>> 23;
+    const slot = h >>> this.#shift;
     this.#slot = slot;
     const keys = this.#keys;
     const k = slot * STRIDE;

@@ -369,9 +369,12 @@ export function parseMac(text: string): Uint8Array {
   return m;
 }
 
+/** Two hex digits of each byte. */
+const HEX2: readonly string[] = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, "0"));
+
 /** `aa:bb:cc:dd:ee:ff` of the six bytes at `off`. */
 export function formatMac(bytes: Uint8Array, off = 0): string {
-  let s = "";
-  for (let i = 0; i < 6; i++) s += `${i > 0 ? ":" : ""}${bytes[off + i]!.toString(16).padStart(2, "0")}`;
+  let s = HEX2[bytes[off]!]!;
+  for (let i = 1; i < 6; i++) s += `:${HEX2[bytes[off + i]!]}`;
   return s;
 }

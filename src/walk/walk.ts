@@ -155,11 +155,19 @@ export class Walk {
 /** Walks of all packets in the records, in order of first appearance. Records of packets that nobody follows (id 0) are left out. */
 export function walksOf(records: readonly StepRecord[], names: WalkNames): Walk[] {
   const byId = new Map<number, StepRecord[]>();
+  // A packet takes many steps before another takes one.
+  let last = 0;
+  let list: StepRecord[] = [];
   for (const r of records) {
-    if (r.id === 0) continue;
-    const list = byId.get(r.id);
-    if (list === undefined) byId.set(r.id, [r]);
-    else list.push(r);
+    const { id } = r;
+    if (id === 0) continue;
+    if (id !== last) {
+      last = id;
+      const known = byId.get(id);
+      list = known ?? [];
+      if (known === undefined) byId.set(id, list);
+    }
+    list.push(r);
   }
   return [...byId].map(([id, list]) => new Walk(id, list, names));
 }
