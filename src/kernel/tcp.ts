@@ -594,7 +594,9 @@ export class TcpSock extends Sock implements TcpSender {
       const mtu = this.af.mtu(this, rt);
       if (mtu !== this.#pmtuCookie) this.#syncMss(mtu);
     }
-    return this.#mssCache;
+    // "If this is an odd packet (because we have SACK blocks etc)": they take room from the data.
+    const blocks = this.sackOk ? Math.min(this.#ofo.told, this.tsOk ? 3 : 4) : 0;
+    return blocks === 0 ? this.#mssCache : this.#mssCache - 4 - 8 * blocks;
   }
 
   /** tcp_sync_mss. */

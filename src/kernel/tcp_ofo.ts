@@ -143,6 +143,11 @@ export class OutOfOrder {
     this.#sacks.length = 0;
   }
 
+  /** Blocks that there are to tell. */
+  get told(): number {
+    return this.#sacks.length + (this.#dsack === null ? 0 : 1);
+  }
+
   /** Edges of at most `max` blocks to tell, a D-SACK (told once) before all. */
   edges(max: number): number[] {
     const out: number[] = [];
