@@ -1,6 +1,6 @@
 // What a TCP sender knows of the packets that are under way: the retransmission queue and its scoreboard, and how losses
-// are found and mended. Follows Linux 6.18: tcp_ack and what it calls
-// (tcp_input.c), RACK (tcp_recovery.c), the loss probe and retransmission (tcp_output.c), the timers (tcp_timer.c).
+// are found and mended. Follows Linux 6.18: tcp_ack and what it calls (tcp_input.c), the timers of RACK (tcp_recovery.c),
+// the loss probe and retransmission (tcp_output.c), the timers (tcp_timer.c).
 // Sequence numbers are 32-bit integers compared modulo 2^32, times milliseconds, stamps nanoseconds of the virtual clock.
 //
 // Differs from the kernel: the RACK window does not grow by D-SACKs; no ECN, no MTU probes, no small queue limit.
@@ -10,6 +10,7 @@ import type { Netns } from "./netns.js";
 import { Mib } from "./snmp.js";
 import type { TcpSegment } from "./tcp.js";
 import { CongestionWindow } from "./tcp_cong.js";
+import { Rack, REORDERING } from "./tcp_rack.js";
 import { jiffies, RTO_MAX_MS, RTO_MIN_MS, RttEstimator, TIMEOUT_INIT_MS } from "./tcp_rtt.js";
 import {
   EVER_RETRANS,
@@ -31,10 +32,6 @@ const MS = 1e6;
 const TIMEOUT_MIN_MS = 2;
 /** sysctl tcp_tso_win_divisor: with a third of the window free nothing is put off. */
 const TSO_WIN_DIVISOR = 3;
-/** sysctl tcp_reordering. */
-const REORDERING = 3;
-/** sysctl tcp_max_reordering. */
-const MAX_REORDERING = 300;
 // icsk_ca_state, in the kernel's order
 const CA_OPEN = 0;
 const CA_DISORDER = 1;
@@ -100,13 +97,12 @@ export interface TcpSender extends SentBy {
 export class TcpRecovery {
   #caState = CA_OPEN;
   #highSeq = 0;
-  #reordering = REORDERING;
-  #reordSeen = false;
 
   /** What is under way. */
   readonly out: Scoreboard;
   readonly cong = new CongestionWindow();
   readonly rtt = new RttEstimator();
+  readonly #rack: Rack;
 
   // undo
   #undoMarker = 0;
@@ -117,12 +113,6 @@ export class TcpRecovery {
   #totalRetrans = 0;
   #dsackDups = 0;
   #frto = false;
-
-  // RACK: the most recently sent packet that has been (s)acked
-  #rackInstant = 0;
-  #rackEnd = 0;
-  #rackRtt = 0;
-  #rackAdvanced = false;
 
   #instant = 0;
   #lastSentNs = 0;
@@ -152,6 +142,7 @@ export class TcpRecovery {
 
   constructor(readonly sk: TcpSender) {
     this.out = new Scoreboard(sk);
+    this.#rack = new Rack(this.out, this.rtt, sk.ns.kernel.clock);
   }
 
   // ---- counts ----
@@ -519,7 +510,7 @@ export class TcpRecovery {
         if (this.#inSack(i, from, to)) flag |= this.#sackOne(this.out.rtx[i]!, e === dup);
       }
     }
-    if (this.#reord !== sk.sndNxt) this.#checkReordering(this.#reord);
+    if (this.#reord !== sk.sndNxt) this.#rack.checkReordering(this.#reord, this.sk.currentMss());
     return flag;
   }
 
@@ -570,7 +561,7 @@ export class TcpRecovery {
     // About to leave the queue.
     if (!after(s.end, this.sk.sndUna)) return 0;
     if ((s.sacked & SACKED_ACKED) === 0) {
-      this.#rackAdvance(s);
+      this.#rack.advance(s);
       if ((s.sacked & SACKED_RETRANS) !== 0) {
         if ((s.sacked & LOST) !== 0) {
           s.sacked &= ~(LOST | SACKED_RETRANS);
@@ -600,15 +591,6 @@ export class TcpRecovery {
       this.out.retransOut -= n;
     }
     return flag;
-  }
-
-  /** tcp_check_sack_reordering. */
-  #checkReordering(low: number): void {
-    const fack = this.out.highestSackSeq();
-    if (!before(low, fack)) return;
-    const segs = Math.ceil(((fack - low) | 0) / Math.max(1, this.sk.currentMss()));
-    this.#reordering = Math.min(Math.max(this.#reordering, segs), MAX_REORDERING);
-    this.#reordSeen = true;
   }
 
   /** tcp_clean_rtx_queue: what is acknowledged leaves the queue. */
@@ -652,7 +634,7 @@ export class TcpRecovery {
       else if (sk.sackOk) {
         this.out.delivered += n;
         const spurious = (s.sacked & RETRANS) !== 0 && this.#ecrBefore(sk.tsAt(s.sentNs));
-        if (!spurious) this.#rackAdvance(s);
+        if (!spurious) this.#rack.advance(s);
       }
       if ((s.sacked & LOST) !== 0) this.out.lostOut -= n;
       this.out.packetsOut -= n;
@@ -688,7 +670,7 @@ export class TcpRecovery {
       if (!sk.sackOk) {
         this.out.removeRenoSacks(acked);
         if ((f & FLAG_RETRANS_DATA_ACKED) !== 0) f &= ~FLAG_ORIG_SACK_ACKED;
-      } else if (before(reord, fack)) this.#checkReordering(reord);
+      } else if (before(reord, fack)) this.#rack.checkReordering(reord, this.sk.currentMss());
     } else if (rtx.length > 0 && sampled && sackRtt >= 0 && sackRtt > (now - rtx[0]!.sentNs) / MS) {
       // What was sent after the head is there: the head's own timeout goes on from now.
       f |= FLAG_SET_XMIT_TIMER;
@@ -735,56 +717,11 @@ export class TcpRecovery {
 
   // ---- loss detection: RACK ----
 
-  /** tcp_skb_sent_after, against the last packet known to have arrived. */
-  #sentBeforeRack(s: TxSkb): boolean {
-    return this.#rackInstant > s.instant || (this.#rackInstant === s.instant && after(this.#rackEnd, s.end));
-  }
-
-  /** tcp_rack_advance: `s` has arrived. */
-  #rackAdvance(s: TxSkb): void {
-    const rtt = (this.sk.ns.kernel.clock.ns - s.sentNs) / MS;
-    // Too soon for what was sent again: it was the first one that arrived.
-    if (rtt < this.rtt.min && (s.sacked & RETRANS) !== 0) return;
-    this.#rackAdvanced = true;
-    this.#rackRtt = rtt;
-    if (s.instant > this.#rackInstant || (s.instant === this.#rackInstant && after(s.end, this.#rackEnd))) {
-      this.#rackInstant = s.instant;
-      this.#rackEnd = s.end;
-    }
-  }
-
-  /** tcp_rack_reo_wnd, ms: how long a packet may be overtaken. */
-  #reoWnd(): number {
-    if (!this.#reordSeen && (this.#caState >= CA_RECOVERY || this.out.sackedOut >= this.#reordering))
-      return 0;
-    return this.rtt.reorderWindow();
-  }
-
-  /** tcp_rack_skb_timeout, ms. */
-  #rackTimeout(s: TxSkb, wnd: number): number {
-    return this.#rackRtt + wnd - (this.sk.ns.kernel.clock.ns - s.sentNs) / MS;
-  }
-
-  /** tcp_rack_detect_loss: how long it takes at most, ms, until the rest would count as lost too; 0: nothing is left. */
-  #rackDetectLoss(): number {
-    const wnd = this.#reoWnd();
-    let timeout = 0;
-    for (const s of this.out.rtx) {
-      if ((s.sacked & SACKED_ACKED) !== 0) continue;
-      if ((s.sacked & LOST) !== 0 && (s.sacked & SACKED_RETRANS) === 0) continue;
-      if (!this.#sentBeforeRack(s)) continue;
-      const left = this.#rackTimeout(s, wnd);
-      if (left <= 0) this.out.markLost(s);
-      else timeout = Math.max(timeout, left);
-    }
-    return timeout;
-  }
-
   /** tcp_rack_mark_lost. True: the reordering timer runs. */
   #rackMarkLost(): boolean {
-    if (!this.#rackAdvanced) return false;
-    this.#rackAdvanced = false;
-    const timeout = this.#rackDetectLoss();
+    if (!this.#rack.advanced) return false;
+    this.#rack.advanced = false;
+    const timeout = this.#rack.detectLoss(this.#caState >= CA_RECOVERY);
     if (timeout > 0)
       this.#resetTimer(TIME_REO_TIMEOUT, Math.min(jiffies(timeout + TIMEOUT_MIN_MS), this.rtt.rto));
     return timeout > 0;
@@ -793,7 +730,7 @@ export class TcpRecovery {
   /** tcp_rack_reo_timeout: what was overtaken did not come after all. */
   #rackReoTimeout(): void {
     const prior = this.out.inFlight();
-    this.#rackDetectLoss();
+    this.#rack.detectLoss(this.#caState >= CA_RECOVERY);
     if (prior !== this.out.inFlight()) {
       if (this.#caState !== CA_RECOVERY) {
         this.#enterRecovery();
@@ -823,7 +760,7 @@ export class TcpRecovery {
   /** tcp_newreno_mark_lost. */
   #newrenoMarkLost(advanced: boolean): void {
     if (
-      (this.#caState >= CA_RECOVERY || this.out.sackedOut < this.#reordering) &&
+      (this.#caState >= CA_RECOVERY || this.out.sackedOut < this.#rack.reordering) &&
       (this.#caState !== CA_RECOVERY || !advanced)
     )
       return;
@@ -927,7 +864,7 @@ export class TcpRecovery {
     for (const s of this.out.rtx) {
       if (reneged) s.sacked &= ~SACKED_ACKED;
       // "Don't mark recently sent ones lost yet."
-      else if (s !== head && this.#rackTimeout(s, 0) > 0) continue;
+      else if (s !== head && this.#rack.timeout(s, 0) > 0) continue;
       this.out.markLost(s);
     }
     const fresh =
@@ -938,7 +875,7 @@ export class TcpRecovery {
     if (fresh) this.#initUndo();
     this.cong.restart(this.out.inFlight());
     if (state <= CA_DISORDER && this.out.sackedOut >= REORDERING)
-      this.#reordering = Math.min(this.#reordering, REORDERING);
+      this.#rack.reordering = Math.min(this.#rack.reordering, REORDERING);
     this.#caState = CA_LOSS;
     this.#highSeq = this.sk.sndNxt;
     this.#tlpSet = false;
@@ -1035,7 +972,7 @@ export class TcpRecovery {
     }
     this.cong.undo();
     this.#undoSet = false;
-    this.#rackAdvanced = true;
+    this.#rack.advanced = true;
   }
 
   /** tcp_try_undo_recovery. True: without SACK the state is kept until more is acknowledged. */
@@ -1056,7 +993,7 @@ export class TcpRecovery {
   /** tcp_try_undo_partial. True: wait, mark and send no more. */
   #tryUndoPartial(prior: number): boolean {
     if (!this.#undoSet || !this.#packetDelayed()) return false;
-    this.#checkReordering(prior);
+    this.#rack.checkReordering(prior, this.sk.currentMss());
     if (this.out.retransOut > 0) return true;
     if (!this.out.anyRetransDone()) this.#retransStampSet = false;
     this.#undoReduction(true);
@@ -1102,7 +1039,7 @@ export class TcpRecovery {
       return;
     }
     // tcp_may_raise_cwnd.
-    const good = this.#reordering > REORDERING ? FLAG_FORWARD_PROGRESS : FLAG_DATA_ACKED;
+    const good = this.#rack.reordering > REORDERING ? FLAG_FORWARD_PROGRESS : FLAG_DATA_ACKED;
     if ((flag & good) !== 0) this.cong.grow(delivered);
   }
 }
