@@ -91,10 +91,10 @@ const ROW_DOUBLES = 22;
 const FIELDS = STEP_SNAP / 4;
 const TIME = 21;
 
-/** Records that there is room for at first. */
-const FIRST_ROOM = 256;
-/** Rows of a block that records are cut from: array buffers for each recording would cost more than its bytes. */
+/** Rows of a block that recordings are cut from: array buffers for each would cost more than its bytes. */
 const BLOCK_ROWS = 512;
+/** A recording begins in a block that has this many rows left, else in a new one. */
+const LEAST_ROWS = 128;
 
 /** Rows of records. */
 class Rows {
@@ -109,9 +109,11 @@ class Rows {
     this.doubles = new Float64Array(this.words.buffer);
   }
 
-  /** Copies the first `n` rows of `from` to row `at`. */
-  copy(from: Rows, n: number, at: number): void {
-    this.doubles.set(from.doubles.subarray(0, n * ROW_DOUBLES), at * ROW_DOUBLES);
+  /** Rows with room for `room`, the first of them copies of `n` rows from `at`. */
+  static grown(room: number, from: Rows, at: number, n: number): Rows {
+    const rows = new Rows(room);
+    rows.doubles.set(from.doubles.subarray(at * ROW_DOUBLES, (at + n) * ROW_DOUBLES));
+    return rows;
   }
 }
 
@@ -119,25 +121,31 @@ class Rows {
 export class StepRecorder {
   // Room grows to the capacity as it is needed: most recordings are of a few packets.
   #rows: Rows;
+  /** Row of the first record: rows before it belong to earlier recordings that were given out. */
+  #first = 0;
   readonly #refs: (object | null)[] = [];
   #next = 0;
-  #block = new Rows(0);
-  #blockUsed = 0;
+  /** Up to here `next` has a row of its own. */
+  #limit: number;
+  /** Somebody has the rows, which are not to be written to again. */
+  #given = false;
 
   constructor(
     private readonly clock: VirtualClock,
     readonly capacity: number = 4096,
   ) {
-    this.#rows = new Rows(Math.min(capacity, FIRST_ROOM));
+    this.#rows = new Rows(Math.min(capacity, BLOCK_ROWS));
+    this.#limit = this.#rows.room;
   }
 
   /** Writes one record about `skb` as it is now. Allocates nothing once there is room. */
   step(kind: Step, skb: Skb, ref: object | null, a: number, b: number, c: number): void {
-    const i = this.#next % this.capacity;
-    if (i >= this.#rows.room) this.#grow();
+    let i = this.#next;
+    if (i >= this.#limit) i = this.#room(i);
     this.#next++;
     const { words, doubles, bytes } = this.#rows;
-    const row = i * ROW_WORDS;
+    const at = this.#first + i;
+    const row = at * ROW_WORDS;
     const w = row + FIELDS;
     words[w] = kind;
     words[w + 1] = skb.id;
@@ -149,15 +157,23 @@ export class StepRecorder {
     const len = skb.tail - skb.data;
     words[w + 7] = len;
     words[w + 8] = skb.mark;
-    doubles[i * ROW_DOUBLES + TIME] = this.clock.ns;
+    doubles[at * ROW_DOUBLES + TIME] = this.clock.ns;
     this.#refs[i] = ref;
     const n = len < STEP_SNAP ? len : STEP_SNAP;
     const from = skb.data;
-    // Four bytes at a time; words of an Int32Array are little-endian wherever this runs.
+    // Words of an Int32Array are little-endian wherever this runs; four at a time, for the loop costs as much as a word.
     const { view } = skb;
     const whole = n >> 2;
-    for (let k = 0; k < whole; k++) words[row + k] = view.getInt32(from + 4 * k, true);
-    for (let k = whole << 2; k < n; k++) bytes[row * 4 + k] = skb.bytes[from + k]!;
+    let k = 0;
+    for (; k + 4 <= whole; k += 4) {
+      const o = from + 4 * k;
+      words[row + k] = view.getInt32(o, true);
+      words[row + k + 1] = view.getInt32(o + 4, true);
+      words[row + k + 2] = view.getInt32(o + 8, true);
+      words[row + k + 3] = view.getInt32(o + 12, true);
+    }
+    for (; k < whole; k++) words[row + k] = view.getInt32(from + 4 * k, true);
+    for (let i8 = whole << 2; i8 < n; i8++) bytes[row * 4 + i8] = skb.bytes[from + i8]!;
   }
 
   /** Records written since the last `clear`, overwritten ones included. */
@@ -170,60 +186,67 @@ export class StepRecorder {
     return Math.max(0, this.#next - this.capacity);
   }
 
+  /** Forgets the records; those given out stay what they are. */
   clear(): void {
+    const held = Math.min(this.#next, this.capacity);
     // What was recorded is let go, the array's room is not: it would have to be made again.
-    this.#refs.fill(null, 0, Math.min(this.#next, this.capacity));
+    this.#refs.fill(null, 0, held);
     this.#next = 0;
+    if (!this.#given) return;
+    this.#given = false;
+    this.#first += held;
+    if (this.#rows.room - this.#first < LEAST_ROWS) {
+      this.#rows = new Rows(Math.min(this.capacity, BLOCK_ROWS));
+      this.#first = 0;
+    }
+    this.#limit = Math.min(this.capacity, this.#rows.room - this.#first);
   }
 
-  #grow(): void {
-    const { room } = this.#rows;
-    const rows = new Rows(Math.min(this.capacity, 4 * room));
-    rows.copy(this.#rows, room, 0);
-    this.#rows = rows;
+  /** The row for record number `next`, where there is none left: more room, or the oldest record's. */
+  #room(next: number): number {
+    const { capacity } = this;
+    const held = Math.min(next, capacity);
+    if (next < capacity) this.#move(Math.min(capacity, Math.max(BLOCK_ROWS, 4 * held)), held);
+    else if (this.#given) this.#move(capacity, held);
+    return next % capacity;
+  }
+
+  #move(room: number, held: number): void {
+    this.#rows = Rows.grown(room, this.#rows, this.#first, held);
+    this.#first = 0;
+    this.#given = false;
+    this.#limit = room;
   }
 
   /**
-   * The records still held, oldest first, as objects (for renderings; not for the packet path). They are cut from blocks
-   * that nothing is written to again; one that is kept keeps its block.
+   * The records still held, oldest first, as objects (for renderings; not for the packet path). They share blocks with
+   * other recordings; one that is kept keeps its block.
    */
   records(): StepRecord[] {
     const held = Math.min(this.#next, this.capacity);
-    if (this.#blockUsed + held > this.#block.room) {
-      this.#block = new Rows(Math.max(BLOCK_ROWS, held));
-      this.#blockUsed = 0;
-    }
-    const block = this.#block;
-    const first = this.#blockUsed;
-    block.copy(this.#rows, held, first);
-    this.#blockUsed = first + held;
     const out = new Array<StepRecord>(held);
     const { lost } = this;
     for (let k = 0; k < held; k++) {
       const i = (lost + k) % this.capacity;
-      out[k] = new StepRecord(block, first + i, this.#refs[i]!);
+      out[k] = new StepRecord(this.#rows, this.#first + i, this.#refs[i]!);
     }
+    this.#given = true;
     return out;
   }
 }
 
 /** One step, as an object. */
 export class StepRecord {
-  readonly #rows: Rows;
-  readonly #row: number;
   #frame: Uint8Array | null = null;
 
   constructor(
-    rows: Rows,
-    row: number,
+    private readonly rows: Rows,
+    private readonly row: number,
     readonly ref: object | null,
-  ) {
-    this.#rows = rows;
-    this.#row = row;
-  }
+  ) {}
 
   #field(n: number): number {
-    return this.#rows.words[this.#row * ROW_WORDS + FIELDS + n]!;
+    return this.rows.words[this.row * ROW_WORDS + FIELDS + n]!;
   }
 
   get kind(): Step {
@@ -258,14 +281,14 @@ export class StepRecord {
   }
   /** Virtual time, ns. */
   get ns(): number {
-    return this.#rows.doubles[this.#row * ROW_DOUBLES + TIME]!;
+    return this.rows.doubles[this.row * ROW_DOUBLES + TIME]!;
   }
 
   /** The first bytes of the frame, at most STEP_SNAP. */
   get frame(): Uint8Array {
     if (this.#frame === null) {
-      const at = this.#row * ROW_WORDS * 4;
-      this.#frame = this.#rows.bytes.subarray(at, at + Math.min(this.len, STEP_SNAP));
+      const at = this.row * ROW_WORDS * 4;
+      this.#frame = this.rows.bytes.subarray(at, at + Math.min(this.len, STEP_SNAP));
     }
     return this.#frame;
   }
