@@ -227,7 +227,7 @@ function arp_process(skb: Skb, dev: NetDevice, late: boolean): void {
 
 function arp_is_garp(skb: Skb, op: number, sip: number, tip: number, d: number): boolean {
   if (sip !== tip) return false;
-  // "Gratuitous ARP _replies_ also require target hwaddr to be the same as source."
+  // A gratuitous reply names its sender's hardware address twice.
   if (op === ARPOP_REPLY) {
     for (let i = 0; i < 6; i++) if (skb.bytes[d + 18 + i] !== skb.bytes[d + 8 + i]) return false;
   }

@@ -68,7 +68,7 @@ export function ip_defrag(ns: Netns, skb: Skb, user: number): Skb | null {
     q.lastIn = true;
     q.total = end;
   } else {
-    // "If the fragment is not the last one its length must be a multiple of eight."
+    // All but the last have a multiple of eight bytes.
     if ((end & 7) !== 0) {
       skb.tail -= end & 7;
       end &= ~7;
@@ -201,7 +201,7 @@ function expire(ns: Netns, key: string, q: IpQueue, user: number): void {
       head.bytes[head.network + 1]!,
       dev,
     );
-    // "Only an end host needs to send an ICMP 'Fragment Reassembly Timeout' message."
+    // Only for the host itself; a router that reassembles for netfilter says nothing.
     const end = ok && (head.dst as Rtable).input === INPUT_LOCAL;
     if (ok && (end || user === IP_DEFRAG_LOCAL_DELIVER)) icmp_send(ns, head, ICMP_TIME_EXCEEDED, 1, 0);
   }

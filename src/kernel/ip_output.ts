@@ -161,7 +161,7 @@ function ip_do_fragment(
   const base = (off0 & 0x1fff) << 3;
   const moreAfter = (off0 & 0x2000) !== 0;
   const sizes = skb.frags as readonly number[] | null;
-  // "skb_headroom(skb) < ll_rs": fragments that came by Ethernet have no room for a tunnel's headers.
+  // Too little headroom: fragments that came by Ethernet have no room for a tunnel's headers.
   const room = rt === null || rt.dev.neededHeadroom === 0;
   let fast = sizes !== null && (off0 & 0x3fff) === 0 && room;
   if (fast) {
@@ -391,7 +391,7 @@ export function ip_route_me_harder(ns: Netns, skb: Skb): number {
   const local = ns.fib.addrType(saddr) === RTN_LOCAL;
   const f = flowOut(ns);
   f.daddr = v.getInt32(n + 16, true);
-  // "if non-local src, behave as a forwarding lookup": the kernel lets the route choose and takes any source.
+  // With a source that is not local the kernel looks up as if it forwarded: it lets the route choose and takes any source.
   f.saddr = local ? saddr : 0;
   f.flags = local ? 0 : FLOWI_FLAG_ANYSRC;
   if (!local) f.saddr = saddr;

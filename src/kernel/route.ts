@@ -593,7 +593,7 @@ export function ip_route_output_flow(ns: Netns, f: Flowi4): Rtable | null {
   const err = ns.fib.lookup(f, res, 0);
   if (err !== 0) {
     if (f.oif !== 0) {
-      // "Apparently, routing tables are wrong. Assume, that the destination is on link."
+      // No route, but a device was asked for: the destination is taken to be on its link.
       if (f.saddr === 0) f.saddr = inet_select_addr(ns, dev, 0, RT_SCOPE_LINK);
       return mkroute_output(ns, null, null, RTN_UNICAST, f, origOif, dev!, 0);
     }
@@ -785,7 +785,7 @@ export function ip_do_redirect(
   f.flags = FLOWI_FLAG_ANYSRC;
   const rt = ip_route_output_flow(ns, f);
   if (rt === null || rt.rt_gw !== oldGw || rt.dev !== dev || rt.nh === null) return;
-  // "if (!(n->nud_state & NUD_VALID)) neigh_event_send(n, NULL)": a gateway that is not known is only looked for.
+  // A gateway that is not known (NUD_VALID) is only looked for.
   const n = neigh_for_nexthop(dev, newGw);
   if ((n.state & NUD_VALID) === 0) {
     n.eventSend(null);
@@ -810,17 +810,17 @@ export function ip_rt_send_redirect(skb: Skb, rt: Rtable): void {
   const peer = inet_getpeer(ns, saddr);
   const now = jiffyNs(ns.kernel.clock.ns) / 1e6;
   const s = ns.sysctl;
-  // "No redirected packets during ip_rt_redirect_silence; reset the algorithm."
+  // After a silence of redirect_silence it all begins anew.
   if (now > peer.rateLast + s.redirect_silence) {
     peer.rateTokens = 0;
     peer.nRedirects = 0;
   }
-  // "Too many ignored redirects; do not send anything, set peer->rate_last to the last seen redirected packet."
+  // It did not listen to so many: no more is sent, and the silence counts from this packet on.
   if (peer.nRedirects >= s.redirect_number) {
     peer.rateLast = now;
     return;
   }
-  // "Check for load limit; set rate_last to the latest sent redirect."
+  // Each pause is twice the one before, from the last redirect that was sent.
   if (peer.nRedirects === 0 || now > peer.rateLast + s.redirect_load * 2 ** peer.nRedirects) {
     icmp_send(ns, skb, ICMP_REDIRECT, ICMP_REDIR_HOST, gw);
     peer.rateLast = now;

@@ -594,7 +594,7 @@ export class TcpSock extends Sock implements TcpSender {
       const mtu = this.af.mtu(this, rt);
       if (mtu !== this.#pmtuCookie) this.#syncMss(mtu);
     }
-    // "If this is an odd packet (because we have SACK blocks etc)": they take room from the data.
+    // SACK blocks, which not every packet has, take room from the data.
     const blocks = this.sackOk ? Math.min(this.#ofo.told, this.tsOk ? 3 : 4) : 0;
     return blocks === 0 ? this.#mssCache : this.#mssCache - 4 - 8 * blocks;
   }
@@ -857,7 +857,7 @@ export class TcpSock extends Sock implements TcpSender {
     let sent = 0;
     while (this.#queue.length > 0) {
       const s = this.#queue[0]!;
-      // tcp_cwnd_test: half the window at most, so that two packets are under way. "Force out a loss probe pkt."
+      // tcp_cwnd_test: half the window at most, so that two packets are under way. A loss probe goes in any case.
       const { cwnd } = snd.cong;
       let quota = Math.min(Math.max(cwnd >> 1, 1), cwnd - snd.out.inFlight());
       if (quota <= 0) {
@@ -905,7 +905,7 @@ export class TcpSock extends Sock implements TcpSender {
   transmit(s: TxSkb): number {
     const len = s.data.length;
     let fl = TH_ACK;
-    // "Force a PSH flag on all (GSO) packets to expedite GRO flush at receiver."
+    // A GSO packet is always pushed, so that the receiver's GRO hands it on without waiting.
     if (len > s.mss || (s.psh && len > 0)) fl |= TH_PSH;
     if (s.fin) fl |= TH_FIN;
     return this.#xmit(s.seq, fl, s.data, 0, len, false, len > s.mss ? s.mss : 0);
@@ -998,13 +998,13 @@ export class TcpSock extends Sock implements TcpSender {
   #scheduleDelack(): void {
     if (this.#delack !== null) return;
     const now = this.ns.kernel.clock.ns;
-    // "If some rtt estimate is known, use it to bound delayed ack."
+    // No longer than a round trip, where that is known.
     const ato = Math.max(40, Math.min(this.#ato, this.#snd.rtt.srtt > 0 ? this.#snd.rtt.srtt : 200));
     this.#delack = wheelTimer(this.ns.kernel.timers, now + ato * MS, () => {
       this.#delack = null;
       if (!this.#ackScheduled || this.state === TCP_CLOSE) return;
       const w = this.ns.kernel.world;
-      // "Delayed ACK missed: inflate ATO", and leave the interactive mode.
+      // It ran out: wait longer next time, and the connection is not interactive any more.
       if (!this.#pingpong) this.#ato = Math.min(this.#ato * 2, this.#snd.rtt.rto);
       else {
         this.#pingpong = false;
@@ -1343,7 +1343,7 @@ export class TcpSock extends Sock implements TcpSender {
       this.#ofo.startDrain(this.rcvNxt);
       for (let o = this.#ofo.drain(this.rcvNxt); o !== undefined; o = this.#ofo.drain(this.rcvNxt))
         this.#accept(o.seq, o.end, o.data, o.fin);
-      // "SHOULD send immediate ACK, when gap in queue is filled." (RFC 5681, 4.2)
+      // A gap that is closed is acknowledged at once (RFC 5681, 4.2).
       if (this.#ofo.queue.length === 0) this.#ackNow = true;
       this.#ofo.forget(this.rcvNxt);
     }

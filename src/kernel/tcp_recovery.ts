@@ -209,7 +209,7 @@ export class TcpRecovery {
       this.stopTimer();
       return;
     }
-    // "Offset the time elapsed after installing regular RTO."
+    // The timeout counts from when the head was sent, not from now.
     const offset = this.#pending === TIME_REO_TIMEOUT || this.#pending === TIME_LOSS_PROBE;
     this.#resetTimer(TIME_RETRANS, offset ? jiffies(Math.max(this.#rtoDelta(), 0.001)) : this.rtt.rto);
   }
@@ -324,7 +324,7 @@ export class TcpRecovery {
 
   /** tcp_send_loss_probe: new data if there is, else the last segment again. */
   #sendLossProbe(): void {
-    // "At most one outstanding TLP."
+    // One at a time.
     if (!this.#tlpSet && this.#probeSent()) {
       this.#tlpSet = true;
       this.#tlpHigh = this.sk.sndNxt;
@@ -541,7 +541,7 @@ export class TcpRecovery {
     if (len > mss) segs = Math.ceil(len / mss);
     else if (this.#tlpSet && this.#tlpHigh === to) flag = FLAG_DSACK_TLP;
     this.#dsackDups += segs;
-    // "Skip the DSACK if dup segs weren't retransmitted by sender."
+    // More duplicates than were ever sent again: the network made them.
     if (this.#dsackDups > this.#totalRetrans) return 0;
     this.out.delivered += segs;
     if (this.#undoSet && this.#undoRetrans > 0 && !after(to, prior) && after(to, this.#undoMarker))
@@ -863,7 +863,7 @@ export class TcpRecovery {
     if (reneged || !this.sk.sackOk) this.out.sackedOut = 0;
     for (const s of this.out.rtx) {
       if (reneged) s.sacked &= ~SACKED_ACKED;
-      // "Don't mark recently sent ones lost yet."
+      // What was sent a moment ago may still arrive.
       else if (s !== head && this.#rack.timeout(s, 0) > 0) continue;
       this.out.markLost(s);
     }

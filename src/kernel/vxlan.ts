@@ -288,7 +288,7 @@ export class VxlanDevice extends NetDevice {
     const r = list[0]!;
     r.updatedNs = now;
     if (r.ip === ip) return false;
-    // "Don't migrate static entries, drop packets."
+    // A static entry does not move; the packet is dropped.
     if (!r.learned) return true;
     r.ip = ip;
     return false;
