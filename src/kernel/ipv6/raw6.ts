@@ -66,8 +66,18 @@ export function icmpv6_err_convert(type: number, code: number): { errno: number;
   return converted;
 }
 
-/** The common end of rawv6_err and udpv6_err: error queue and SO_ERROR. */
-export function sock_icmp6_error(sk: Sock, skb: Skb, type: number, code: number, info: number): void {
+/**
+ * The common end of rawv6_err and udpv6_err: error queue and SO_ERROR. A socket without IPV6_RECVERR hears of nothing that
+ * happens to what it sent to anybody, only of its one peer once it is `connected`.
+ */
+export function sock_icmp6_error(
+  sk: Sock,
+  skb: Skb,
+  type: number,
+  code: number,
+  info: number,
+  connected: boolean,
+): void {
   const { errno, fatal } = icmpv6_err_convert(type, code);
   if (sk.recverr) {
     const n = skb.network;
@@ -80,7 +90,7 @@ export function sock_icmp6_error(sk: Sock, skb: Skb, type: number, code: number,
       offender: 0,
       offender6: skb.bytes.slice(n + 8, n + 24),
     });
-  } else if (!fatal) return;
+  } else if (!fatal || !connected) return;
   sk.err = errno;
   sk.onEvent?.();
 }
@@ -156,7 +166,7 @@ export function raw6_local_deliver(ns: Netns, skb: Skb, n: number): void {
 export function rawv6_err(ns: Netns, skb: Skb, q: number, type: number, code: number, info: number): void {
   if (type === ICMPV6_PKT_TOOBIG) ns.fib6!.updatePmtu(skb.bytes, q + 24, info);
   const list = ns.sockets.raw6;
-  for (let i = 0; i < list.length; i++) sock_icmp6_error(list[i]!, skb, type, code, info);
+  for (let i = 0; i < list.length; i++) sock_icmp6_error(list[i]!, skb, type, code, info, false);
 }
 
 /** One echo of a ping run over IPv6. */

@@ -188,5 +188,5 @@ export function udpv6_err(ns: Netns, skb: Skb, q: number, type: number, code: nu
   const l4 = q + 40;
   if (type === ICMPV6_PKT_TOOBIG) ns.fib6!.updatePmtu(skb.bytes, q + 24, info);
   const sk = udp6_lookup(ns, skb.bytes, q + 24, v.getUint16(l4 + 2, false), v.getUint16(l4, false));
-  if (sk !== null) sock_icmp6_error(sk, skb, type, code, info);
+  if (sk !== null) sock_icmp6_error(sk, skb, type, code, info, sk.connected);
 }

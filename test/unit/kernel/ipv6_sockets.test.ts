@@ -59,6 +59,19 @@ describe("UDP over IPv6", () => {
     expect(client.bind(5000)).toBe(-98);
   });
 
+  it("hears nothing of closed ports while it is not connected, unless it asks for errors", () => {
+    const net = net6();
+    for (const recverr of [false, true]) {
+      const server = new Udp6Sock(net.ns("p1"));
+      server.recverr = recverr;
+      // The client is gone when the answer comes.
+      server.sendto(new Uint8Array(9), P2, 5000);
+      net.ms(5);
+      expect(server.err).toBe(recverr ? 111 : 0);
+      expect(server.errqueue.map((e) => e.errno)).toEqual(recverr ? [111] : []);
+    }
+  });
+
   it("refuses what the path does not carry, at once where a router has said so before", () => {
     const net = net6();
     const client = new Udp6Sock(net.ns("p1"));

@@ -204,6 +204,7 @@ spec: {clusterIP: 10.96.0.5, clusterIPs: [10.96.0.5, "fd00:96::5"], ipFamilies: 
     const { scenario } = dualLab({ datapath: "cilium-host-routing" }, more, false);
     const classed = verdictsOf(scenario, PORTS);
     expect(classed).toEqual(verdictsOf(scenario, PORTS, EXHAUSTIVE));
+    expect(verdictsOf(scenario, PORTS, SHARED)).toEqual(classed);
     const to = (from: string, targets: readonly string[], port: string): Record<string, string | undefined> =>
       Object.fromEntries(targets.map((t) => [t, classed[`pod/default/${from} -> ${t}:${port}`]]));
     const targets = [
@@ -261,5 +262,6 @@ spec: {podSelector: {matchExpressions: [{key: shard, operator: NotIn, values: [s
     const one = verdicts(text);
     expect(verdicts(text, undefined, 2)).toEqual(one);
     expect(verdicts(text, undefined, 5)).toEqual(one);
+    expect(verdicts(text, SHARED, 3)).toEqual(one);
   });
 });
