@@ -658,7 +658,7 @@ export class TcpSock extends Sock implements TcpSender {
     const skb = alloc_local_skb(ns);
     if (this.walkId !== 0) skb.id = this.walkId;
     const h = skb.data;
-    const b0 = syn || !this.sackOk ? NO_BLOCKS : this.#ofo.edges(this.tsOk ? 3 : 4);
+    const b0 = syn || !this.sackOk || this.#ofo.told === 0 ? NO_BLOCKS : this.#ofo.edges(this.tsOk ? 3 : 4);
     let optLen = 0;
     if (syn) {
       optLen = 4;

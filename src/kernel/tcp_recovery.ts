@@ -642,7 +642,8 @@ export class TcpRecovery {
       f |= FLAG_DATA_ACKED;
       if (whole) gone++;
     }
-    if (gone > 0) rtx.splice(0, gone);
+    if (gone === 1) rtx.shift();
+    else if (gone > 1) rtx.splice(0, gone);
     if (rtx.length > 0 && (rtx[0]!.sacked & SACKED_ACKED) !== 0) f |= FLAG_SACK_RENEGING;
 
     let seqRtt = -1;
