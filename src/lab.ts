@@ -456,6 +456,7 @@ function overridden(model: ClusterModel, o: LabOptions): ClusterModel {
       kubeProxy: o.kubeProxy ?? d.kubeProxy,
       options: { ...d.options, ...o.options },
       overrides: { ...d.overrides, ...o.options },
+      posOf: (option) => (o.options?.[option] === undefined ? d.posOf?.(option) : undefined),
     },
   };
 }

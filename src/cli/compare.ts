@@ -66,7 +66,9 @@ export function compareCommand(): Command {
       const names = flags.datapath.length === 0 ? DEFAULT_DATAPATHS : flags.datapath;
       if (names.length < 2)
         throw new PodpathError("USAGE", "give --datapath at least twice: there is nothing to compare with");
-      const labs: Lab[] = names.map((datapath) => openLab(scenario, { ...flags, datapath }, undefined));
+      const labs: Lab[] = names.map((datapath) =>
+        openLab(scenario, { ...flags, datapath }, undefined, names),
+      );
       for (const lab of labs) prepare(lab);
       const flow = asked ?? firstFlow(labs[0]!);
       const c = compareFlow(labs, flow, { state: flags.state, cold: flags.cold ?? false });

@@ -23,7 +23,7 @@ import {
 } from "../walk/matrix_report.js";
 import { write } from "./compare.js";
 import type { MatrixJob } from "./matrix_worker.js";
-import { addLabFlags, type LabFlags, labOptions, readScenario } from "./scenario_arg.js";
+import { addLabFlags, checkOptions, type LabFlags, labOptions, readScenario } from "./scenario_arg.js";
 
 interface Flags extends LabFlags {
   readonly port: readonly AskedPort[];
@@ -136,7 +136,9 @@ async function matrixOf(source: Source, flags: Flags): Promise<Matrix> {
   // Those that were asked for build their labs while this thread builds its own.
   let workers = others(flags.workers ?? 1);
   try {
-    const lab = Lab.fromScenario(loadScenario(source.text, source.file), options);
+    const scenario = loadScenario(source.text, source.file);
+    checkOptions(flags.set, [flags.datapath ?? scenario.cluster.datapath.name]);
+    const lab = Lab.fromScenario(scenario, options);
     const plan = planMatrix(lab, ports);
     if (flags.workers === undefined && plan.probes.length >= WORTH_A_THREAD)
       workers = others(Math.min(availableParallelism(), 64));

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { PodpathError } from "../base/errors.js";
 import { DATAPATHS, type DatapathName, type Profile } from "../cluster/model.js";
+import { nearestOption, readsOption } from "../cluster/option_keys.js";
 import { Lab, type LabOptions } from "../lab.js";
 import { DEFAULT_SCENARIO, EMBEDDED } from "../scenario/embedded/index.js";
 import { loadScenario, type Scenario } from "../scenario/load.js";
@@ -33,7 +34,7 @@ export function addLabFlags(
     .option("--seed <n>", "seed of everything random", seedOf)
     .option(
       "--set <key=value>",
-      "an option of the control plane, as in cilium-config (repeatable)",
+      "an option of the control plane, as in cilium-config (repeatable); podpath schema --options lists them",
       collect,
       [],
     );
@@ -88,20 +89,54 @@ export function labOptions(flags: LabFlags, profile?: Profile): LabOptions {
   };
 }
 
-/** Reads the scenario and the flags. @throws PodpathError */
+/**
+ * Reads the scenario and the flags. `read`: the datapaths that options of --set may be for, where they are not the chosen
+ * one alone. @throws PodpathError
+ */
 export function chooseScenario(
   name: string | undefined,
   flags: LabFlags,
   profile: Profile | undefined,
+  read?: readonly DatapathName[],
 ): ChosenScenario {
   const { text, file } = readScenario(name);
   const options = labOptions(flags, profile);
   const scenario = loadScenario(text, file);
+  checkOptions(flags.set, read ?? [flags.datapath ?? scenario.cluster.datapath.name]);
   return { scenario, profile: profile ?? scenario.cluster.datapath.profile, options };
 }
 
+/**
+ * Holds that each option of --set is read by one of the datapaths: in a file an option that nothing reads is a part of a
+ * real cluster's configuration, but typed by hand it is a mistake. @throws PodpathError USAGE
+ */
+export function checkOptions(set: readonly string[], datapaths: readonly DatapathName[]): void {
+  for (const s of set) {
+    const key = s.slice(0, s.indexOf("="));
+    if (datapaths.some((d) => readsOption(d, key))) continue;
+    const nearest = nearestOption(datapaths, key);
+    const elsewhere = DATAPATHS.find((d) => readsOption(d, key));
+    const hint =
+      elsewhere !== undefined
+        ? `${elsewhere} does`
+        : nearest !== undefined
+          ? `did you mean ${nearest}?`
+          : "podpath does not model it";
+    throw new PodpathError(
+      "USAGE",
+      `--set ${s}: ${datapaths.join(" and ")} ${datapaths.length === 1 ? "reads" : "read"} no option ${key}; ${hint}; ` +
+        "podpath schema --options lists them",
+    );
+  }
+}
+
 /** Builds the lab that the argument and flags ask for. @throws PodpathError */
-export function openLab(name: string | undefined, flags: LabFlags, profile: Profile | undefined): Lab {
-  const chosen = chooseScenario(name, flags, profile);
+export function openLab(
+  name: string | undefined,
+  flags: LabFlags,
+  profile: Profile | undefined,
+  read?: readonly DatapathName[],
+): Lab {
+  const chosen = chooseScenario(name, flags, profile, read);
   return Lab.fromScenario(chosen.scenario, chosen.options);
 }

@@ -2,8 +2,9 @@
 
 import { Command } from "commander";
 import { isPodpathError, PodpathError } from "../base/errors.js";
+import { mistypedOption, readsOption } from "../cluster/option_keys.js";
 import { Lab } from "../lab.js";
-import { checkScenario } from "../scenario/load.js";
+import { checkScenario, type Scenario } from "../scenario/load.js";
 import { stepMistakes } from "../scenario/traffic.js";
 import { readScenario } from "./scenario_arg.js";
 
@@ -22,32 +23,74 @@ export function validateCommand(): Command {
     .action((files: string[], flags: { readonly quiet?: boolean }) => {
       let wrong = 0;
       for (const name of files) {
-        const lines = mistakes(name);
+        const { lines, notes } = check(name);
         for (const line of lines) process.stderr.write(`${line}\n`);
         if (lines.length > 0) wrong++;
-        else if (flags.quiet !== true) process.stdout.write(`${name}: ok\n`);
+        else if (flags.quiet !== true)
+          for (const line of [`${name}: ok`, ...notes]) process.stdout.write(`${line}\n`);
       }
       if (wrong > 0) process.exitCode = EXIT_INVALID;
     });
 }
 
-/** Every mistake of one scenario as a line with its position. */
-function mistakes(name: string): string[] {
+interface Checked {
+  /** Every mistake as a line with its position. */
+  readonly lines: readonly string[];
+  /** What is no mistake, but may not be what was meant. */
+  readonly notes: readonly string[];
+}
+
+function check(name: string): Checked {
+  const wrong = (...lines: string[]): Checked => ({ lines, notes: [] });
   let source: { readonly text: string; readonly file: string };
   try {
     source = readScenario(name);
   } catch (e) {
-    return [lineOf(e, name)];
+    return wrong(lineOf(e, name));
   }
   const { text, file } = source;
   const { scenario, errors } = checkScenario(text, file);
-  if (scenario === undefined) return errors.map((e) => lineOf(e, file));
+  if (scenario === undefined) return wrong(...errors.map((e) => lineOf(e, file)));
   try {
     const lab = Lab.fromScenario(scenario);
-    return scenario.traffic.flatMap((step) => stepMistakes(lab, step)).map((e) => lineOf(e, file));
+    const steps = scenario.traffic.flatMap((step) => stepMistakes(lab, step));
+    return { lines: steps.map((e) => lineOf(e, file)), notes: optionNotes(scenario, file) };
   } catch (e) {
-    return [lineOf(e, file)];
+    return wrong(lineOf(e, file));
   }
+}
+
+/** Unread options that one line names. */
+const NAMED = 5;
+
+/**
+ * Options that the datapath does not read. A ConfigMap of a real cluster has hundreds, which one line counts; one that is
+ * a slip of the pen away from an option has a line of its own.
+ */
+function optionNotes(scenario: Scenario, file: string): string[] {
+  const { name, options, posOf } = scenario.cluster.datapath;
+  const slips: string[] = [];
+  const others: string[] = [];
+  for (const key of Object.keys(options)) {
+    if (readsOption(name, key)) continue;
+    const nearest = mistypedOption([name], key);
+    if (nearest === undefined) others.push(key);
+    else {
+      const note = new PodpathError(
+        "USAGE",
+        `note: nothing reads ${key}; did you mean ${nearest}?`,
+        posOf?.(key),
+      );
+      slips.push(lineOf(note, file));
+    }
+  }
+  if (others.length === 0) return slips;
+  const named = others.slice(0, NAMED).join(", ");
+  const more = others.length > NAMED ? `, and ${others.length - NAMED} more` : "";
+  return [
+    ...slips,
+    `${file}: note: options that ${name} does not read, and that change nothing: ${named}${more}`,
+  ];
 }
 
 /** A mistake as one line; those without a position name the file. Other errors are ours, and are thrown on. */

@@ -11,6 +11,8 @@ import { podKey } from "./control_plane.js";
 import type { Machine, Machines, Sandbox } from "./machines.js";
 import type { ClusterModel, NodeModel, PodModel } from "./model.js";
 import { setSysctl } from "./netcfg.js";
+import type { ClusterOption } from "./option_keys.js";
+import { Options } from "./options.js";
 import { portmapRules } from "./portmap.js";
 
 /** A node of such a cluster. */
@@ -103,13 +105,24 @@ export function coveringPrefix(cidrs: readonly string[]): string | undefined {
   return `${addressOf(lo - (lo % 2 ** (32 - bits)))}/${bits}`;
 }
 
+/** Options of the datapath for a reader that knows the keys `K`. */
+export function optionsFor<K extends string>(model: ClusterModel): Options<K> {
+  const d = model.datapath;
+  return new Options<K>(d.options, "options", d.posOf);
+}
+
+/** Where the pods live, as the options say it. */
+export function saidClusterCidr(model: ClusterModel): string | undefined {
+  const o = optionsFor<ClusterOption>(model);
+  return (
+    o.cidr("cluster-cidr", 4) ?? o.cidr("ipv4-native-routing-cidr", 4) ?? o.cidr("native-routing-cidr", 4)
+  );
+}
+
 /** Where the pods live, as far as the rest of the scenario says so. */
 export function clusterCidr(model: ClusterModel): string | undefined {
-  const opt = model.datapath.options;
   return (
-    opt["cluster-cidr"] ??
-    opt["ipv4-native-routing-cidr"] ??
-    opt["native-routing-cidr"] ??
+    saidClusterCidr(model) ??
     coveringPrefix([
       ...model.nodes.flatMap((n) => n.podCidrs.filter((c) => !c.includes(":"))),
       ...model.pods.filter((p) => !p.hostNetwork && p.ip4 !== undefined).map((p) => p.ip4!),

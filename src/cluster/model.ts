@@ -180,6 +180,8 @@ export interface DatapathModel {
   readonly options: Readonly<Record<string, string>>;
   /** Those of `options` that the caller gave: they win over what a chosen datapath says by itself. */
   readonly overrides?: Readonly<Record<string, string>>;
+  /** Where an option stands in the scenario; undefined for what comes from elsewhere. */
+  readonly posOf?: ((option: string) => SourcePosition | undefined) | undefined;
 }
 
 /** An identity whose number the scenario fixes (CiliumIdentity). */

@@ -182,6 +182,9 @@ class Loader {
   #datapath: Value<typeof datapathSchema>["spec"] = {};
   #datapathPos: SourcePosition | undefined;
   #config: Record<string, string> = {};
+  /** Where each option of the datapath stands: in cilium-config, or in the Datapath document, which wins. */
+  readonly #configPos = new Map<string, PositionOf>();
+  readonly #optionPos = new Map<string, PositionOf>();
   #lab: { name: string; spec: NonNullable<Value<typeof labSchema>["spec"]>; y: YamlObject } | undefined;
 
   /** Nodes and pods that have a document, right or wrong: what refers to a wrong one is not wrong itself. */
@@ -260,6 +263,9 @@ class Loader {
       profile: d.profile ?? "1.19",
       kubeProxy: d.kubeProxy,
       options: { ...this.#config, ...d.options },
+      posOf: (option) =>
+        this.#optionPos.get(option)?.(["spec", "options", option]) ??
+        this.#configPos.get(option)?.(["data", option]),
     };
   }
 
@@ -301,7 +307,10 @@ class Loader {
       default:
         if (v.kind === "ConfigMap") {
           const o = this.#check(configMapSchema, y);
-          if (o.metadata.name === "cilium-config") this.#config = { ...this.#config, ...o.data };
+          if (o.metadata.name === "cilium-config") {
+            this.#config = { ...this.#config, ...o.data };
+            for (const k of Object.keys(o.data ?? {})) this.#configPos.set(k, y.pos);
+          }
         }
         if (v.kind === "Service") this.#check(serviceSchema, y);
         if (CONTROL_PLANE_KINDS.has(v.kind)) {
@@ -333,6 +342,7 @@ class Loader {
         if (this.#datapathPos !== undefined)
           throw this.#bad(y, ["kind"], "a scenario has one Datapath document");
         this.#datapath = o.spec;
+        for (const k of Object.keys(o.spec.options ?? {})) this.#optionPos.set(k, y.pos);
         this.#datapathPos = y.pos();
         break;
       }

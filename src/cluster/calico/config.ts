@@ -3,8 +3,9 @@
 // overrides the encapsulation of every pool.
 
 import { PodpathError } from "../../base/errors.js";
-import { clusterCidr, type Fields, fields, int, list, text } from "../linux_plane.js";
+import { clusterCidr, type Fields, fields, int, list, optionsFor, text } from "../linux_plane.js";
 import type { ClusterModel, DatapathName, K8sObject } from "../model.js";
+import type { CalicoOption } from "../option_keys.js";
 import { FAILSAFE_IN, FAILSAFE_OUT, type FailsafePort, failsafePorts } from "./host_endpoints.js";
 
 export type EncapMode = "Always" | "CrossSubnet" | "Never";
@@ -76,7 +77,7 @@ export function calicoConfig(model: ClusterModel, forced: boolean): CalicoConfig
   const bgpObject =
     objects("BGPConfiguration").find((o) => o.metadata.name === "default") ?? objects("BGPConfiguration")[0];
   const bgp = fields(bgpObject?.raw.spec);
-  const opt = model.datapath.options;
+  const opt = optionsFor<CalicoOption>(model);
 
   let pools = objects("IPPool").map(poolObject);
   if (pools.length === 0) pools = list(installation.ipPools).map((p, i) => installationPool(fields(p), i));
@@ -86,11 +87,11 @@ export function calicoConfig(model: ClusterModel, forced: boolean): CalicoConfig
     pools = [
       {
         name: "default-ipv4-ippool",
-        cidr: opt["pool-cidr"] ?? clusterCidr(model) ?? "192.168.0.0/16",
+        cidr: opt.cidr("pool-cidr", 4) ?? clusterCidr(model) ?? "192.168.0.0/16",
         blockSize: 26,
         ipipMode: ipip,
         vxlanMode: vxlan,
-        natOutgoing: opt["nat-outgoing"] !== "false",
+        natOutgoing: opt.bool("nat-outgoing", true),
         disabled: false,
         nodeSelector: "all()",
         disableBgpExport: false,
@@ -102,9 +103,9 @@ export function calicoConfig(model: ClusterModel, forced: boolean): CalicoConfig
   const action = (text(felix.defaultEndpointToHostAction) ?? "Accept").toUpperCase();
   return {
     pools,
-    podMtu: positive(opt.mtu) ?? (int(installation.mtu) || undefined),
-    ipipMtu: positive(opt["ipip-mtu"]) ?? (int(felix.ipipMTU) || undefined),
-    vxlanMtu: positive(opt["vxlan-mtu"]) ?? (int(felix.vxlanMTU) || undefined),
+    podMtu: opt.mtu("mtu") ?? (int(installation.mtu) || undefined),
+    ipipMtu: opt.mtu("ipip-mtu") ?? (int(felix.ipipMTU) || undefined),
+    vxlanMtu: opt.mtu("vxlan-mtu") ?? (int(felix.vxlanMTU) || undefined),
     vxlanVni: int(felix.vxlanVNI) ?? 4096,
     vxlanPort: int(felix.vxlanPort) ?? 4789,
     // Without a pool that BIRD announces the operator leaves BGP out of a VXLAN installation.
@@ -169,9 +170,4 @@ function installationPool(s: Fields, i: number): IpPool {
     nodeSelector: text(s.nodeSelector) ?? "all()",
     disableBgpExport: s.disableBGPExport === true,
   };
-}
-
-function positive(v: string | undefined): number | undefined {
-  const n = Number(v ?? 0);
-  return Number.isInteger(n) && n > 0 ? n : undefined;
 }

@@ -2,11 +2,13 @@
 // aggregation. Defaults and fallbacks follow the agent of 1.19 (pkg/option, daemon's host-routing check) and, for
 // profile 1.11, the stricter conditions of that release.
 
-import { parseDuration } from "../../base/duration.js";
 import { PodpathError } from "../../base/errors.js";
 import type { PodDevice } from "../machines.js";
 import type { DatapathModel, DatapathName, Profile } from "../model.js";
+import type { CiliumOption } from "../option_keys.js";
+import { Options } from "../options.js";
 import { IPSEC_OVERHEAD } from "./ipsec.js";
+import { type PolicyConfig, policyConfigFrom } from "./policy/config.js";
 import { WIREGUARD_OVERHEAD } from "./wireguard.js";
 
 /** Outer IPv4, UDP and VXLAN headers and the inner Ethernet header. */
@@ -154,13 +156,14 @@ export interface AgentConfig {
   readonly natMax: number;
   readonly neighMax: number;
   readonly policyMapMax: number;
-  readonly lbMapMax: number;
   readonly mapBackend: "table" | "lru-cache";
   readonly installNoConntrackRules: boolean;
   /** Fixed interval of conntrack garbage collection, ns; 0 = dynamic. */
   readonly ctGcIntervalNs: number;
   readonly clusterName: string;
   readonly clusterId: number;
+  /** What decides how policy is compiled. */
+  readonly policy: PolicyConfig;
   /** Every option as resolved, for `cilium config` and explanations. */
   readonly options: Readonly<Record<string, string>>;
 }
@@ -177,7 +180,10 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
     ? { ...datapath.options, ...preset, ...datapath.overrides }
     : { ...preset, ...datapath.options };
   if (datapath.profile === "1.11" || options.tunnel !== undefined) oldNames(options, forced ? preset : {});
-  const o = new Options(options);
+  const o = new CiliumConfig(options, "cilium-config", (key) =>
+    // What the datapath's name says has no place in a file.
+    options[key] === datapath.options[key] ? datapath.posOf?.(key) : undefined,
+  );
   const kpr = o.kubeProxyReplacement();
   const bpfMasquerade = o.bool("enable-bpf-masquerade", false);
   const masquerade4 = o.bool("enable-ipv4-masquerade", o.bool("masquerade", true));
@@ -194,7 +200,7 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
   if (datapathMode !== "veth") {
     if (datapath.profile === "1.11") throw o.bad("datapath-mode", "veth in release 1.11");
     if (routing.mode === "legacy")
-      throw o.refused("datapath-mode", `needs BPF host routing, but ${routing.reason}`);
+      throw o.refused("datapath-mode", `which needs BPF host routing, but ${routing.reason}`);
   }
   const routingMode = o.oneOf("routing-mode", ["native", "tunnel"] as const, "tunnel");
   const range = o.text("node-port-range", "30000,32767").split(",").map(Number);
@@ -225,8 +231,8 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
     masquerade4,
     masquerade6: o.bool("enable-ipv6-masquerade", true),
     bpfMasquerade,
-    nativeRoutingCidr4: o.optional("ipv4-native-routing-cidr"),
-    nativeRoutingCidr6: o.optional("ipv6-native-routing-cidr"),
+    nativeRoutingCidr4: o.cidr("ipv4-native-routing-cidr", 4),
+    nativeRoutingCidr6: o.cidr("ipv6-native-routing-cidr", 6),
     autoDirectNodeRoutes: o.bool("auto-direct-node-routes", false),
     // With kube-proxy replacement the agent switches socket load balancing on by itself.
     socketLb: o.bool("bpf-lb-sock", kpr),
@@ -273,18 +279,18 @@ export function agentConfig(datapath: DatapathModel, forced: boolean): AgentConf
     policyEnforcement: o.oneOf("enable-policy", ["default", "always", "never"] as const, "default"),
     policyDenyResponse: o.oneOf("policy-deny-response", ["none", "icmp"] as const, "none"),
     policyAuditMode: o.bool("policy-audit-mode", false),
-    mtu: options.mtu === undefined || options.mtu === "0" ? undefined : o.number("mtu", 1500, 68, 65535),
+    mtu: o.mtu("mtu"),
     ctTcpMax: o.number("bpf-ct-global-tcp-max", 524288, 1, 1 << 24),
     ctAnyMax: o.number("bpf-ct-global-any-max", 262144, 1, 1 << 24),
     natMax: o.number("bpf-nat-global-max", 524288, 1, 1 << 24),
     neighMax: o.number("bpf-neigh-global-max", 524288, 1, 1 << 24),
     policyMapMax: o.number("bpf-policy-map-max", 16384, 256, 65536),
-    lbMapMax: o.number("bpf-lb-map-max", 65536, 1, 1 << 24),
     mapBackend: o.oneOf("map-backend", ["table", "lru-cache"] as const, "table"),
     installNoConntrackRules: o.bool("install-no-conntrack-iptables-rules", false),
     ctGcIntervalNs: o.seconds("conntrack-gc-interval", 0) * 1e9,
     clusterName: o.text("cluster-name", "default"),
     clusterId: o.number("cluster-id", 0, 0, 511),
+    policy: policyConfigFrom(o),
     options,
   };
 }
@@ -329,66 +335,8 @@ function oldNames(o: Record<string, string>, fixed: Readonly<Record<string, stri
   if (o["native-routing-cidr"] !== undefined) o["ipv4-native-routing-cidr"] ??= o["native-routing-cidr"];
 }
 
-class Options {
-  constructor(private readonly o: Readonly<Record<string, string>>) {}
-
-  bad(key: string, wanted: string): PodpathError {
-    return new PodpathError(
-      "SCENARIO_INVALID",
-      `cilium-config: ${key} is ${JSON.stringify(this.o[key])}, but must be ${wanted}`,
-    );
-  }
-
-  /** A value that does not go with another: `why` is what follows "which". */
-  refused(key: string, why: string): PodpathError {
-    return new PodpathError(
-      "SCENARIO_INVALID",
-      `cilium-config: ${key} is ${JSON.stringify(this.o[key])}, which ${why}`,
-    );
-  }
-
-  optional(key: string): string | undefined {
-    const v = this.o[key];
-    return v === undefined || v === "" ? undefined : v;
-  }
-
-  text(key: string, fallback: string): string {
-    return this.o[key] ?? fallback;
-  }
-
-  bool(key: string, fallback: boolean): boolean {
-    const v = this.o[key];
-    if (v === undefined || v === "") return fallback;
-    if (v === "true" || v === "1") return true;
-    if (v === "false" || v === "0") return false;
-    throw this.bad(key, "true or false");
-  }
-
-  number(key: string, fallback: number, min: number, max: number): number {
-    const v = this.o[key];
-    if (v === undefined || v === "") return fallback;
-    const n = Number(v);
-    if (!Number.isInteger(n) || n < min || n > max)
-      throw this.bad(key, `a whole number from ${min} to ${max}`);
-    return n;
-  }
-
-  oneOf<T extends string>(key: string, values: readonly T[], fallback: T): T {
-    const v = this.o[key];
-    if (v === undefined || v === "") return fallback;
-    const found = values.find((x) => x === v);
-    if (found === undefined) throw this.bad(key, `one of ${values.join(", ")}`);
-    return found;
-  }
-
-  seconds(key: string, fallback: number): number {
-    const v = this.o[key];
-    if (v === undefined || v === "") return fallback;
-    const ns = parseDuration(v);
-    if (ns === undefined) throw this.bad(key, "a duration like 5s");
-    return Math.floor(ns / 1e9);
-  }
-
+/** cilium-config, with the values that only it has. */
+class CiliumConfig extends Options<CiliumOption> {
   aggregation(): number {
     const v = this.text("monitor-aggregation", "none").toLowerCase();
     const n = /^[0-4]$/.test(v) ? Number(v) : AGGREGATION[v];
@@ -396,7 +344,7 @@ class Options {
     return n;
   }
 
-  tcpFlags(key: string, fallback: string): number {
+  tcpFlags(key: CiliumOption, fallback: string): number {
     const bits: Readonly<Record<string, number>> = {
       fin: 1,
       syn: 2,
@@ -423,16 +371,16 @@ class Options {
     const ipsec = this.bool("enable-ipsec", false);
     if (!wireguard && !ipsec) return "none";
     const key = wireguard ? "enable-wireguard" : "enable-ipsec";
-    if (wireguard && ipsec) throw this.refused("enable-ipsec", "does not go with enable-wireguard");
-    if (profile === "1.11") throw this.refused(key, "is modelled for release 1.19 only");
+    if (wireguard && ipsec) throw this.refused("enable-ipsec", "which does not go with enable-wireguard");
+    if (profile === "1.11") throw this.refused(key, "which is modelled for release 1.19 only");
     if (ipsec && this.bool("enable-ipv6", false))
-      throw this.refused(key, "is modelled for IPv4 only, but enable-ipv6 is true");
+      throw this.refused(key, "which is modelled for IPv4 only, but enable-ipv6 is true");
     return wireguard ? "wireguard" : "ipsec";
   }
 
   /** true/false since 1.14; strict, probe, partial, disabled before. */
   kubeProxyReplacement(): boolean {
-    const v = this.o["kube-proxy-replacement"];
+    const v = this.optional("kube-proxy-replacement");
     if (v === "strict" || v === "probe" || v === "partial") return true;
     if (v === "disabled") return false;
     return this.bool("kube-proxy-replacement", false);

@@ -53,7 +53,7 @@ import { cidrGroupOf, type NodeAddress, resolveIpcache } from "./ipcache.js";
 import { IPSEC_KEY, installIpsec } from "./ipsec.js";
 import { ciliumIptables, hostMark6 } from "./iptables.js";
 import { type NodeFacts, nodeDefines, objectVariables } from "./node_config.js";
-import { type PolicyConfig, policyConfigFrom } from "./policy/config.js";
+import type { PolicyConfig } from "./policy/config.js";
 import { LabelSet } from "./policy/labels.js";
 import { writePolicy } from "./policy/lookup.js";
 import { isPolicy, type ParsedPolicies, parsePolicies } from "./policy/parse.js";
@@ -138,12 +138,7 @@ export class CiliumPlane implements ControlPlane {
     readonly machines: Machines,
     readonly config: AgentConfig,
   ) {
-    this.policyConfig = {
-      ...policyConfigFrom(config.options),
-      enableIPv4: config.ipv4,
-      enableIPv6: config.ipv6,
-      clusterName: config.clusterName,
-    };
+    this.policyConfig = config.policy;
     this.identities = new IdentityAllocator(
       model.identities.map((i) => ({
         id: i.id,

@@ -7,7 +7,14 @@ import { PodpathError } from "../../base/errors.js";
 import { hexOf, sha1 } from "../../base/sha.js";
 import { BridgeDevice } from "../../kernel/bridge.js";
 import { installKubeProxy, type KubeProxy } from "../kube_proxy/kube_proxy.js";
-import { coveringPrefix, inPrefix, LinuxNode, LinuxPlane, prefixOf } from "../linux_plane.js";
+import {
+  coveringPrefix,
+  inPrefix,
+  LinuxNode,
+  LinuxPlane,
+  prefixOf,
+  saidClusterCidr,
+} from "../linux_plane.js";
 import { type Machine, type Machines, nthAddress } from "../machines.js";
 import type { ClusterModel, NodeModel, PodModel } from "../model.js";
 import { addAddress, addRoute, linkUp, setSysctl } from "../netcfg.js";
@@ -32,14 +39,10 @@ export class FlannelPlane extends LinuxPlane<FlannelNode> {
 
   constructor(model: ClusterModel, machines: Machines) {
     super(model, machines);
-    const opt = model.datapath.options;
     for (const n of model.nodes)
       this.nodes.push(new FlannelNode(n.name, n, machines.nodes.get(n.name)!, podCidrOf(model, n)));
     this.network =
-      opt["cluster-cidr"] ??
-      opt["ipv4-native-routing-cidr"] ??
-      coveringPrefix(this.nodes.map((n) => n.podCidr)) ??
-      "10.244.0.0/16";
+      saidClusterCidr(model) ?? coveringPrefix(this.nodes.map((n) => n.podCidr)) ?? "10.244.0.0/16";
     for (const n of this.nodes) this.#bridge(n);
     for (const n of this.nodes) this.#routes(n);
     for (const p of model.pods) if (!p.hostNetwork && p.ip4 !== undefined) this.#addPod(p);

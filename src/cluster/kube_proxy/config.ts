@@ -3,8 +3,9 @@
 import { parse } from "yaml";
 import { PodpathError } from "../../base/errors.js";
 import { SCHEDULERS } from "../../kernel/ipvs/ip_vs_sched.js";
-import { fields, int, list, text } from "../linux_plane.js";
+import { fields, int, list, optionsFor, text } from "../linux_plane.js";
 import type { ClusterModel } from "../model.js";
+import type { KubeProxyOption } from "../option_keys.js";
 
 export interface KubeProxyConfig {
   readonly mode: "iptables" | "ipvs" | "none";
@@ -30,7 +31,7 @@ const MODES: readonly string[] = ["iptables", "ipvs", "none"];
  * an IPVS scheduler that the model does not have.
  */
 export function kubeProxyConfig(model: ClusterModel, podCidr: string | undefined): KubeProxyConfig {
-  const d = model.datapath;
+  const opt = optionsFor<KubeProxyOption>(model);
   const map = model.objects.find((o) => o.kind === "ConfigMap" && o.metadata.name === "kube-proxy");
   const inner = text(fields(map?.raw.data)["config.conf"]);
   const c = { ...fields(map?.raw.data), ...(inner === undefined ? {} : fields(parse(inner))) } as Record<
@@ -39,7 +40,7 @@ export function kubeProxyConfig(model: ClusterModel, podCidr: string | undefined
   >;
   const ipvs = fields(c.ipvs);
   const iptables = fields(c.iptables);
-  const said = d.kubeProxy ?? text(c.mode);
+  const said = model.datapath.kubeProxy ?? text(c.mode);
   if (said !== undefined && !MODES.includes(said))
     throw new PodpathError(
       "SCENARIO_INVALID",
@@ -47,7 +48,7 @@ export function kubeProxyConfig(model: ClusterModel, podCidr: string | undefined
       map?.pos(["data"]),
     );
   const bit = int(iptables.masqueradeBit) ?? 14;
-  const scheduler = text(ipvs.scheduler) ?? d.options["ipvs-scheduler"] ?? "rr";
+  const scheduler = text(ipvs.scheduler) ?? opt.optional("ipvs-scheduler") ?? "rr";
   if (!SCHEDULERS.includes(scheduler))
     throw new PodpathError(
       "SCENARIO_INVALID",
@@ -57,12 +58,12 @@ export function kubeProxyConfig(model: ClusterModel, podCidr: string | undefined
   return {
     mode: said === "ipvs" || said === "none" ? said : "iptables",
     clusterCidr: text(c.clusterCIDR) ?? podCidr,
-    masqueradeAll: iptables.masqueradeAll === true || d.options["masquerade-all"] === "true",
+    masqueradeAll: iptables.masqueradeAll === true || opt.bool("masquerade-all", false),
     masqueradeMark: `0x${(2 ** bit).toString(16)}`,
     scheduler,
     localhostNodePorts: iptables.localhostNodePorts !== false,
     nodePortAddresses: list(c.nodePortAddresses).map(String),
     strictArp: ipvs.strictARP === true,
-    ipvsFilter: d.options["ipvs-filter"] === "true",
+    ipvsFilter: opt.bool("ipvs-filter", false),
   };
 }

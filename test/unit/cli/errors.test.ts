@@ -45,6 +45,39 @@ const CASES: readonly [string[], string][] = [
   [["monitor", "nosuch"], `no embedded scenario and no file is called nosuch; embedded are: ${SCENARIOS}`],
   [["monitor", "DIR/empty.yaml"], "DIR/empty.yaml:1:1: the scenario is empty"],
   [["monitor", "--set", "x"], "--set x: give KEY=VALUE, such as enable-endpoint-routes=true"],
+  [
+    ["monitor", "--set", "enable-endpoint-route=true"],
+    "--set enable-endpoint-route=true: cilium-host-routing reads no option enable-endpoint-route; did you mean enable-endpoint-routes?; " +
+      "podpath schema --options lists them",
+  ],
+  [
+    ["explain", "--set", "kubeProxyReplacment=false"],
+    "--set kubeProxyReplacment=false: cilium-host-routing reads no option kubeProxyReplacment; did you mean kube-proxy-replacement?; " +
+      "podpath schema --options lists them",
+  ],
+  [
+    ["cilium", NODE, "status", "--set", "endpointRoutes=true"],
+    "--set endpointRoutes=true: cilium-host-routing reads no option endpointRoutes; did you mean enable-endpoint-routes?; " +
+      "podpath schema --options lists them",
+  ],
+  [
+    ["serve", "--monitor-socket", "DIR/s.sock", "--node", NODE, "--set", "ipip-mtu=1400"],
+    "--set ipip-mtu=1400: cilium-host-routing reads no option ipip-mtu; calico-ipip does; podpath schema --options lists them",
+  ],
+  [
+    ["matrix", "--datapath", "calico-ipip", "--set", "enable-hubble=true"],
+    "--set enable-hubble=true: calico-ipip reads no option enable-hubble; podpath does not model it; " +
+      "podpath schema --options lists them",
+  ],
+  [
+    ["compare", "--datapath", "cilium-legacy", "--datapath", "calico-ipip", "--set", "vxlan-mtv=1400"],
+    "--set vxlan-mtv=1400: cilium-legacy and calico-ipip read no option vxlan-mtv; did you mean vxlan-mtu?; " +
+      "podpath schema --options lists them",
+  ],
+  [
+    ["matrix", "--datapath", "calico-ipip", "--set", "ipip-mtu=large"],
+    'options: ipip-mtu is "large", but must be a whole number from 68 to 65535',
+  ],
   [["monitor", "--node", "x"], `the scenario has no node x; its nodes are ${NODES}`],
   [
     ["monitor", "--from", "x"],

@@ -176,6 +176,59 @@ spec:
     );
   });
 
+  it("accepts a real cluster's ConfigMap and notes what of it is not read, a slip of the pen with its line", async () => {
+    const config = `---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: cilium-config, namespace: kube-system}
+data:
+  enable-hubble: "true"
+  enable-endpoint-route: "true"
+  ipam: kubernetes
+  hubble-listen-address: ":4244"
+  bpf-map-dynamic-size-ratio: "0.0025"
+  identity-allocation-mode: crd
+  cgroup-root: /run/cilium/cgroupv2
+`;
+    const real = file("real.yaml", twoNodes(config));
+    const at = twoNodes(config).split("\n").indexOf('  enable-endpoint-route: "true"') + 1;
+    const run = await podpath("validate", real);
+    expect({ ...run, out: run.out.split("\n") }).toEqual({
+      out: [
+        "real.yaml: ok",
+        `real.yaml:${at}:26: note: nothing reads enable-endpoint-route; did you mean enable-endpoint-routes?`,
+        "real.yaml: note: options that cilium-host-routing does not read, and that change nothing: enable-hubble, ipam, " +
+          "hubble-listen-address, bpf-map-dynamic-size-ratio, identity-allocation-mode, and 1 more",
+        "",
+      ],
+      err: "",
+      status: 0,
+    });
+    expect((await podpath("validate", "-q", real)).out).toBe("");
+  });
+
+  it("says where an option with a wrong value stands: in the ConfigMap, or in the Datapath that wins over it", async () => {
+    const documents = (option: string): string => `---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: cilium-config}
+data: {ipv4-native-routing-cidr: 10.0.0.0/99}
+---
+apiVersion: podpath.dev/v1
+kind: Datapath
+spec: {options: {${option}}}
+`;
+    const line = twoNodes().split("\n").length;
+    const wrong = (option: string): Promise<CliRun> =>
+      podpath("validate", file("wrong.yaml", twoNodes(documents(option))));
+    expect((await wrong("enable-icmp-rules: maybe, ipv4-native-routing-cidr: 10.0.0.0/8")).err).toBe(
+      `wrong.yaml:${line + 8}:37: cilium-config: enable-icmp-rules is "maybe", but must be true or false\n`,
+    );
+    expect((await wrong("enable-icmp-rules: true")).err).toBe(
+      `wrong.yaml:${line + 4}:34: cilium-config: ipv4-native-routing-cidr is "10.0.0.0/99", but must be a subnet like 10.0.0.0/8\n`,
+    );
+  });
+
   it("prints nothing for good files with --quiet", async () => {
     expect(await podpath("validate", "-q", file("good.yaml", twoNodes()))).toEqual({
       out: "",

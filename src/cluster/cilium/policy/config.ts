@@ -1,5 +1,8 @@
 // The agent options that decide what a policy compiles to, with the agent's defaults (cilium 1.19).
 
+import type { CiliumOption } from "../../option_keys.js";
+import type { Options } from "../../options.js";
+
 export interface PolicyConfig {
   /** enable-policy. */
   readonly policyEnforcement: "default" | "always" | "never";
@@ -50,30 +53,27 @@ export const DEFAULT_POLICY_CONFIG: PolicyConfig = {
   proxyPorts: DEFAULT_PROXY_PORTS,
 };
 
-/** The part of cilium-config that is policy's; keys as in the ConfigMap, values as text. */
-export function policyConfigFrom(options: Readonly<Record<string, string>>): PolicyConfig {
+/** The part of cilium-config that is policy's. Throws SCENARIO_INVALID for a value that the agent would refuse. */
+export function policyConfigFrom(o: Options<CiliumOption>): PolicyConfig {
   const d = DEFAULT_POLICY_CONFIG;
-  const flag = (key: string, or: boolean): boolean => {
-    const v = options[key];
-    return v === undefined ? or : v === "true" || v === "1" || v === "t";
-  };
-  const word = <T extends string>(key: string, allowed: readonly T[], or: T): T =>
-    allowed.find((a) => a === options[key]) ?? or;
   return {
-    policyEnforcement: word("enable-policy", ["default", "always", "never"], d.policyEnforcement),
-    allowLocalhost: word("allow-localhost", ["auto", "always", "policy"], d.allowLocalhost),
-    enableHostFirewall: flag("enable-host-firewall", d.enableHostFirewall),
-    enableNonDefaultDenyPolicies: flag("enable-non-default-deny-policies", d.enableNonDefaultDenyPolicies),
-    enableICMPRules: flag("enable-icmp-rules", d.enableICMPRules),
-    enableL7Proxy: flag("enable-l7-proxy", d.enableL7Proxy),
-    enableNodeSelectorLabels: flag("enable-node-selector-labels", d.enableNodeSelectorLabels),
-    enableExtendedIPProtocols: flag("enable-extended-ip-protocols", d.enableExtendedIPProtocols),
-    policyCIDRMatchMode: (options["policy-cidr-match-mode"] ?? "").split(/[ ,]+/).filter((s) => s !== ""),
-    policyAuditMode: flag("policy-audit-mode", d.policyAuditMode),
-    policyDefaultLocalCluster: flag("policy-default-local-cluster", d.policyDefaultLocalCluster),
-    clusterName: options["cluster-name"] ?? d.clusterName,
-    enableIPv4: flag("enable-ipv4", true),
-    enableIPv6: flag("enable-ipv6", false),
+    policyEnforcement: o.oneOf("enable-policy", ["default", "always", "never"] as const, d.policyEnforcement),
+    allowLocalhost: o.oneOf("allow-localhost", ["auto", "always", "policy"] as const, d.allowLocalhost),
+    enableHostFirewall: o.bool("enable-host-firewall", d.enableHostFirewall),
+    enableNonDefaultDenyPolicies: o.bool("enable-non-default-deny-policies", d.enableNonDefaultDenyPolicies),
+    enableICMPRules: o.bool("enable-icmp-rules", d.enableICMPRules),
+    enableL7Proxy: o.bool("enable-l7-proxy", d.enableL7Proxy),
+    enableNodeSelectorLabels: o.bool("enable-node-selector-labels", d.enableNodeSelectorLabels),
+    enableExtendedIPProtocols: o.bool("enable-extended-ip-protocols", d.enableExtendedIPProtocols),
+    policyCIDRMatchMode: o
+      .text("policy-cidr-match-mode", "")
+      .split(/[ ,]+/)
+      .filter((s) => s !== ""),
+    policyAuditMode: o.bool("policy-audit-mode", d.policyAuditMode),
+    policyDefaultLocalCluster: o.bool("policy-default-local-cluster", d.policyDefaultLocalCluster),
+    clusterName: o.text("cluster-name", d.clusterName),
+    enableIPv4: o.bool("enable-ipv4", d.enableIPv4),
+    enableIPv6: o.bool("enable-ipv6", d.enableIPv6),
     proxyPorts: d.proxyPorts,
   };
 }
