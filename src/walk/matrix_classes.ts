@@ -106,7 +106,7 @@ export function handWritten(scenario: Scenario): string {
   return [
     ...model.nodes.flatMap((n) => [n.iptables ?? "", ...(n.setup ?? [])]),
     ...model.hosts.flatMap((h) => h.setup ?? []),
-    ...scenario.traffic.flatMap((s) => (s.kind === "exec" ? [s.spec.command] : [])),
+    ...scenario.traffic.flatMap((s) => (s.kind === "exec" ? [`${s.spec.on} ${s.spec.command}`] : [])),
   ].join("\n");
 }
 

@@ -257,6 +257,26 @@ spec: {podSelector: {matchExpressions: [{key: shard, operator: NotIn, values: [s
     expect(classes(pods((i) => (i < 2 ? `shard: s${i}` : "x: y")) + policy).slice(apart)).toEqual([2, 4]);
   });
 
+  it("has a class of its own for a pod in which a command was run", () => {
+    const pod = (name: string, ip: number): string => `---
+apiVersion: v1
+kind: Pod
+metadata: {name: ${name}, labels: {app: w}}
+spec: {nodeName: n1}
+status: {podIP: 10.0.0.${ip}}
+`;
+    const text = twoNodes(`${pod("worker-x", 50)}${pod("worker-y", 51)}---
+apiVersion: podpath.dev/v1
+kind: Traffic
+spec: {steps: [{exec: {on: pod/worker-y, command: ip route del default}}]}
+`);
+    for (const how of [undefined, SHARED]) {
+      const got = verdicts(text, how);
+      const from = (p: string): unknown => got[`pod/default/${p} -> pod/default/c:80/tcp`];
+      expect([from("worker-x"), from("worker-y")]).toEqual(["open", "closed"]);
+    }
+  });
+
   it("is the same whether one, two or five labs send the probes", () => {
     const text = randomCluster(new Prng(7), "cilium-host-routing");
     const one = verdicts(text);
