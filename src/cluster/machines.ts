@@ -4,7 +4,7 @@
 
 import type { VirtualClock } from "../base/clock.js";
 import { TimerQueue } from "../base/clock.js";
-import { isPodpathError, PodpathError } from "../base/errors.js";
+import { isPodpathError, PodpathError, type SourcePosition } from "../base/errors.js";
 import { Prng } from "../base/prng.js";
 import type { NetDevice } from "../kernel/device.js";
 import { Kernel, World } from "../kernel/kernel.js";
@@ -14,7 +14,15 @@ import { buildTopology, type NetnsHook, type TopoNetns } from "../kernel/topolog
 import { VethDevice } from "../kernel/veth.js";
 import { type Fault, Switch, WireDevice } from "../kernel/wire.js";
 import { formatIpv4, nthOf4, parseIp, parseIpv4, parseMac } from "../net/address.js";
-import type { ClusterModel, HostModel, NicModel, NodeModel, PodModel, TopologyModel } from "./model.js";
+import type {
+  ClusterModel,
+  HostModel,
+  NicModel,
+  NodeModel,
+  PodModel,
+  PositionOf,
+  TopologyModel,
+} from "./model.js";
 import { addAddress, addRoute, linkUp, makeIpset, restoreIptables, setSysctl } from "./netcfg.js";
 
 /** What a topology says of a namespace beyond devices and routes. */
@@ -86,10 +94,12 @@ export class Machines {
     }
     for (const n of model.nodes) {
       const prefix = model.networks.find((w) => w.name === (n.nics[0]?.network ?? "lan"))?.cidr;
-      const m = this.#machine(n.name, n.cpus, n.nics, [n.gateway, n.gatewayIPv6], n, prefix);
+      const m = this.#machine(n.name, n.cpus, n.nics, n, prefix);
+      this.#gateways(m, n, n.wiringPosOf ?? n.posOf);
       setSysctl(m.ns, "net/ipv4/ip_forward", 1);
       setSysctl(m.ns, "net/ipv6/conf/all/forwarding", 1);
-      for (const [k, v] of Object.entries(n.sysctls)) setSysctl(m.ns, k.replaceAll(".", "/"), v);
+      for (const [k, v] of Object.entries(n.sysctls))
+        at(n.wiringPosOf?.(["spec", "sysctls", k]), () => setSysctl(m.ns, k.replaceAll(".", "/"), v));
       this.nodes.set(n.name, m);
     }
     for (const h of model.hosts) this.hosts.set(h.name, this.#host(h, model));
@@ -108,7 +118,7 @@ export class Machines {
         rxCpu: undefined,
         ifindex: undefined,
       };
-      const gw = this.#machine(`gateway-${n.name}`, 1, [nic], [], undefined, n.cidr);
+      const gw = this.#machine(`gateway-${n.name}`, 1, [nic], undefined, n.cidr);
       setSysctl(gw.ns, "net/ipv4/ip_forward", 1);
       setSysctl(gw.ns, "net/ipv6/conf/all/forwarding", 1);
       this.hosts.set(gw.name, gw);
@@ -117,8 +127,11 @@ export class Machines {
 
   #host(h: HostModel, model: ClusterModel): Machine {
     const prefix = model.networks.find((w) => w.name === h.nics[0]!.network)?.cidr;
-    const m = this.#machine(h.name, 1, h.nics, [h.gateway, h.gatewayIPv6], undefined, prefix);
-    for (const r of h.routes) addRoute(m.ns, { to: r.to, via: r.via });
+    const m = this.#machine(h.name, 1, h.nics, undefined, prefix);
+    this.#gateways(m, h, h.posOf);
+    h.routes.forEach((r, i) => {
+      at(h.posOf?.(["spec", "routes", i, "via"]), () => addRoute(m.ns, { to: r.to, via: r.via }));
+    });
     if (h.router) {
       setSysctl(m.ns, "net/ipv4/ip_forward", 1);
       setSysctl(m.ns, "net/ipv6/conf/all/forwarding", 1);
@@ -128,7 +141,7 @@ export class Machines {
 
   /** A machine whose namespaces are those of a topology; the machine's own one stays empty. */
   #topology(t: TopologyModel): Machine {
-    const m = this.#machine(t.name, 1, [], [], undefined, undefined);
+    const m = this.#machine(t.name, 1, [], undefined, undefined);
     const hook: NetnsHook = (name, ns, netns) => {
       const spec = netns as TopoRules;
       for (const set of spec.ipset ?? []) makeIpset(ns, set.name, set.type, set.members);
@@ -151,7 +164,6 @@ export class Machines {
     name: string,
     cpus: number,
     nics: readonly NicModel[],
-    gateways: readonly (string | undefined)[],
     node: NodeModel | undefined,
     networkCidr: string | undefined,
   ): Machine {
@@ -182,12 +194,19 @@ export class Machines {
         addAddress(dev, a.includes("/") ? a : `${a}/${prefixLength(a, networkCidr)}`, n.metric);
       linkUp(dev);
     }
-    const metric = nics[0]?.metric;
-    for (const via of gateways) {
-      if (via !== undefined)
-        addRoute(ns, { to: "default", via, ...(metric === undefined ? {} : { metric }) });
-    }
     return m;
+  }
+
+  /** Default routes of a node or host. */
+  #gateways(m: Machine, of: NodeModel | HostModel, posOf: PositionOf | undefined): void {
+    const metric = of.nics[0]?.metric;
+    for (const k of ["gateway", "gatewayIPv6"] as const) {
+      const via = of[k];
+      if (via === undefined) continue;
+      at(posOf?.(["spec", k]), () =>
+        addRoute(m.ns, { to: "default", via, ...(metric === undefined ? {} : { metric }) }),
+      );
+    }
   }
 
   /** The switch of a name; made when first asked for. */
@@ -275,6 +294,16 @@ export class Machines {
       if (mine) return true;
     }
     return false;
+  }
+}
+
+/** Does what one field of the scenario asks for; an error without a position gets the field's. */
+function at(position: SourcePosition | undefined, does: () => void): void {
+  try {
+    does();
+  } catch (e) {
+    if (!isPodpathError(e) || e.position !== undefined) throw e;
+    throw new PodpathError(e.code, e.message, position);
   }
 }
 

@@ -21,7 +21,7 @@ import type {
   TopologyModel,
 } from "../cluster/model.js";
 import type { Topology } from "../kernel/topology.js";
-import { tryParseIp } from "../net/address.js";
+import { badAddresses } from "./addresses.js";
 import {
   ciliumEndpointSchema,
   ciliumIdentitySchema,
@@ -33,6 +33,7 @@ import {
   networkSchema,
   nodeSchema,
   nodeWiringSchema,
+  objectSchema,
   podSchema,
   podWiringSchema,
   serviceSchema,
@@ -312,8 +313,8 @@ class Loader {
             for (const k of Object.keys(o.data ?? {})) this.#configPos.set(k, y.pos);
           }
         }
-        if (v.kind === "Service") this.#check(serviceSchema, y);
         if (CONTROL_PLANE_KINDS.has(v.kind)) {
+          this.#check(v.kind === "Service" ? serviceSchema : objectSchema, y);
           this.#objects.push({
             apiVersion: v.apiVersion,
             kind: v.kind,
@@ -349,7 +350,6 @@ class Loader {
       case "Network": {
         const o = this.#check(networkSchema, y);
         this.#unique(`Network ${o.metadata.name}`, y);
-        if (o.spec.cidr !== undefined) this.#cidr(o.spec.cidr, y, ["spec", "cidr"]);
         if (o.spec.gateway !== undefined)
           this.#address(o.spec.gateway, `router of network ${o.metadata.name}`, y, ["spec", "gateway"]);
         this.#networks.push({
@@ -369,7 +369,6 @@ class Loader {
             this.#address(a, `node ${o.metadata.name}`, y, ["spec", "nics", i, "addresses", k]);
           });
         });
-        for (const k of ["gateway", "gatewayIPv6"] as const) this.#ip(o.spec[k], y, ["spec", k]);
         this.#nodeWiring.set(o.metadata.name, { spec: o.spec, pos: y.pos(), posOf: y.pos, used: false });
         break;
       }
@@ -433,11 +432,6 @@ class Loader {
         });
         return nicModel(n, n.addresses ?? []);
       }) ?? [];
-    s.routes?.forEach((r, i) => {
-      const to = r.to === "default" || isIp(r.to) ? undefined : r.to;
-      if (to !== undefined) this.#cidr(to, y, ["spec", "routes", i, "to"]);
-      this.#ip(r.via, y, ["spec", "routes", i, "via"]);
-    });
     if (nics.length === 0) {
       if (s.addresses === undefined || s.addresses.length === 0)
         throw this.#bad(y, ["spec"], "a Host needs `addresses` or `nics`");
@@ -449,8 +443,8 @@ class Loader {
     this.#hosts.push({
       name: o.metadata.name,
       nics,
-      gateway: this.#ip(s.gateway, y, ["spec", "gateway"]),
-      gatewayIPv6: this.#ip(s.gatewayIPv6, y, ["spec", "gatewayIPv6"]),
+      gateway: s.gateway,
+      gatewayIPv6: s.gatewayIPv6,
       routes: s.routes ?? [],
       router: s.router ?? false,
       setup: s.setup,
@@ -488,9 +482,6 @@ class Loader {
       );
     }
     const podCidrs = o.spec?.podCIDRs ?? (o.spec?.podCIDR === undefined ? [] : [o.spec.podCIDR]);
-    podCidrs.forEach((c, i) => {
-      this.#cidr(c, y, o.spec?.podCIDRs === undefined ? ["spec", "podCIDR"] : ["spec", "podCIDRs", i]);
-    });
     const nics =
       w.nics !== undefined && w.nics.length > 0
         ? w.nics.map((n, i) => nicModel(n, n.addresses ?? (i === 0 ? internal : [])))
@@ -602,10 +593,15 @@ class Loader {
   /** The object checked against its schema; the first mistake is thrown with its position. */
   #check<T>(schema: Schema<T>, y: YamlObject): T {
     const r = schema.safeParse(y.value);
-    if (r.success) return r.data;
-    const [first, ...more] = r.error.issues.flatMap((issue) => this.#issue(issue, y));
+    const issues = r.success ? [] : r.error.issues.flatMap((issue) => this.#issue(issue, y));
+    const [first, ...more] = [...issues, ...this.#badAddresses(y)];
+    if (r.success && first === undefined) return r.data;
     this.found?.push(...more);
     throw first!;
+  }
+
+  #badAddresses(y: YamlObject): PodpathError[] {
+    return badAddresses(y.value).map((b) => this.#bad(y, b.path, b.message));
   }
 
   /** The errors of one of zod's issues: several unknown fields of a map are one issue. */
@@ -646,33 +642,11 @@ class Loader {
 
   #address(text: string, owner: string, y: YamlObject, path: readonly (string | number)[]): void {
     const a = bare(text);
-    if (!isIp(a)) throw this.#bad(y, path, `${text} is not an IP address`);
     const k = a.includes(":") ? a.toLowerCase() : a;
     const before = this.#addresses.get(k);
     if (before !== undefined && before !== owner)
       throw this.#bad(y, path, `address ${a} is already taken by ${before}`);
     this.#addresses.set(k, owner);
-  }
-
-  /** An address that another machine has. */
-  #ip(text: string | undefined, y: YamlObject, path: readonly (string | number)[]): string | undefined {
-    if (text !== undefined && !isIp(text)) throw this.#bad(y, path, `${text} is not an IP address`);
-    return text;
-  }
-
-  #cidr(text: string, y: YamlObject, path: readonly (string | number)[]): void {
-    const [a, bits, ...rest] = text.split("/");
-    const max = a?.includes(":") ? 128 : 32;
-    if (
-      a === undefined ||
-      !isIp(a) ||
-      bits === undefined ||
-      rest.length > 0 ||
-      !/^\d+$/.test(bits) ||
-      Number(bits) > max
-    ) {
-      throw this.#bad(y, path, `${text} is not a subnet like 10.0.0.0/24`);
-    }
   }
 
   #unused(m: ReadonlyMap<string, Wired<unknown>>, kind: string, of: string): void {
@@ -716,10 +690,6 @@ function key(m: { name: string; namespace?: string | undefined }): string {
 function bare(address: string): string {
   const i = address.indexOf("/");
   return i < 0 ? address : address.slice(0, i);
-}
-
-function isIp(a: string): boolean {
-  return tryParseIp(a) !== undefined;
 }
 
 function valueAt(v: unknown, path: readonly (string | number)[]): unknown {

@@ -103,6 +103,9 @@ export const podSchema = z.looseObject({
   ),
 });
 
+/** What a control plane reads itself. */
+export const objectSchema = z.looseObject({});
+
 export const ciliumEndpointSchema = z.looseObject({
   metadata: metaSchema,
   status: z.optional(

@@ -170,10 +170,10 @@ describe("a cluster without IPv4", () => {
       "x.yaml:9:95: spec.routes[0].via: n1 is not an IP address",
     );
     expect(errorOf(() => loadScenario(ipv6Only().replace("fd00:10::/32", "fd00:10::/129"), "x.yaml"))).toBe(
-      "x.yaml:9:74: spec.routes[0].to: fd00:10::/129 is not a subnet like 10.0.0.0/24",
+      "x.yaml:9:74: spec.routes[0].to: fd00:10::/129 is not default, an IP address or a subnet like 10.0.0.0/24",
     );
     expect(errorOf(() => Lab.fromYaml(ipv6Only("fd77::1")))).toBe(
-      "outside: route default via fd77::1 cannot be added: RTNETLINK answers: No route to host",
+      "scenario.yaml:9:47: outside: route default via fd77::1 cannot be added: RTNETLINK answers: No route to host",
     );
   });
 });
