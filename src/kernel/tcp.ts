@@ -60,8 +60,8 @@ const EPIPE = 32;
 const ENOTCONN = 107;
 const MAX_QUICKACKS = 16;
 const TIMEWAIT_MS = 60_000;
-/** Memory that a received segment takes beyond its data (SKB_TRUESIZE of a small head), bytes. */
-const SKB_OVERHEAD = 1024;
+/** Memory that a received segment takes beyond its data (skb->truesize), bytes; from recorded windows. */
+const SKB_OVERHEAD = 1092;
 const TS_LEN = 12;
 
 const NO_OPTIONS = new Uint8Array(0);
