@@ -444,7 +444,7 @@ export function checkNetfilter(
     }
     if (c.ipvs !== undefined) {
       const lines = (t: string): string[] => t.split("\n").filter((l) => l !== "");
-      const strip = (l: string): string => l.replace(/ \d\d:\d\d /, " # ");
+      const strip = (l: string): string => l.replace(/ \d+:\d\d +/, " # ");
       compare(`ipvs services in ${node}`, c.ipvs.services ?? [], lines(ipvsadm(ns, ["-Sn"]).out));
       compare(
         `ipvs statistics in ${node}`,

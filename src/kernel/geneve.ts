@@ -18,7 +18,7 @@ import {
   TX_ERRORS,
 } from "./device.js";
 import * as R from "./drop_reason.js";
-import { eth_type_trans } from "./eth.js";
+import { ETH_P_IP, ETH_P_IPV6, eth_type_trans } from "./eth.js";
 import { skb_get_hash } from "./flow_dissector.js";
 import {
   ecn_decapsulate,
@@ -138,7 +138,9 @@ export class GeneveDevice extends NetDevice {
     if (ttl === 0) ttl = ns.sysctl.ip_default_ttl;
     const df = md
       ? (key.flags & 4) !== 0
-      : this.df === "set" || (this.df === "inherit" && proto === 0x0800 && (skb.bytes[n + 6]! & 0x40) !== 0);
+      : this.df === "set" ||
+        (this.df === "inherit" &&
+          (proto === ETH_P_IPV6 || (proto === ETH_P_IP && (skb.bytes[n + 6]! & 0x40) !== 0)));
     const csum = md ? (key.flags & 2) === 0 : this.udpcsum;
     // Not ip_local_port_range but 1..65535.
     const sport = udp_flow_src_port(skb_get_hash(skb), 1, 65535);

@@ -10,7 +10,8 @@ import { inet_getpeer, inet_peer_xrlim_allow } from "./inetpeer.js";
 import { echoOptions, ip_options_echo } from "./ip_options.js";
 import { ip_push_packet } from "./ip_output.js";
 import { ipip_err } from "./ipip.js";
-import { nf_ct_attach } from "./netfilter/hooks.js";
+import { IP_CT_IS_REPLY, nf_ct_attach } from "./netfilter/hooks.js";
+import { IPS_SRC_NAT, type NfConn } from "./netfilter/nf_conntrack.js";
 import type { Netns } from "./netns.js";
 import { ping_err, ping_rcv, raw_icmp_error } from "./raw.js";
 import {
@@ -256,6 +257,25 @@ export function icmp_send(ns: Netns, skb: Skb, type: number, code: number, info:
   if (type === ICMP_REDIRECT) e.view.setInt32(d + 4, info, true);
   else e.view.setInt32(d + 4, info, false);
   icmp_finish(ns, e, out, src, f.daddr, tos, type, skb, optLen);
+}
+
+/**
+ * icmp_ndo_send: as icmp_send, from a device that transmits. Behind POSTROUTING the packet may already have a new source
+ * address: the error goes to the one that it had, which is also what it quotes (with the checksum as it is by now).
+ */
+export function icmp_ndo_send(ns: Netns, skb: Skb, type: number, code: number, info: number): void {
+  const ct = skb.nfct as NfConn | null;
+  if (ct === null || (ct.status & IPS_SRC_NAT) === 0) {
+    icmp_send(ns, skb, type, code, info);
+    return;
+  }
+  const at = skb.network + 12;
+  const saddr = skb.view.getInt32(at, true);
+  // CTINFO2DIR: from IP_CT_IS_REPLY on the packet is an answer.
+  const t = skb.nfctinfo >= IP_CT_IS_REPLY ? ct.reply : ct.orig;
+  skb.view.setInt32(at, t.src, true);
+  icmp_send(ns, skb, type, code, info);
+  skb.view.setInt32(at, saddr, true);
 }
 
 /** icmp_push_reply: checksum, conntrack, header, out. */

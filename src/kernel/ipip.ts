@@ -23,6 +23,7 @@ import {
   ICMP_FRAG_NEEDED,
   ICMP_PORT_UNREACH,
   icmp_link_failure,
+  icmp_ndo_send,
   icmp_send,
 } from "./icmp.js";
 import {
@@ -134,7 +135,7 @@ export class IpipDevice extends NetDevice {
     const mtu = df ? dst_mtu(ns, rt) - 20 : rtIn !== null ? dst_mtu(ns, rtIn) : this.mtu;
     skb_dst_update_pmtu(ns, skb, n, mtu);
     if (innerDf && mtu < len) {
-      icmp_send(ns, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
+      icmp_ndo_send(ns, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
       return this.#txError(skb);
     }
     if (this.#errCount > 0) {
@@ -171,7 +172,7 @@ export class IpipDevice extends NetDevice {
     const len = skb.tail - n;
     const mtu = dst_mtu(ns, rt) - 20;
     if (innerDf && mtu < len) {
-      icmp_send(ns, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
+      icmp_ndo_send(ns, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
       return this.#txError(skb);
     }
     const ttl = key.ttl !== 0 ? key.ttl : inner_ttl(skb, n, ETH_P_IP);

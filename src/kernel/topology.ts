@@ -215,6 +215,7 @@ export function buildTopology(
           learning: l.learning ?? false,
           udpcsum: l.udpcsum ?? true,
           ttl: ttlOf(l.ttl),
+          ttlInherit: l.ttl === "inherit",
           tos: tosOf(l.tos),
           df: l.df ?? "unset",
           remote: l.remote === undefined ? 0 : ip(l.remote),
@@ -229,6 +230,7 @@ export function buildTopology(
           dstport: l.dstport ?? 6081,
           udpcsum: l.udpcsum ?? false,
           ttl: ttlOf(l.ttl),
+          ttlInherit: l.ttl === "inherit",
           tos: tosOf(l.tos),
           df: l.df ?? "unset",
         });

@@ -18,7 +18,7 @@ import {
   TX_ERRORS,
 } from "./device.js";
 import * as R from "./drop_reason.js";
-import { eth_type_trans, macKey } from "./eth.js";
+import { ETH_P_IP, ETH_P_IPV6, eth_type_trans, macKey } from "./eth.js";
 import { skb_get_hash } from "./flow_dissector.js";
 import {
   ecn_decapsulate,
@@ -209,7 +209,9 @@ export class VxlanDevice extends NetDevice {
     const ttl = this.ttlInherit ? inner_ttl(skb, n, proto) : this.ttl;
     const tos = this.tos === 1 ? inner_tos(skb, n, proto) : this.tos;
     const df =
-      this.df === "set" || (this.df === "inherit" && proto === 0x0800 && (skb.bytes[n + 6]! & 0x40) !== 0);
+      this.df === "set" ||
+      (this.df === "inherit" &&
+        (proto === ETH_P_IPV6 || (proto === ETH_P_IP && (skb.bytes[n + 6]! & 0x40) !== 0)));
     this.#xmitOne(skb, remote, this.vni, this.local, ttl, tos, df, this.udpcsum, false);
   }
 

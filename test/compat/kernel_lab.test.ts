@@ -4,7 +4,9 @@
 //   PODPATH_KERNEL_LAB=/path/to/kernel-lab [PODPATH_KERNEL_LABS=200] [PODPATH_KERNEL_SEED=1] [PODPATH_KERNEL_JOBS=3]
 //     [PODPATH_KERNEL_KEEP=DIR] npx vitest run --config test/vitest.config.ts test/compat/kernel_lab
 //
-// With PODPATH_KERNEL_KIND=lossy the labs are pairs of pods whose router drops every n-th TCP packet.
+// With PODPATH_KERNEL_KIND=lossy the labs are pairs of pods whose router drops every n-th TCP packet; with
+// PODPATH_KERNEL_KIND=tunnel they are nodes joined by IPIP or Geneve, with IPVS services (needs ipip, geneve, dummy, ip_vs;
+// where the kernel lacks them, kernel-lab's `vm.sh ... run-json` records the same files on another kernel).
 //
 // The model sends when the recording's script did and counts the recording machine's jiffies. What the kernel does not
 // decide twice in the same way (on which CPU a timer was armed, whether an ACK overtook the script, what arrives while
@@ -21,6 +23,7 @@ import { Prng } from "../../src/base/prng.js";
 import { runKernelVectors } from "../../src/conformance/kernel.js";
 import { lossyLab } from "../support/lossy_lab.js";
 import { randomLab } from "../support/random_lab.js";
+import { tunnelLab } from "../support/tunnel_lab.js";
 
 const LAB = process.env.PODPATH_KERNEL_LAB ?? "";
 const COUNT = Number(process.env.PODPATH_KERNEL_LABS ?? 20);
@@ -31,6 +34,7 @@ const RECORDINGS = 3;
 const KINDS = {
   random: (seed: number, name: string) => randomLab(new Prng(seed), name, seed % 2 === 1),
   lossy: (seed: number, name: string) => lossyLab(new Prng(seed), name),
+  tunnel: (seed: number, name: string) => tunnelLab(new Prng(seed), name),
 };
 const KIND = (process.env.PODPATH_KERNEL_KIND ?? "random") as keyof typeof KINDS;
 const why =

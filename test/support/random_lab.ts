@@ -33,6 +33,8 @@ export interface DrawnService {
   readonly nodePort: number;
   readonly proto: "tcp" | "udp";
   readonly backend: EndHost;
+  /** All backends, where a balancer has several. */
+  readonly backends?: readonly EndHost[];
   readonly target: number;
 }
 
@@ -89,10 +91,10 @@ export class Draw {
 
 type TopoEnd = NonNullable<TopoLink["ends"]>[number];
 
-const hex2 = (n: number): string => n.toString(16).padStart(2, "0");
+export const hex2 = (n: number): string => n.toString(16).padStart(2, "0");
 
 /** How nodes are joined, and how pods of different nodes reach each other over that. */
-interface Fabric {
+export interface Fabric {
   readonly routed: boolean;
   readonly vxlan: boolean;
   readonly podMtu: number;
@@ -208,7 +210,7 @@ function addVxlan(d: Draw, f: Fabric, node: DrawnNetns, i: number, nodes: number
 }
 
 /** One or two pods: a routed veth each (Calico), or behind a bridge of the node (docker, flannel). */
-function addPods(d: Draw, f: Fabric, node: DrawnNetns, i: number): void {
+export function addPods(d: Draw, f: Fabric, node: DrawnNetns, i: number): void {
   const n = `n${i + 1}`;
   const proxied = d.chance(50);
   const bridged = d.chance(25);
@@ -253,7 +255,7 @@ function addPods(d: Draw, f: Fabric, node: DrawnNetns, i: number): void {
 }
 
 /** A host that is no node: it knows the way to pods and services, and nodes know it. */
-function addOutside(d: Draw, f: Fabric, nodes: number): void {
+export function addOutside(d: Draw, f: Fabric, nodes: number): void {
   const ip = f.routed ? "172.16.99.2" : "172.16.0.200";
   const h = d.ns("h1", "host");
   if (f.routed) {

@@ -2,10 +2,16 @@
 // masquerading node, fragments made by hand, crafted packets.
 
 import type { TrafficOp } from "../../src/conformance/kernel_traffic.js";
-import type { Draw, EndHost } from "./random_lab.js";
+import type { Draw, DrawnService, EndHost } from "./random_lab.js";
 
 const SIZES = [0, 8, 56, 200, 1000, 1372, 1400, 1452, 1472, 2000, 4000];
 const PMTU = ["dont", "want", "do", "probe"];
+
+/** Where a service's backends listen, as a step names it. */
+export function serversOf(s: DrawnService): unknown {
+  const all = (s.backends ?? [s.backend]).map((b) => ({ ns: b.ns, port: s.target }));
+  return all.length === 1 ? all[0] : all;
+}
 
 /** Four to nine steps. */
 export function randomTraffic(d: Draw): TrafficOp[] {
@@ -71,7 +77,7 @@ class TrafficDraw {
       sport: this.#port++,
       dport: byNodePort ? s.nodePort : s.port,
       timeout: 0.4,
-      ...(d.chance(80) ? { server: { ns: s.backend.ns, port: s.target } } : {}),
+      ...(d.chance(80) ? { server: serversOf(s) } : {}),
     };
     if (s.proto === "udp")
       this.ops.push({

@@ -12,6 +12,7 @@
 
 import type { Skb } from "../../bpf/skb.js";
 import { Step } from "../../bpf/steps.js";
+import { bswap16 } from "../../net/view.js";
 import { csum_fold, csum_partial, ip_send_check } from "../csum.js";
 import type { NetDevice } from "../device.js";
 import { NETFILTER_DROP, NOT_SPECIFIED } from "../drop_reason.js";
@@ -41,9 +42,18 @@ import { csumReplace2, csumReplace4 } from "../netfilter/nf_nat.js";
 import { formatIpv4 } from "../netfilter/text.js";
 import { xtNet } from "../netfilter/xtables.js";
 import type { Netns } from "../netns.js";
-import { dst_mtu, flowOut, ip_route_output_flow, RTCF_LOCAL, type Rtable } from "../route.js";
+import {
+  dst_mtu,
+  flowOut,
+  ip_route_output_flow,
+  ip_rt_update_pmtu,
+  isLoopback,
+  RTCF_LOCAL,
+  type Rtable,
+} from "../route.js";
 import { IPSKB_IGNORE_DF, kfree_skb_reason } from "../skbuff.js";
 import { Mib } from "../snmp.js";
+import type { Sock } from "../sock.js";
 import {
   IP_VS_DIR_INPUT,
   IP_VS_DIR_OUTPUT,
@@ -89,6 +99,11 @@ const DEST_TRASH_MS = 120_000;
 const SCHED_NONE = 0;
 const SCHED_CONN = 1;
 const SCHED_VERDICT = 2;
+
+/** What becomes of a SYN for a known connection. */
+const REUSE_STAY = 0;
+const REUSE_NEW = 1;
+const REUSE_DROP = 2;
 
 const scratchTuple = new NfTuple();
 
@@ -288,9 +303,10 @@ export class IpVs {
     let c = this.conns.findIn(proto, saddr, sport, daddr, dport);
     if (c !== null) {
       const flags = proto === 6 && off + 14 <= skb.tail ? v.getUint8(off + 13) : 0;
-      if (proto === 6 && (flags & 2) !== 0 && !this.#reuse(c, skb)) {
-        if (!c.dead) return NF_DROP;
-        c = null;
+      if (proto === 6 && (flags & 2) !== 0) {
+        const reuse = this.#reuse(c, skb);
+        if (reuse === REUSE_DROP) return NF_DROP;
+        if (reuse === REUSE_NEW) c = null;
       }
     }
     if (c !== null && !c.dest.available) {
@@ -321,8 +337,11 @@ export class IpVs {
   #verdict = 0;
   #scheduled: IpVsConn | null = null;
 
-  /** A SYN for a known connection: true = it stays with it; false = it ended (dead) or must be dropped. */
-  #reuse(c: IpVsConn, skb: Skb): boolean {
+  /**
+   * A SYN for a known connection: it stays with it, or goes to a new one. While conntrack still knows the old one the
+   * packet is dropped: the sender's next copy finds both gone.
+   */
+  #reuse(c: IpVsConn, skb: Skb): number {
     const s = this.sysctl;
     let resched = false;
     let old = false;
@@ -337,10 +356,10 @@ export class IpVs {
       old = this.#usesOldConntrack(c, skb);
       resched = c.nControl === 0 ? true : !old;
     }
-    if (!resched) return true;
+    if (!resched) return REUSE_STAY;
     if (!old) c.nfct = false;
     if (c.nControl === 0) this.conns.expire(c);
-    return false;
+    return old ? REUSE_DROP : REUSE_NEW;
   }
 
   /** ip_vs_conn_uses_old_conntrack. */
@@ -487,6 +506,8 @@ export class IpVs {
     if ((rt.rt_flags & RTCF_LOCAL) !== 0) return 1;
     const n = skb.data;
     const b = skb.bytes;
+    // crosses_local_route_boundary: 127/8 does not leave the host.
+    if (isLoopback(skb.view.getInt32(n + 12, true))) return -1;
     const ttl = b[n + 8]!;
     if (ttl <= 1) {
       ns.mib[Mib.IpInHdrErrors]!++;
@@ -500,12 +521,27 @@ export class IpVs {
     b[n + 11] = check;
     b[n + 8] = ttl - 1;
     const mtu = dst_mtu(ns, rt);
+    if (skb.dev === null && skb.sk !== null) this.#updateSocketPmtu(skb, skb.sk as Sock, mtu);
     if ((b[n + 6]! & 0x40) !== 0 && skb.tail - n > mtu && !icmp) {
       icmp_send(ns, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
       return -1;
     }
     skb.dst = rt;
     return 0;
+  }
+
+  /** maybe_update_pmtu: a connected sender's own route to the service carries what the backend's way does. */
+  #updateSocketPmtu(skb: Skb, sk: Sock, mtu: number): void {
+    if (sk.daddr === 0) return;
+    const ns = this.ns;
+    const f = flowOut(ns);
+    f.daddr = sk.daddr;
+    f.saddr = sk.saddr;
+    f.tos = sk.tos & 0x1c;
+    f.mark = sk.mark;
+    f.oif = sk.boundIf;
+    f.proto = skb.bytes[skb.data + 9]!;
+    ip_rt_update_pmtu(ns, skb.dst as Rtable, f, mtu);
   }
 
   /** ip_vs_nat_xmit. */
@@ -534,9 +570,21 @@ export class IpVs {
       csumReplace4(skb, off + 16, from, to);
       csumReplace2(skb, off + 16, old, port);
     } else if (proto === 17) {
-      if (v.getUint16(off + 6, false) === 0) return;
-      csumReplace4(skb, off + 6, from, to);
-      csumReplace2(skb, off + 6, old, port);
+      if (v.getUint16(off + 6, false) !== 0) {
+        csumReplace4(skb, off + 6, from, to);
+        csumReplace2(skb, off + 6, old, port);
+      } else {
+        // A datagram without a checksum gets one.
+        const len = skb.tail - off;
+        const peer = v.getInt32(skb.data + (src ? 16 : 12), true);
+        const sum =
+          csum_partial(skb.bytes, off, len, 17 + len) +
+          bswap16(to) +
+          bswap16(to >>> 16) +
+          bswap16(peer) +
+          bswap16(peer >>> 16);
+        v.setUint16(off + 6, csum_fold(sum), false);
+      }
       if (v.getUint16(off + 6, false) === 0) v.setUint16(off + 6, 0xffff, false);
     }
   }

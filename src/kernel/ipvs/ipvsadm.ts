@@ -431,7 +431,7 @@ function connections(vs: IpVs): string {
     const src = `${formatIpv4(c.caddr)}:${c.cport}`;
     const virt = `${formatIpv4(c.vaddr)}:${c.vport}`;
     const dst = `${formatIpv4(c.daddr)}:${c.dport}`;
-    out += `${(PROTO[c.proto] ?? "IP").padEnd(3)} ${mm}:${ss}  ${c.stateName.padEnd(11)} ${src.padEnd(18)} ${virt.padEnd(18)} ${dst}\n`;
+    out += `${(PROTO[c.proto] ?? "IP").padEnd(3)} ${`${mm}:${ss}`.padEnd(6)} ${c.stateName.padEnd(11)} ${src.padEnd(18)} ${virt.padEnd(18)} ${dst}\n`;
   }
   return out;
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { craftIpv4 } from "../../../src/conformance/kernel_traffic.js";
 import { RX_ERRORS, TX_ERRORS } from "../../../src/kernel/device.js";
 import { ip_command } from "../../../src/kernel/iproute.js";
+import { iptablesRestore } from "../../../src/kernel/netfilter/iptables.js";
 import { RawSock } from "../../../src/kernel/raw.js";
 import type { TopoLink, Topology } from "../../../src/kernel/topology.js";
 import { parseIpv4 } from "../../../src/net/address.js";
@@ -180,6 +181,37 @@ describe("Geneve", () => {
   });
 });
 
+describe("ttl inherit", () => {
+  it("gives the outer packet of VXLAN and Geneve the TTL that the inner one has by then", () => {
+    for (const [kind, port] of [
+      ["vxlan", 4789],
+      ["geneve", 6081],
+    ] as const) {
+      const topo = twoNodes((i) => ({
+        link: {
+          kind,
+          ns: `n${i}`,
+          name: "tun",
+          mac: `02:00:00:00:0b:0${i}`,
+          vni: 5,
+          remote: `192.168.0.${3 - i}`,
+          dev: "eth0",
+          dstport: port,
+          ttl: "inherit",
+        },
+        via: `10.${3 - i}.0.0`,
+        neigh: { ip: `10.${3 - i}.0.0`, mac: `02:00:00:00:0b:0${3 - i}` },
+        ...(kind === "vxlan" ? { fdb: { mac: `02:00:00:00:0b:0${3 - i}`, dst: `192.168.0.${3 - i}` } } : {}),
+      }));
+      const net = new KernelNet(topo);
+      net.ping("p1", "10.2.0.1");
+      const up = net.tap("n1", "eth0");
+      send(net, { ttl: 9 });
+      expect(outer(up.lines)).toEqual([`${kind} tos=0 86 fo=0 ttl=8`]);
+    }
+  });
+});
+
 describe("IPIP", () => {
   it("takes TTL, DF and ECN from the inner packet, the gateway of the route as destination", () => {
     const net = new KernelNet(ipip());
@@ -209,6 +241,18 @@ describe("IPIP", () => {
     const up = net.tap("n1", "eth0");
     send(net, {});
     expect(outer(up.lines)).toEqual(["ipip tos=0 56 fo=4000 ttl=40"]);
+  });
+
+  it("tells the pod behind a masquerading node what fits, not the address that it was given", () => {
+    const net = new KernelNet(ipip());
+    iptablesRestore(net.ns("n1"), "*nat\n-A POSTROUTING -s 10.1.0.1/32 -o tunl0 -j MASQUERADE\nCOMMIT\n");
+    net.dev("n1", "eth0").mtu = 1400;
+    net.ns("n1").rtGenid++;
+    expect(net.ping("p1", "10.2.0.1", { size: 1400, pmtu: 2 }).error).toMatchObject({
+      type: 3,
+      code: 4,
+      info: 1380,
+    });
   });
 
   it("answers port unreachable where no tunnel takes the packet, and counts a route that leads back into it", () => {

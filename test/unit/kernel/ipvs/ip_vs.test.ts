@@ -357,6 +357,27 @@ describe("a SYN from a port in TIME_WAIT", () => {
   });
 });
 
+describe("a SYN for a connection whose server has weight 0", () => {
+  function drained(conntrack: number): RouterLab {
+    const l = lab("rr", [1, 1]);
+    nfSysctlSet(l.node, "net/ipv4/vs/conntrack", conntrack);
+    nfSysctlSet(l.node, "net/ipv4/vs/expire_nodest_conn", 1);
+    expect(open(l, 4000)).toBe("q");
+    adm(l, `-e -t ${VIP}:80 -r ${Q}:8080 -m -w 0`);
+    return l;
+  }
+
+  it("is dropped with expire_nodest_conn while conntrack knows the old one, the next is scheduled anew", () => {
+    const l = drained(1);
+    expect(syn(l, 4000)).toBe("-");
+    expect(syn(l, 4000)).toBe("p");
+  });
+
+  it("is scheduled anew at once without conntrack", () => {
+    expect(syn(drained(0), 4000)).toBe("p");
+  });
+});
+
 describe("persistence", () => {
   it("keeps a client's connections with one destination while its template lives", () => {
     const l = new RouterLab(TRACK);
@@ -451,21 +472,33 @@ COMMIT
 });
 
 describe("checksums", () => {
-  it("stay right through both directions and with UDP checksum 0", () => {
+  it("stay right through both directions", () => {
     const l = lab("rr", [1]);
     l.tcp(l.a, C, 4000, VIP, 80, "S", 100);
     expect(l.frames.every(sound)).toBe(true);
     l.tcp(l.b, P, 8080, C, 4000, "SA", 500, 101);
     expect(l.frames.every(sound)).toBe(true);
-    const zero = buildFrame([
-      eth({ dst: "02:00:00:00:00:01", src: "02:00:00:00:00:02" }),
-      ip4({ src: C, dst: VIP, id: 1 }),
-      udp({ src: 4000, dst: 53, check: 0 }),
-      "data",
-    ]);
-    l.inject(l.a, zero);
-    const f = l.frames[0]!;
-    expect([f[40], f[41]]).toEqual([0, 0]);
+  });
+
+  it("are made for datagrams that come without one, on the way there and back", () => {
+    const l = lab("rr", [1]);
+    const bare = (to: string, src: string, sport: number, dst: string, dport: number): Uint8Array =>
+      buildFrame([
+        eth({ dst: to, src: "02:00:00:00:00:02" }),
+        ip4({ src, dst, id: 1 }),
+        udp({ src: sport, dst: dport, check: 0 }),
+        "odd size",
+        "!",
+      ]);
+    for (const [dev, f] of [
+      [l.a, bare("02:00:00:00:00:01", C, 4000, VIP, 53)],
+      [l.b, bare("02:00:00:00:01:01", P, 5353, C, 4000)],
+    ] as const) {
+      l.inject(dev, f);
+      expect(l.frames).toHaveLength(1);
+      expect(sound(l.frames[0]!)).toBe(true);
+      expect([l.frames[0]![40], l.frames[0]![41]]).not.toEqual([0, 0]);
+    }
   });
 });
 
