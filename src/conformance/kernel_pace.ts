@@ -151,6 +151,27 @@ function ipv4Of(f: Uint8Array): Ipv4Frame | null {
   return { b: f, proto: f[23]!, id: u16(f, 18), frag: u16(f, 20), l4, len: u16(f, 16) - (l4 - 14) };
 }
 
+const VXLAN_PORT = 4789;
+const GENEVE_PORT = 6081;
+
+/** The IPv4 packet inside tunnels: what a node itself sent into one is seen on its card like this. */
+function innermostIpv4(f: Uint8Array): Ipv4Frame | null {
+  const p = ipv4Of(f);
+  if (p === null) return null;
+  let inner = -1;
+  if (p.proto === 4 && (p.frag & 0x1fff) === 0) inner = p.l4 - 14;
+  else if (hasL4(p, 17) && f.length >= p.l4 + 16) {
+    const dport = u16(f, p.l4 + 2);
+    if (dport === VXLAN_PORT) inner = p.l4 + 16;
+    else if (dport === GENEVE_PORT) inner = p.l4 + 16 + (f[p.l4 + 8]! & 0x3f) * 4;
+  }
+  if (inner < 0) return p;
+  const rest = f.slice(inner);
+  // An IPIP packet has no link-layer header of its own.
+  if (p.proto === 4) rest.set([8, 0], 12);
+  return innermostIpv4(rest);
+}
+
 /** An IPv4 packet that carries its transport header: no fragment, or the first. */
 const hasL4 = (p: Ipv4Frame, proto: number): boolean =>
   p.proto === proto && (p.frag & 0x1fff) === 0 && p.b.length >= p.l4 + 8;
@@ -335,18 +356,20 @@ interface TsoSegs {
 export function recordedBurst(rec: LabRecording, op: TrafficOp): TsoSegs {
   const found: TsoSegs = {};
   for (const frames of rec.frames(op.ns ?? "")) {
-    const ways = new Map<boolean, { begin: number; mss: number; end: number; pushed: boolean; done: boolean }>();
+    const ways = new Map<
+      boolean,
+      { begin: number; mss: number; end: number; pushed: boolean; done: boolean }
+    >();
     for (const f of frames) {
-      const p = ipv4Of(f);
-      if (p === null || p.proto !== 6 || f.length < 54) continue;
-      const mine = u16(f, p.l4) === op.sport;
-      if (!mine && u16(f, p.l4 + 2) !== op.sport) continue;
-      const seq = i32(f, p.l4 + 4);
-      const flags = f[p.l4 + 13]!;
+      const p = innermostIpv4(f);
+      if (p === null || !hasL4(p, 6) || p.b.length < p.l4 + 20) continue;
+      const mine = u16(p.b, p.l4) === op.sport;
+      if (!mine && u16(p.b, p.l4 + 2) !== op.sport) continue;
+      const seq = i32(p.b, p.l4 + 4);
+      const flags = p.b[p.l4 + 13]!;
       const first = (seq + 1) | 0;
-      if ((flags & 2) !== 0)
-        ways.set(mine, { begin: first, mss: 0, end: first, pushed: false, done: false });
-      const len = p.len - (f[p.l4 + 12]! >> 4) * 4;
+      if ((flags & 2) !== 0) ways.set(mine, { begin: first, mss: 0, end: first, pushed: false, done: false });
+      const len = p.len - (p.b[p.l4 + 12]! >> 4) * 4;
       const w = ways.get(mine);
       if (w === undefined || len <= 0 || w.done) continue;
       if (w.pushed) {
@@ -371,12 +394,12 @@ export function recordedIsn(rec: LabRecording, op: TrafficOp): { client?: number
   const out: { client?: number; server?: number } = {};
   for (const frames of rec.frames(op.ns ?? ""))
     for (const f of frames) {
-      const p = ipv4Of(f);
-      if (p === null || p.proto !== 6 || f.length < 54) continue;
-      const flags = f[p.l4 + 13]! & 0x3f;
-      const seq = i32(f, p.l4 + 4);
-      if (flags === 2 && u16(f, p.l4) === op.sport) out.client ??= seq;
-      if (flags === 18 && u16(f, p.l4 + 2) === op.sport) out.server ??= seq;
+      const p = innermostIpv4(f);
+      if (p === null || !hasL4(p, 6) || p.b.length < p.l4 + 20) continue;
+      const flags = p.b[p.l4 + 13]! & 0x3f;
+      const seq = i32(p.b, p.l4 + 4);
+      if (flags === 2 && u16(p.b, p.l4) === op.sport) out.client ??= seq;
+      if (flags === 18 && u16(p.b, p.l4 + 2) === op.sport) out.server ??= seq;
     }
   return out;
 }

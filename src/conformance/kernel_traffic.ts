@@ -586,7 +586,8 @@ export class LabTraffic {
     const timeout = (op.timeout ?? 0.8) * 1000;
     let c: TcpSock | null = new TcpSock(ns);
     let accepted: TcpSock | null = null;
-    c.tos = op.tos ?? 0;
+    // IP_TOS of a stream socket leaves ECN alone.
+    c.tos = (op.tos ?? 0) & ~3;
     c.ttl = op.ttl ?? 64;
     c.tsoSegs = this.#pace.tsoSegs?.client ?? MAX_TSO_SEGS;
     c.issHint = this.#pace.isn?.client ?? null;

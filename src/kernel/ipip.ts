@@ -134,7 +134,7 @@ export class IpipDevice extends NetDevice {
     const len = skb.tail - n;
     const mtu = df ? dst_mtu(ns, rt) - 20 : rtIn !== null ? dst_mtu(ns, rtIn) : this.mtu;
     skb_dst_update_pmtu(ns, skb, n, mtu);
-    if (innerDf && mtu < len) {
+    if (innerDf && mtu < len && skb.gsoSize === 0) {
       icmp_ndo_send(ns, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
       return this.#txError(skb);
     }
@@ -171,7 +171,7 @@ export class IpipDevice extends NetDevice {
     const df = (key.flags & BPF_F_DONT_FRAGMENT) !== 0 || innerDf;
     const len = skb.tail - n;
     const mtu = dst_mtu(ns, rt) - 20;
-    if (innerDf && mtu < len) {
+    if (innerDf && mtu < len && skb.gsoSize === 0) {
       icmp_ndo_send(ns, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
       return this.#txError(skb);
     }

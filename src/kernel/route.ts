@@ -754,7 +754,7 @@ export function ipv4_update_pmtu(
   f.flags = FLOWI_FLAG_ANYSRC;
   const rt = ip_route_output_flow(ns, f);
   if (rt === null) return;
-  f.oif = 0;
+  // The device that the lookup chose stays asked for: an own address of another device than lo is not found by it.
   ip_rt_update_pmtu(ns, rt, f, mtu);
 }
 

@@ -244,6 +244,8 @@ export function buildTopology(
             link: l.dev === undefined ? null : dev(ns, l.dev),
           });
         (d as IpipDevice).configure({
+          // What `ip link add` asks for unless told otherwise; the fallback device has it off.
+          ...(name === "tunl0" ? {} : { pmtudisc: true }),
           ...(l.ttl === undefined ? {} : { ttl: ttlOf(l.ttl) }),
           ...(l.tos === undefined ? {} : { tos: tosOf(l.tos) }),
           ...(l.pmtudisc === undefined ? {} : { pmtudisc: l.pmtudisc }),

@@ -42,18 +42,9 @@ import { csumReplace2, csumReplace4 } from "../netfilter/nf_nat.js";
 import { formatIpv4 } from "../netfilter/text.js";
 import { xtNet } from "../netfilter/xtables.js";
 import type { Netns } from "../netns.js";
-import {
-  dst_mtu,
-  flowOut,
-  ip_route_output_flow,
-  ip_rt_update_pmtu,
-  isLoopback,
-  RTCF_LOCAL,
-  type Rtable,
-} from "../route.js";
+import { dst_mtu, flowOut, ip_route_output_flow, isLoopback, RTCF_LOCAL, type Rtable } from "../route.js";
 import { IPSKB_IGNORE_DF, kfree_skb_reason } from "../skbuff.js";
 import { Mib } from "../snmp.js";
-import type { Sock } from "../sock.js";
 import {
   IP_VS_DIR_INPUT,
   IP_VS_DIR_OUTPUT,
@@ -521,27 +512,12 @@ export class IpVs {
     b[n + 11] = check;
     b[n + 8] = ttl - 1;
     const mtu = dst_mtu(ns, rt);
-    if (skb.dev === null && skb.sk !== null) this.#updateSocketPmtu(skb, skb.sk as Sock, mtu);
-    if ((b[n + 6]! & 0x40) !== 0 && skb.tail - n > mtu && !icmp) {
+    if ((b[n + 6]! & 0x40) !== 0 && skb.tail - n > mtu && skb.gsoSize === 0 && !icmp) {
       icmp_send(ns, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
       return -1;
     }
     skb.dst = rt;
     return 0;
-  }
-
-  /** maybe_update_pmtu: a connected sender's own route to the service carries what the backend's way does. */
-  #updateSocketPmtu(skb: Skb, sk: Sock, mtu: number): void {
-    if (sk.daddr === 0) return;
-    const ns = this.ns;
-    const f = flowOut(ns);
-    f.daddr = sk.daddr;
-    f.saddr = sk.saddr;
-    f.tos = sk.tos & 0x1c;
-    f.mark = sk.mark;
-    f.oif = sk.boundIf;
-    f.proto = skb.bytes[skb.data + 9]!;
-    ip_rt_update_pmtu(ns, skb.dst as Rtable, f, mtu);
   }
 
   /** ip_vs_nat_xmit. */
