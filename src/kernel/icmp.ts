@@ -485,7 +485,8 @@ function icmp_socket_deliver(ns: Netns, skb: Skb, q: number, type: number, code:
       udp_err(ns, skb, q, l4, type, code, info);
       break;
     case 4:
-      ipip_err(ns, skb, q, type, code, info);
+      if (type === ICMP_REDIRECT) ipv4_redirect(ns, skb, q, info);
+      else ipip_err(ns, skb, q, type, code, info);
       break;
     default:
       break;
@@ -493,27 +494,23 @@ function icmp_socket_deliver(ns: Netns, skb: Skb, q: number, type: number, code:
   consume_skb(ns.kernel, skb);
 }
 
-/** icmp_redirect: a router knows a better way. */
+/** icmp_redirect: a router knows a better way. Only what this host's sockets and tunnels sent is led there. */
 function icmp_redirect(ns: Netns, skb: Skb): void {
-  const d = skb.data;
-  const q = d + 8;
+  const q = skb.data + 8;
   if (skb.tail - q < 20) {
     ns.mib[Mib.IcmpInErrors]!++;
     kfree_skb_reason(ns, skb, R.PKT_TOO_SMALL);
     return;
   }
   const v = skb.view;
+  icmp_socket_deliver(ns, skb, q, ICMP_REDIRECT, skb.bytes[skb.data + 1]!, v.getInt32(skb.data + 4, true));
+}
+
+/** ipv4_sk_redirect, ipv4_redirect: who sent the packet quoted at `q` takes the way over `gw` (Be32) from now on. */
+export function ipv4_redirect(ns: Netns, skb: Skb, q: number, gw: number): void {
   const dev = ns.dev(skb.ingressIfindex);
-  if (dev !== null) {
-    ip_do_redirect(
-      ns,
-      dev,
-      v.getInt32(skb.network + 12, true),
-      v.getInt32(d + 4, true),
-      v.getInt32(q + 16, true),
-      v.getInt32(q + 12, true),
-      skb.bytes[q + 1]!,
-    );
-  }
-  consume_skb(ns.kernel, skb);
+  if (dev === null) return;
+  const v = skb.view;
+  const router = v.getInt32(skb.network + 12, true);
+  ip_do_redirect(ns, dev, router, gw, v.getInt32(q + 16, true), v.getInt32(q + 12, true), skb.bytes[q + 1]!);
 }

@@ -5,7 +5,15 @@ import { Step } from "../bpf/steps.js";
 import { csum_fold, csum_partial, ip_send_check } from "./csum.js";
 import * as R from "./drop_reason.js";
 import { ETH_P_IP } from "./eth.js";
-import { ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_ERR_CONVERT, ICMP_FRAG_NEEDED, icmp_out_count } from "./icmp.js";
+import {
+  ICMP_DEST_UNREACH,
+  ICMP_ECHO,
+  ICMP_ERR_CONVERT,
+  ICMP_FRAG_NEEDED,
+  ICMP_REDIRECT,
+  icmp_out_count,
+  ipv4_redirect,
+} from "./icmp.js";
 import { ip_output, ip_push_packet, ip_select_ident, ip_select_ttl } from "./ip_output.js";
 import { NF_ACCEPT, NF_DROP, NF_INET_LOCAL_OUT, nf_hook } from "./netfilter/hooks.js";
 import type { Netns } from "./netns.js";
@@ -164,6 +172,10 @@ export function raw_icmp_error(
   for (let i = 0; i < list.length; i++) {
     const sk = list[i]!;
     if (sk.protocol !== proto || !match(sk, saddr, daddr, skb.ifindex)) continue;
+    if (type === ICMP_REDIRECT) {
+      ipv4_redirect(ns, skb, q, info);
+      continue;
+    }
     if (type === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED)
       ipv4_update_pmtu(ns, daddr, saddr, skb.bytes[q + 1]!, proto, sk.mark, info);
     sock_icmp_error(sk, skb, type, code, info, true);

@@ -4,7 +4,13 @@ import { PACKET_HOST, type Skb } from "../bpf/skb.js";
 import { Step } from "../bpf/steps.js";
 import { csum_tcpudp } from "./csum.js";
 import * as R from "./drop_reason.js";
-import { ICMP_DEST_UNREACH, ICMP_ERR_CONVERT, ICMP_FRAG_NEEDED } from "./icmp.js";
+import {
+  ICMP_DEST_UNREACH,
+  ICMP_ERR_CONVERT,
+  ICMP_FRAG_NEEDED,
+  ICMP_REDIRECT,
+  ipv4_redirect,
+} from "./icmp.js";
 import { echoOptions, ip_options_echo } from "./ip_options.js";
 import type { Netns } from "./netns.js";
 import { consume_skb, kfree_skb_reason } from "./skbuff.js";
@@ -153,6 +159,7 @@ export function tcp_v4_err(
     }
     const e = ICMP_ERR_CONVERT[code]!;
     sk.icmpError(e.errno, e.fatal);
-  } else if (type === 11) sk.icmpError(113, false);
+  } else if (type === ICMP_REDIRECT) ipv4_redirect(ns, skb, q, info);
+  else if (type === 11) sk.icmpError(113, false);
   else if (type === 12) sk.icmpError(71, true);
 }

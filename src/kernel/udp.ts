@@ -5,7 +5,14 @@ import { Step } from "../bpf/steps.js";
 import { SockName } from "./cgroup.js";
 import { csum_fold, csum_partial, csum_tcpudp } from "./csum.js";
 import * as R from "./drop_reason.js";
-import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_PORT_UNREACH, icmp_send } from "./icmp.js";
+import {
+  ICMP_DEST_UNREACH,
+  ICMP_FRAG_NEEDED,
+  ICMP_PORT_UNREACH,
+  ICMP_REDIRECT,
+  icmp_send,
+  ipv4_redirect,
+} from "./icmp.js";
 import { ip_push_packet, ip_select_ttl } from "./ip_output.js";
 import type { Netns } from "./netns.js";
 import { sock_icmp_error } from "./raw.js";
@@ -305,6 +312,11 @@ export function udp_err(
   const daddr = v.getInt32(q + 16, true);
   const sk = udp4_lookup(ns, daddr, v.getUint16(l4 + 2, false), saddr, v.getUint16(l4, false), skb.ifindex);
   const frag = type === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED;
+  if (type === ICMP_REDIRECT) {
+    if (sk !== null || ns.sockets.udpTunnels.has(v.getUint16(l4 + 2, false))) ipv4_redirect(ns, skb, q, info);
+    else ns.mib[Mib.IcmpInErrors]!++;
+    return;
+  }
   if (sk === null) {
     // A tunnel's outer packet: the path MTU is noted for its destination (__udp4_lib_err_encap).
     if (frag && ns.sockets.udpTunnels.has(v.getUint16(l4 + 2, false)))

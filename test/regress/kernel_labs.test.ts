@@ -20,6 +20,8 @@ const LABS: Readonly<Record<string, string>> = {
     "what OUTPUT drops of a TCP connection was not sent: probes of one segment follow, and the next push grows it again",
   "own-segment-too-long":
     "a TCP segment that DNAT leads to a route with a smaller MTU is refused by its own host, segment by segment",
+  "redirect-about-a-raw-packet":
+    "a redirect about a packet that no open socket or tunnel sent changes nothing and counts as an error",
   "redirect-to-unknown-gateway":
     "a redirect to a gateway that nobody is makes the host ask for it and nothing else",
   "reset-echoes-options": "a reset carries the record route option of the segment that it answers",
