@@ -22,7 +22,7 @@ import {
   measureRow,
 } from "./bench_parts.js";
 import { benchSvg } from "./bench_svg.js";
-import { write } from "./compare.js";
+import { writeResult } from "./files.js";
 
 interface Flags {
   readonly datapath: readonly DatapathName[];
@@ -55,7 +55,7 @@ export function benchCommand(): Command {
     .addOption(
       new Option("--datapath <name>", `a datapath (repeatable; default: ${DEFAULT_DATAPATHS.join(", ")})`)
         .argParser(datapaths)
-        .default([], "the default"),
+        .default([]),
     )
     .option("--only <text>", "only cases whose name holds this, such as 'cross node, tcp rr'")
     .addOption(
@@ -118,7 +118,7 @@ export function benchCommand(): Command {
       const onLinux = runLinuxCases(linux, flags.modelOnly === true ? null : measureOptions(quick), progress);
       const checks = flags.check && flags.only === undefined ? checkCosts(progress) : [];
       progress("");
-      if (flags.svg !== undefined) write(flags.svg, benchSvg(results));
+      if (flags.svg !== undefined) writeResult(flags.svg, benchSvg(results));
       process.stdout.write(
         flags.json === true
           ? `${JSON.stringify(asJson(speed, results, onLinux, checks), null, 2)}\n`

@@ -1,6 +1,5 @@
 // podpath compare [SCENARIO] --flow F --datapath A --datapath B: the same packets through several datapaths, side by side.
 
-import { writeFileSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { PodpathError } from "../base/errors.js";
 import { DATAPATHS, type DatapathName } from "../cluster/model.js";
@@ -9,6 +8,7 @@ import { compareFlow, comparisonJson } from "../walk/compare.js";
 import { comparisonPcapng } from "../walk/compare_pcapng.js";
 import { comparisonMermaid, comparisonText } from "../walk/compare_text.js";
 import { type FlowState, firstFlow, parseFlow, prepare } from "../walk/flow.js";
+import { writeResult } from "./files.js";
 import { addLabFlags, type LabFlags, openLab } from "./scenario_arg.js";
 
 interface Flags extends Omit<LabFlags, "datapath"> {
@@ -42,7 +42,7 @@ export function compareCommand(): Command {
         `a datapath to compare (repeatable; default: ${DEFAULT_DATAPATHS.join(" and ")})`,
       )
         .argParser(datapaths)
-        .default([], "the default"),
+        .default([]),
     )
     .addOption(
       new Option("--state <state>", "packets of a new flow, or of one that both ends have answered")
@@ -72,25 +72,16 @@ export function compareCommand(): Command {
       for (const lab of labs) prepare(lab);
       const flow = asked ?? firstFlow(labs[0]!);
       const c = compareFlow(labs, flow, { state: flags.state, cold: flags.cold ?? false });
-      if (flags.pcap !== undefined) write(flags.pcap, comparisonPcapng(c));
+      if (flags.pcap !== undefined) writeResult(flags.pcap, comparisonPcapng(c));
       if (flags.html !== undefined) {
         const { comparisonHtml } = await import("../walk/compare_html.js");
-        write(flags.html, comparisonHtml(c));
+        writeResult(flags.html, comparisonHtml(c));
       }
       if (flags.json === true) process.stdout.write(`${JSON.stringify(comparisonJson(c), null, 2)}\n`);
       else if (flags.mermaid === true) process.stdout.write(comparisonMermaid(c));
       else if (flags.pcap === undefined && flags.html === undefined)
         process.stdout.write(comparisonText(c, { width: flags.width ?? process.stdout.columns ?? 160 }));
     });
-}
-
-/** Writes a result file. @throws PodpathError IO */
-export function write(file: string, content: string | Uint8Array): void {
-  try {
-    writeFileSync(file, content);
-  } catch (e) {
-    throw new PodpathError("IO", `cannot write ${file}: ${(e as Error).message}`);
-  }
 }
 
 function datapaths(value: string, earlier: readonly DatapathName[]): DatapathName[] {

@@ -3,7 +3,7 @@
 // the build leaves them in one file with V8's code cache beside it (bundle.ts); where that is missing or of another V8,
 // the modules themselves are loaded, or compiled anew, and only time is lost.
 
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { Script } from "node:vm";
@@ -43,10 +43,11 @@ function bundled(): Main | undefined {
   return module.exports.main;
 }
 
-// A closed pipe (`podpath monitor | head`) ends the program quietly, as it ends any filter.
+// A closed pipe (`podpath monitor | head`) ends the program quietly, as it ends any filter; a full disk with a line.
 process.stdout.on("error", (e: NodeJS.ErrnoException) => {
   if (e.code === "EPIPE") process.exit(0);
-  throw e;
+  writeSync(2, `podpath: cannot write standard output: ${e.message}\n`);
+  process.exit(2);
 });
 
 const main = bundled() ?? (await import("./run.js")).main;

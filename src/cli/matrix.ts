@@ -1,11 +1,11 @@
 // podpath matrix [SCENARIO] --port P: who reaches whom, from real flows, on all cores; and what a change would do to it.
 
-import { existsSync, readFileSync, realpathSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Command, InvalidArgumentError } from "commander";
-import { PodpathError } from "../base/errors.js";
+import { isPodpathError, PodpathError } from "../base/errors.js";
 import { tuneEngine } from "../bench/engine.js";
 import { Lab } from "../lab.js";
 import { loadScenario } from "../scenario/load.js";
@@ -21,7 +21,7 @@ import {
   matrixText,
   unexpected,
 } from "../walk/matrix_report.js";
-import { write } from "./compare.js";
+import { readText, writeResult } from "./files.js";
 import type { MatrixJob } from "./matrix_worker.js";
 import { addLabFlags, checkOptions, type LabFlags, labOptions, readScenario } from "./scenario_arg.js";
 
@@ -80,7 +80,7 @@ Examples:
       tuneEngine();
       const source = readScenario(name);
       const before = await matrixOf(source, flags);
-      if (flags.html !== undefined) write(flags.html, matrixHtml(before));
+      if (flags.html !== undefined) writeResult(flags.html, matrixHtml(before));
       if (flags.diff === undefined) {
         if (flags.csv === true) for (const piece of matrixCsv(before)) process.stdout.write(piece);
         else if (flags.json === true) process.stdout.write(`${JSON.stringify(matrixJson(before))}\n`);
@@ -111,13 +111,27 @@ Examples:
 interface Source {
   readonly text: string;
   readonly file: string;
+  /** What the text ends with, where that is another file's, and the lines before it. */
+  readonly added?: { readonly file: string; readonly after: number };
 }
 
 /** The scenario after a change: another one with nodes of its own, or more objects for this one. */
 function changed(base: Source, name: string): Source {
   const other = readScenario(name);
   const whole = /^\s*"?kind"?:\s*"?Node"?\s*,?\s*$/m.test(other.text) || /\bkind: Node\b/.test(other.text);
-  return whole ? other : { text: `${base.text}\n---\n${other.text}`, file: other.file };
+  if (whole) return other;
+  const head = `${base.text}\n---\n`;
+  const added = { file: other.file, after: head.split("\n").length - 1 };
+  return { text: head + other.text, file: base.file, added };
+}
+
+/** A mistake at the place where its file has it. */
+function placed(e: unknown, source: Source): unknown {
+  const { added } = source;
+  if (added === undefined || !isPodpathError(e) || e.position === undefined || e.position.line <= added.after)
+    return e;
+  const { line, column } = e.position;
+  return new PodpathError(e.code, e.message, { file: added.file, line: line - added.after, column });
 }
 
 async function matrixOf(source: Source, flags: Flags): Promise<Matrix> {
@@ -131,7 +145,7 @@ async function matrixOf(source: Source, flags: Flags): Promise<Matrix> {
     file === undefined
       ? []
       : Array.from({ length: parts - 1 }, (_, i) =>
-          startWorker(file, { ...source, options, ports, part: i + 1, parts }),
+          startWorker(file, { text: source.text, file: source.file, options, ports, part: i + 1, parts }),
         );
   // Those that were asked for build their labs while this thread builds its own.
   let workers = others(flags.workers ?? 1);
@@ -147,6 +161,8 @@ async function matrixOf(source: Source, flags: Flags): Promise<Matrix> {
     probe(lab, plan, 0, workers.length + 1, new Uint8Array(answers));
     await Promise.all(workers.map((w) => w.ended));
     return new Matrix(plan, new Uint8Array(answers));
+  } catch (e) {
+    throw placed(e, source);
   } finally {
     for (const { worker } of workers) void worker.terminate();
   }
@@ -180,12 +196,8 @@ function workerFile(): string | undefined {
 }
 
 function expectedLines(file: string): string[] {
-  try {
-    const lines = readFileSync(file, "utf8").split("\n");
-    return lines.map((l) => l.trim()).filter((l) => l !== "" && !l.startsWith("#"));
-  } catch (e) {
-    throw new PodpathError("IO", `cannot read ${file}: ${(e as Error).message}`);
-  }
+  const lines = readText(file).split("\n");
+  return lines.map((l) => l.trim()).filter((l) => l !== "" && !l.startsWith("#"));
 }
 
 function ports(value: string, earlier: readonly AskedPort[]): AskedPort[] {

@@ -42,21 +42,34 @@ export function monitorCommand(): Command {
       const lab = Lab.fromScenario(chosen.scenario, chosen.options);
       const wrong = lab.scenario.traffic.flatMap((step) => stepMistakes(lab, step))[0];
       if (wrong !== undefined) throw wrong;
+      for (const n of flags.node) if (n !== "all") lab.node(n);
       const nodes = watched(flags.node, lab.scenario.monitorNodes, lab.nodeNames).map(
         (n) => lab.node(n).name,
       );
       const known = nodes.flatMap((n) => lab.node(n).endpointIds);
       const check = checkEndpoints(flags, new Set(known));
-      const output = check.noneKnown
-        ? undefined
-        : await MonitorOutput.open({
-            flags,
-            profile: chosen.profile,
-            nodes,
-            source: `monitor ${lab.scenario.name}`,
-            ifnames: (node, ifindex) => lab.node(nodes[node]!).ifname(ifindex),
-            stdout: process.stdout,
-          });
+      const speed = paceOf(flags);
+      const later: { node: number; s: LabSample }[] = [];
+      let output: MonitorOutput | undefined;
+      nodes.forEach((name, node) => {
+        lab.monitor(
+          name,
+          (s) => {
+            if (speed === undefined) output!.sample(node, s.cpu, s.ns, s.bytes);
+            else later.push({ node, s });
+          },
+          (cpu, ns, n) => output!.lost(node, cpu, ns, n),
+        );
+      });
+      if (!check.noneKnown)
+        output = await MonitorOutput.open({
+          flags,
+          profile: chosen.profile,
+          nodes,
+          source: `monitor ${lab.scenario.name}`,
+          ifnames: (node, ifindex) => lab.node(nodes[node]!).ifname(ifindex),
+          stdout: process.stdout,
+        });
       // The real client's banner, when nothing that was asked for can be wrong any more.
       const ring = { cpus: chosen.scenario.cluster.nodes[0]?.cpus ?? 1, npages: 64, pagesize: 4096 };
       for (const t of startUpText(client, ring)) process[t.stream].write(t.text);
@@ -69,18 +82,6 @@ export function monitorCommand(): Command {
         process.exitCode = 1;
         return;
       }
-      const speed = paceOf(flags);
-      const later: { node: number; s: LabSample }[] = [];
-      nodes.forEach((name, node) => {
-        lab.monitor(
-          name,
-          (s) => {
-            if (speed === undefined) output.sample(node, s.cpu, s.ns, s.bytes);
-            else later.push({ node, s });
-          },
-          (cpu, ns, n) => output.lost(node, cpu, ns, n),
-        );
-      });
       lab.run();
       if (speed !== undefined) {
         const pacer = new Pacer(speed);

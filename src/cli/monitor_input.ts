@@ -1,12 +1,13 @@
 // Samples that came from anywhere: JSON lines, hex lines, a recording of ours, or the stream of a monitor socket; from
 // files or stdin. The kind is told by the first bytes.
 
-import { accessSync, constants, createReadStream, statSync } from "node:fs";
+import { accessSync, constants, createReadStream } from "node:fs";
 import type { Readable } from "node:stream";
 import { PAYLOAD_DESCRIPTION, PAYLOAD_LOST, PAYLOAD_SAMPLE, PayloadReader } from "../../monitor/payload.js";
 import { isRecording } from "../../monitor/recording_magic.js";
 import { PodpathError } from "../base/errors.js";
 import { fromHex } from "../net/view.js";
+import { refuseFolder } from "./files.js";
 
 /** An event of an input. */
 export interface InputEvent {
@@ -192,14 +193,15 @@ export function checkInput(name: string): void {
   if (name === "-") return;
   try {
     accessSync(name, constants.R_OK);
-    if (statSync(name).isDirectory()) throw new Error("it is a folder");
   } catch (e) {
     throw new PodpathError("IO", `cannot read ${name}: ${(e as Error).message}`);
   }
+  refuseFolder(name);
 }
 
 /** Reads one input, "-" being stdin, into a handler. @throws PodpathError IO, RECORDING_INVALID */
 export async function readInput(path: string, handler: InputHandler): Promise<void> {
+  refuseFolder(path);
   const name = path === "-" ? "stdin" : path;
   const stream: Readable = path === "-" ? process.stdin : createReadStream(path);
   let head: Uint8Array = NO_DATA;

@@ -1,7 +1,7 @@
 // The podpath command. Each sub-command lives in a file of its own and is loaded only when it is the one that was
 // asked for (or when help lists them all), so that `podpath monitor` starts quickly.
 
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Help } from "commander";
 import { isPodpathError } from "../base/errors.js";
 
 type Loader = () => Promise<Command>;
@@ -37,9 +37,21 @@ async function programOf(loaders: Iterable<Loader>, version?: string): Promise<C
   for (const load of loaders) {
     const command = (await load()).exitOverride().showSuggestionAfterError(true);
     oneLineErrors(command);
+    plainDefaults(command);
     program.addCommand(command);
   }
   return program;
+}
+
+/** Of options that may be given several times, the empty list that they start with is no default to tell. */
+function plainDefaults(command: Command): void {
+  command.configureHelp({
+    optionDescription(option) {
+      const empty = Array.isArray(option.defaultValue) && option.defaultValue.length === 0;
+      const shown = empty ? Object.create(option, { defaultValue: { value: undefined } }) : option;
+      return Help.prototype.optionDescription.call(this, shown);
+    },
+  });
 }
 
 /** Commander's errors in the form of all others: one line, and where to read on. */

@@ -1,6 +1,6 @@
 // The [SCENARIO] argument that commands share: an embedded scenario's name, a file, or - for standard input.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { PodpathError } from "../base/errors.js";
 import { DATAPATHS, type DatapathName, type Profile } from "../cluster/model.js";
@@ -8,6 +8,7 @@ import { nearestOption, readsOption } from "../cluster/option_keys.js";
 import { Lab, type LabOptions } from "../lab.js";
 import { DEFAULT_SCENARIO, EMBEDDED } from "../scenario/embedded/index.js";
 import { loadScenario, type Scenario } from "../scenario/load.js";
+import { readText } from "./files.js";
 import { unknownScenario } from "./scenarios.js";
 
 /** Flags that choose how a scenario is built. */
@@ -55,13 +56,9 @@ function seedOf(text: string): number {
 export function readScenario(name: string = DEFAULT_SCENARIO): { text: string; file: string } {
   const embedded = EMBEDDED.get(name);
   if (embedded !== undefined) return { text: embedded, file: name };
-  if (name === "-") return { text: readFileSync(0, "utf8"), file: "<stdin>" };
+  if (name === "-") return { text: readText(name), file: "<stdin>" };
   if (!existsSync(name)) throw unknownScenario(name);
-  try {
-    return { text: readFileSync(name, "utf8"), file: name };
-  } catch (e) {
-    throw new PodpathError("IO", `cannot read ${name}: ${(e as Error).message}`);
-  }
+  return { text: readText(name), file: name };
 }
 
 /** A scenario as the argument and flags ask for it, read but not built. */

@@ -2,6 +2,9 @@
 
 import { Command } from "commander";
 import { isPodpathError, PodpathError } from "../base/errors.js";
+import { isCiliumDatapath } from "../cluster/cilium/agent_config.js";
+import type { CiliumPlane } from "../cluster/cilium/plane.js";
+import { isPolicy } from "../cluster/cilium/policy/parse.js";
 import { mistypedOption, readsOption } from "../cluster/option_keys.js";
 import { Lab } from "../lab.js";
 import { checkScenario, type Scenario } from "../scenario/load.js";
@@ -46,7 +49,9 @@ function check(name: string): Checked {
   try {
     source = readScenario(name);
   } catch (e) {
-    return wrong(lineOf(e, name));
+    if (!isPodpathError(e)) throw e;
+    // It names the file itself.
+    return wrong(e.message);
   }
   const { text, file } = source;
   const { scenario, errors } = checkScenario(text, file);
@@ -54,7 +59,10 @@ function check(name: string): Checked {
   try {
     const lab = Lab.fromScenario(scenario);
     const steps = scenario.traffic.flatMap((step) => stepMistakes(lab, step));
-    return { lines: steps.map((e) => lineOf(e, file)), notes: optionNotes(scenario, file) };
+    return {
+      lines: steps.map((e) => lineOf(e, file)),
+      notes: [...optionNotes(scenario, file), ...policyNotes(lab, file)],
+    };
   } catch (e) {
     return wrong(lineOf(e, file));
   }
@@ -91,6 +99,17 @@ function optionNotes(scenario: Scenario, file: string): string[] {
     ...slips,
     `${file}: note: options that ${name} does not read, and that change nothing: ${named}${more}`,
   ];
+}
+
+/** Policies that the agent would refuse: the others apply, and nothing on the node says that one is missing. */
+function policyNotes(lab: Lab, file: string): string[] {
+  if (!isCiliumDatapath(lab.cluster.model.datapath.name)) return [];
+  const policies = lab.cluster.model.objects.filter(isPolicy);
+  return (lab.cluster as CiliumPlane).policies.rejected.map((r) => {
+    const o = policies[r.index]!;
+    const text = `note: the agent refuses ${o.kind} ${o.metadata.name}: ${r.error}`;
+    return lineOf(new PodpathError("USAGE", text, o.pos(r.path)), file);
+  });
 }
 
 /** A mistake as one line; those without a position name the file. Other errors are ours, and are thrown on. */

@@ -22,6 +22,8 @@ let dir = "";
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "podpath-errors-"));
   writeFileSync(join(dir, "empty.yaml"), "");
+  const pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nstatus: {podIP: 10.0.0}\n";
+  writeFileSync(join(dir, "pod.yaml"), pod);
 });
 afterAll(() => {
   rmSync(dir, { recursive: true });
@@ -44,6 +46,17 @@ const CASES: readonly [string[], string][] = [
   ],
   [["monitor", "nosuch"], `no embedded scenario and no file is called nosuch; embedded are: ${SCENARIOS}`],
   [["monitor", "DIR/empty.yaml"], "DIR/empty.yaml:1:1: the scenario is empty"],
+  [["monitor", "DIR"], "cannot read DIR: it is a folder"],
+  [["decode", "DIR"], "cannot read DIR: it is a folder"],
+  [["matrix", "--diff", "DIR"], "cannot read DIR: it is a folder"],
+  [["matrix", "--diff", "DIR/empty.yaml", "--expect", "DIR"], "cannot read DIR: it is a folder"],
+  // Where its own file has it, though it is read behind the scenario.
+  [["matrix", "--diff", "DIR/pod.yaml"], "DIR/pod.yaml:4:17: status.podIP: 10.0.0 is not an IP address"],
+  [
+    ["monitor", "calico-kind-ipip", "--pcap", "DIR/x.pcap"],
+    "node kind-control-plane runs calico-ipip, which has no monitor",
+  ],
+  [["monitor", "--node", "all", "--node", "x"], `the scenario has no node x; its nodes are ${NODES}`],
   [["monitor", "--set", "x"], "--set x: give KEY=VALUE, such as enable-endpoint-routes=true"],
   [
     ["monitor", "--set", "enable-endpoint-route=true"],

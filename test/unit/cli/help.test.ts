@@ -1,7 +1,16 @@
 // The examples of every command's --help are taken from its text and run.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -81,6 +90,24 @@ describe("podpath --version", () => {
   });
 });
 
+describe("a command whose output cannot be written", () => {
+  it("says so in one line and ends with status 2", (ctx) => {
+    const entry = new URL("../../../dist/src/cli/main.js", import.meta.url).pathname;
+    if (!existsSync(entry)) return ctx.skip("the command is not built");
+    if (!existsSync("/dev/full")) return ctx.skip("there is no /dev/full");
+    const full = openSync("/dev/full", "w");
+    const r = spawnSync(process.execPath, [entry, "schema"], {
+      encoding: "utf8",
+      stdio: ["ignore", full, "pipe"],
+    });
+    closeSync(full);
+    expect({ err: r.stderr, status: r.status }).toEqual({
+      err: "podpath: cannot write standard output: ENOSPC: no space left on device, write\n",
+      status: 2,
+    });
+  });
+});
+
 describe("podpath COMMAND --help", () => {
   it("lists every command in podpath --help", async () => {
     const { out, status } = await runCli("--help");
@@ -90,6 +117,10 @@ describe("podpath COMMAND --help", () => {
       .flatMap((l) => /^ {2}(\w+)/.exec(l)?.[1] ?? []);
     expect(listed).toEqual([...NAMES, "help"]);
     expect(status).toBe(0);
+  });
+
+  it.for(NAMES)("shows no empty list as the default of an option of %s", async (name) => {
+    expect((await runCli(name, "--help")).out).not.toContain("[])");
   });
 
   it.for(NAMES)("has an example for %s that runs, prints something and ends with status 0", async (name) => {

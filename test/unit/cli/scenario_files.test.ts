@@ -146,7 +146,7 @@ spec: {steps: [{wait: 1s}, {ping: {from: pod/a, to: pod/z}}]}
     const lines = r.err.trimEnd().split("\n");
     expect(lines[0]).toMatch(/^syntax\.yaml:2:1: YAML: /);
     expect(lines[1]).toBe(
-      `none.yaml: no embedded scenario and no file is called none.yaml; embedded are: ${[...EMBEDDED.keys()].join(", ")}`,
+      `no embedded scenario and no file is called none.yaml; embedded are: ${[...EMBEDDED.keys()].join(", ")}`,
     );
     expect(lines[2]).toMatch(/^twice\.yaml:\d+:1: endpoint id 101 of pod default\/b is taken on node n1$/);
     expect(lines.slice(3)).toEqual([
@@ -205,6 +205,24 @@ data:
       status: 0,
     });
     expect((await podpath("validate", "-q", real)).out).toBe("");
+  });
+
+  it("notes a policy that the agent refuses, with the place and the agent's words", async () => {
+    const policy = `---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: wrong}
+spec: {endpointSelector: {}, ingress: []}
+`;
+    const run = await podpath("validate", file("policy.yaml", twoNodes(policy)));
+    const line = twoNodes().split("\n").length + 4;
+    expect(run).toEqual({
+      out:
+        `policy.yaml: ok\npolicy.yaml:${line}:7: note: the agent refuses CiliumNetworkPolicy wrong: ` +
+        "Invalid CiliumNetworkPolicy spec: rule must have at least one of Ingress, IngressDeny, Egress, EgressDeny\n",
+      err: "",
+      status: 0,
+    });
   });
 
   it("says where an option with a wrong value stands: in the ConfigMap, or in the Datapath that wins over it", async () => {
