@@ -68,6 +68,8 @@ export function runLab(
 ): LabRun {
   const [major = "6", minor = "18"] = (topo.kernel ?? "6.18").split(".");
   const kernel = new Kernel({ name: topo.name, cpus: 1, release: Number(major) + Number(minor) / 100 });
+  // Every frame wakes those who capture it.
+  kernel.world.weight = 64;
   // The traffic starts a second after this.
   kernel.clock.set((pace.steps[0]?.atNs ?? START_NS) - 1e9);
   const built = buildTopology(kernel, topo, (name, ns, spec) => {
@@ -261,6 +263,14 @@ function agrees(dir: string, lab: string, topo: LabTopology, run: LabRun): boole
   return report.failed === 0;
 }
 
+/** How many steps before step `i` connect from its port. */
+function sameSource(topo: LabTopology, i: number): number {
+  const { ns, sport } = topo.traffic[i]!;
+  let n = 0;
+  for (const op of topo.traffic.slice(0, i)) if (op.op === "tcp" && op.ns === ns && op.sport === sport) n++;
+  return n;
+}
+
 /** Runs every lab found in `paths`. */
 export function runKernelVectors(paths: readonly string[], write: (text: string) => void): ConformanceResult {
   const report = new ConformanceReport(write);
@@ -279,7 +289,9 @@ export function runKernelVectors(paths: readonly string[], write: (text: string)
         steps: topo.traffic.map((op, i) => ({
           ...pace.steps[i],
           ...(ms[i] === undefined ? {} : { ms: ms[i]! }),
-          ...(op.op === "tcp" ? { isn: recordedIsn(rec, op), tsoSegs: recordedBurst(rec, op) } : {}),
+          ...(op.op === "tcp"
+            ? { isn: recordedIsn(rec, op, sameSource(topo, i)), tsoSegs: recordedBurst(rec, op) }
+            : {}),
         })),
       };
       let run = runLab(topo, full);

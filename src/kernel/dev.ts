@@ -278,9 +278,9 @@ export function dev_queue_xmit(skb: Skb): number {
   const w = ns.kernel.world;
   skb.netns = ns.id;
   skb.mac = skb.data;
-  w.depth++;
+  w.enter();
   const ret = __dev_queue_xmit(skb, dev);
-  if (--w.depth === 0 && w.pending !== 0) w.run();
+  w.leave();
   return ret;
 }
 

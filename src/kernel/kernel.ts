@@ -30,6 +30,14 @@ export class World {
   pending = 0;
   /** netdev_max_backlog. */
   limit = 1000;
+  /**
+   * dev_rx_weight: packets that a softirq handles while a task sends, before it lets the task go on (ksoftirqd does the
+   * rest once the task waits). It only gives way where somebody waits for the CPU, such as those who capture frames; so
+   * there is no limit unless one is set.
+   */
+  weight = Number.POSITIVE_INFINITY;
+  /** ksoftirqd has work: what is queued waits for `run`. */
+  #deferred = false;
 
   /** Packets that were taken and not given back. */
   outstanding = 0;
@@ -80,16 +88,22 @@ export class World {
 
   /** local_bh_enable: handles what waits when this was the outermost. */
   leave(): void {
-    if (--this.depth === 0 && this.#head !== null) this.run();
+    if (--this.depth === 0 && this.#head !== null && !this.#deferred) this.#poll(this.weight);
   }
 
-  /** process_backlog until the queue is empty. */
+  /** The task waits: everything that is queued is handled. */
   run(): void {
-    if (this.depth !== 0) return;
+    if (this.depth === 0) this.#poll(Number.POSITIVE_INFINITY);
+  }
+
+  /** process_backlog, for at most `budget` packets. */
+  #poll(budget: number): void {
     this.depth = 1;
+    let left = budget;
     for (;;) {
       const skb = this.#head;
-      if (skb === null) break;
+      this.#deferred = skb !== null && left === 0;
+      if (skb === null || left-- === 0) break;
       const next = skb.next;
       this.#head = next;
       if (next === null) this.#tail = null;

@@ -1,4 +1,4 @@
-// Small labs recorded on Linux 6.18 by kernel-lab, one for each thing that random labs (test/compat/kernel_lab) found
+// Small labs recorded on Linux 6.18 (tunnels other than VXLAN, and IPVS: 6.1) by kernel-lab, one for each thing that random labs (test/compat/kernel_lab) found
 // wrong in the model: every device's frames, the senders' results, netfilter's trace and counters are compared.
 
 import { readdirSync } from "node:fs";
@@ -15,6 +15,17 @@ const LABS: Readonly<Record<string, string>> = {
     "a bridge sends what br_netfilter translated through its neighbour code, whole, and cuts it again at the port",
   "errors-wait-in-the-queue":
     "each ping reads one ICMP error of those that wait, and a pending error refuses the next datagram",
+  "loop-longer-than-a-poll":
+    "a packet that loops through 64 devices lets its sender go on before the error comes back",
+  "geneve-ttl-inherit": "the outer TTL of Geneve with ttl inherit is what the inner one has become",
+  "ipip-of-ip-link-sets-df":
+    "a tunnel that ip link made sets DF on whatever it carries, and tells a masqueraded pod what fits",
+  "ipvs-long-packets-of-the-node":
+    "IPVS measures a datagram of its own node against the backend's way, but no GSO packet",
+  "ipvs-persistence":
+    "templates last for hours, and a server of weight 0 keeps its clients until they connect again",
+  "ipvs-udp-without-checksum":
+    "IPVS computes the checksum of a datagram that has none; what nobody reads is not counted as received",
   "mss-option-added": "rules and policies behind TCPMSS count the option that it added to a SYN",
   "own-segment-dropped":
     "what OUTPUT drops of a TCP connection was not sent: probes of one segment follow, and the next push grows it again",
