@@ -159,7 +159,7 @@ function innermostIpv4(f: Uint8Array): Ipv4Frame | null {
   const p = ipv4Of(f);
   if (p === null) return null;
   let inner = -1;
-  if (p.proto === 4 && (p.frag & 0x1fff) === 0) inner = p.l4 - 14;
+  if (p.proto === 4 && (p.frag & 0x1fff) === 0 && f.length >= p.l4) inner = p.l4 - 14;
   else if (hasL4(p, 17) && f.length >= p.l4 + 16) {
     const dport = u16(f, p.l4 + 2);
     if (dport === VXLAN_PORT) inner = p.l4 + 16;
@@ -389,17 +389,31 @@ export function recordedBurst(rec: LabRecording, op: TrafficOp): TsoSegs {
   return found;
 }
 
-/** Initial sequence numbers of a recorded connection, which crafted segments of the lab may refer to. */
-export function recordedIsn(rec: LabRecording, op: TrafficOp): { client?: number; server?: number } {
+/**
+ * Initial sequence numbers of a recorded connection, which crafted segments of the lab may refer to. `nth`: how many
+ * steps before came from the same port of the same namespace, each with a SYN of its own.
+ */
+export function recordedIsn(
+  rec: LabRecording,
+  op: TrafficOp,
+  nth: number,
+): { client?: number; server?: number } {
   const out: { client?: number; server?: number } = {};
-  for (const frames of rec.frames(op.ns ?? ""))
+  for (const frames of rec.frames(op.ns ?? "")) {
+    let seen = -1;
+    let last: number | undefined;
     for (const f of frames) {
       const p = innermostIpv4(f);
       if (p === null || !hasL4(p, 6) || p.b.length < p.l4 + 20) continue;
       const flags = p.b[p.l4 + 13]! & 0x3f;
       const seq = i32(p.b, p.l4 + 4);
-      if (flags === 2 && u16(p.b, p.l4) === op.sport) out.client ??= seq;
-      if (flags === 18 && u16(p.b, p.l4 + 2) === op.sport) out.server ??= seq;
+      if (flags === 2 && u16(p.b, p.l4) === op.sport && seq !== last) {
+        last = seq;
+        seen++;
+        if (seen === nth) out.client ??= seq;
+      }
+      if (seen === nth && flags === 18 && u16(p.b, p.l4 + 2) === op.sport) out.server ??= seq;
     }
+  }
   return out;
 }

@@ -399,7 +399,7 @@ export class LabTraffic {
           if (srv.length > 0) {
             if (!this.wait(() => srv.some((s) => s.sock.received.length > 0), timeout)) throw new OsError(0);
             const s = srv.find((x) => x.sock.received.length > 0)!;
-            const g = s.sock.received.shift()!;
+            const g = s.sock.recv()!;
             res.server_saw = {
               from: formatIpv4(g.from),
               sport: g.sport,
@@ -416,7 +416,7 @@ export class LabTraffic {
           if (echo) {
             if (!this.wait(() => c.received.length > 0 || c.err !== 0, timeout)) throw new OsError(0);
             if (c.err !== 0) throw new OsError(c.takeError());
-            const g = c.received.shift()!;
+            const g = c.recv()!;
             res.reply = {
               from: formatIpv4(g.from),
               sport: g.sport,

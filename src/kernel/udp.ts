@@ -55,6 +55,13 @@ export class UdpSock extends Sock {
   discard = false;
   discarded = 0;
 
+  /** recvmsg(): the oldest datagram that waits. A datagram counts as received when somebody has read it. */
+  recv(): Datagram | undefined {
+    const d = this.received.shift();
+    if (d !== undefined) this.ns.mib[Mib.UdpInDatagrams]!++;
+    return d;
+  }
+
   /** 0 or a negative errno. Port 0 = any free one. */
   bind(addr: number, port: number, reuse = false): number {
     const t = this.ns.sockets;
@@ -271,9 +278,9 @@ export function udp_rcv(ns: Netns, skb: Skb): void {
     kfree_skb_reason(ns, skb, R.NO_SOCKET);
     return;
   }
-  mib[Mib.UdpInDatagrams]!++;
   if (ns.recorder !== null) ns.recorder.step(Step.DELIVER, skb, sk, 17, 0, 0);
   if (sk.discard) {
+    mib[Mib.UdpInDatagrams]!++;
     sk.discarded++;
     consume_skb(ns.kernel, skb);
     return;
@@ -290,8 +297,10 @@ export function udp_rcv(ns: Netns, skb: Skb): void {
     tos: skb.bytes[n + 1]!,
   };
   consume_skb(ns.kernel, skb);
-  if (sk.onDatagram !== null) sk.onDatagram(dg);
-  else {
+  if (sk.onDatagram !== null) {
+    mib[Mib.UdpInDatagrams]!++;
+    sk.onDatagram(dg);
+  } else {
     sk.received.push(dg);
     sk.onEvent?.();
   }

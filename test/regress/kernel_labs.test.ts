@@ -1,5 +1,6 @@
-// Small labs recorded on Linux 6.18 (tunnels other than VXLAN, and IPVS: 6.1) by kernel-lab, one for each thing that random labs (test/compat/kernel_lab) found
-// wrong in the model: every device's frames, the senders' results, netfilter's trace and counters are compared.
+// Small labs recorded by kernel-lab on Linux 6.18 (IPVS and tunnels other than VXLAN: 6.1), one for each thing that
+// random labs (test/compat/kernel_lab) found wrong in the model: every device's frames, the senders' results,
+// netfilter's trace and counters are compared.
 
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -40,6 +40,13 @@ export class Udp6Sock extends Sock {
   onDatagram: ((d: Datagram6) => void) | null = null;
   connected = false;
 
+  /** recvmsg(): the oldest datagram that waits; reading makes it count as received. */
+  recv(): Datagram6 | undefined {
+    const d = this.received.shift();
+    if (d !== undefined) this.ns.mib[Mib.Udp6InDatagrams]!++;
+    return d;
+  }
+
   /** Binds to every address of the host. 0 or a negative errno. Port 0 = any free one. */
   bind(port: number): number {
     const t = this.ns.sockets;
@@ -162,7 +169,6 @@ export function udpv6_rcv(ns: Netns, skb: Skb, n: number, d: number): void {
     kfree_skb_reason(ns, skb, R.NO_SOCKET);
     return;
   }
-  mib[Mib.Udp6InDatagrams]!++;
   if (ns.recorder !== null) ns.recorder.step(Step.DELIVER, skb, sk, IPPROTO_UDP, 0, 0);
   // What recvmsg() will say of the sender.
   const peer = sockName.set6(b, sport, n + 8);
@@ -175,8 +181,10 @@ export function udpv6_rcv(ns: Netns, skb: Skb, n: number, d: number): void {
     ttl: b[n + 7]!,
   };
   consume_skb(ns.kernel, skb);
-  if (sk.onDatagram !== null) sk.onDatagram(dg);
-  else {
+  if (sk.onDatagram !== null) {
+    mib[Mib.Udp6InDatagrams]!++;
+    sk.onDatagram(dg);
+  } else {
     sk.received.push(dg);
     sk.onEvent?.();
   }
