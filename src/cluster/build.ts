@@ -4,6 +4,7 @@ import { isCalicoDatapath } from "./calico/config.js";
 import { CalicoPlane } from "./calico/plane.js";
 import { agentConfig, isCiliumDatapath } from "./cilium/agent_config.js";
 import { CiliumPlane } from "./cilium/plane.js";
+import { withPodCidrs } from "./cilium/pod_cidrs.js";
 import type { ControlPlane } from "./control_plane.js";
 import { FlannelPlane } from "./flannel/plane.js";
 import type { Machines } from "./machines.js";
@@ -15,7 +16,7 @@ import type { ClusterModel } from "./model.js";
  */
 export function buildCluster(model: ClusterModel, machines: Machines, forced: boolean): ControlPlane {
   const d = model.datapath;
-  if (isCiliumDatapath(d.name)) return new CiliumPlane(model, machines, agentConfig(d, forced));
+  if (isCiliumDatapath(d.name)) return new CiliumPlane(withPodCidrs(model), machines, agentConfig(d, forced));
   if (isCalicoDatapath(d.name)) return new CalicoPlane(model, machines, forced);
   return new FlannelPlane(model, machines);
 }

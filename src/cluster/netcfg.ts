@@ -84,27 +84,17 @@ export function addRoute6(ns: Netns, to: string, dev: NetDevice, via?: string, m
   });
 }
 
-/** `ip -6 route add TO via VIA`, by the device that the gateway is on. */
-function addGateway6(ns: Netns, to: string, via: string): void {
+/** `ip -6 route add TO via VIA`, by the device that the gateway is on; the kernel's words when it refuses. */
+function addGateway6(ns: Netns, to: string, via: string): string | undefined {
   const dev = ns.fib6?.lookup(parseIpv6(via), 0, 0)?.dev ?? null;
-  if (dev === null) {
-    throw new PodpathError(
-      "SCENARIO_INVALID",
-      `${ns.name}: route ${to} via ${via} cannot be added: RTNETLINK answers: No route to host`,
-    );
-  }
+  if (dev === null) return "RTNETLINK answers: No route to host";
   addRoute6(ns, to, dev, via);
+  return undefined;
 }
 
-/**
- * `ip route add`; over IPv6 only unicast routes by a gateway. Throws SCENARIO_INVALID with the kernel's words when the
- * kernel refuses.
- */
-export function addRoute(ns: Netns, r: RouteText): void {
-  if (r.via?.includes(":") === true) {
-    addGateway6(ns, r.to, r.via);
-    return;
-  }
+/** `addRoute` for who goes on without the route: gives the kernel's words when the kernel refuses. */
+export function tryRoute(ns: Netns, r: RouteText): string | undefined {
+  if (r.via?.includes(":") === true) return addGateway6(ns, r.to, r.via);
   const spec: RouteSpec = {
     ...parsePrefix(r.to),
     type: TYPES[r.type ?? "unicast"],
@@ -129,14 +119,23 @@ export function addRoute(ns: Netns, r: RouteText): void {
           ],
   };
   const err = ns.fib.addRoute(spec);
-  if (err !== null) {
-    const via = r.via === undefined ? "" : ` via ${r.via}`;
-    const dev = r.dev === undefined ? "" : ` dev ${r.dev.name}`;
-    throw new PodpathError(
-      "SCENARIO_INVALID",
-      `${ns.name}: route ${r.to}${via}${dev} cannot be added: ${err.msg === "" ? `errno ${err.errno}` : err.msg}`,
-    );
-  }
+  if (err === null) return undefined;
+  return err.msg === "" ? `errno ${err.errno}` : err.msg;
+}
+
+/**
+ * `ip route add`; over IPv6 only unicast routes by a gateway. Throws SCENARIO_INVALID with the kernel's words when the
+ * kernel refuses.
+ */
+export function addRoute(ns: Netns, r: RouteText): void {
+  const refused = tryRoute(ns, r);
+  if (refused === undefined) return;
+  const via = r.via === undefined ? "" : ` via ${r.via}`;
+  const dev = r.dev === undefined ? "" : ` dev ${r.dev.name}`;
+  throw new PodpathError(
+    "SCENARIO_INVALID",
+    `${ns.name}: route ${r.to}${via}${dev} cannot be added: ${refused}`,
+  );
 }
 
 /** `ip rule add pref P fwmark M/MASK lookup T`. */

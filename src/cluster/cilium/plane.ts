@@ -37,6 +37,7 @@ import {
   makeIpset,
   restoreIptables,
   setSysctl,
+  tryRoute,
 } from "../netcfg.js";
 import { type AgentConfig, routeMtu } from "./agent_config.js";
 import { egressGatewayEntries, egressGatewayPolicyOf } from "./egress_gateway.js";
@@ -392,7 +393,8 @@ export class CiliumPlane implements ControlPlane {
               mtu: routeMtu(a, node.facts.mtu),
             });
         } else if (a.autoDirectNodeRoutes && other.model.internalIp4 !== undefined) {
-          addRoute(ns, { to: cidr, via: other.model.internalIp4, proto: 2 });
+          // A node of another subnet has none: the agent writes a line in its log and goes on.
+          tryRoute(ns, { to: cidr, via: other.model.internalIp4, proto: 2 });
         }
       }
     }

@@ -17,7 +17,7 @@ import {
 } from "../linux_plane.js";
 import { type Machine, type Machines, nthAddress } from "../machines.js";
 import type { ClusterModel, NodeModel, PodModel } from "../model.js";
-import { addAddress, addRoute, linkUp, setSysctl } from "../netcfg.js";
+import { addAddress, addRoute, linkUp, setSysctl, tryRoute } from "../netcfg.js";
 
 export class FlannelNode extends LinuxNode {
   cni0!: BridgeDevice;
@@ -72,7 +72,8 @@ export class FlannelPlane extends LinuxPlane<FlannelNode> {
           .find((x) => x.name === d.name)
           ?.addresses.some((a) => a.includes("/") && inPrefix(a, via)),
       );
-      addRoute(n.ns, { to: other.podCidr, via, dev: nic ?? n.machine.nics[0]! });
+      // A node of another subnet has none: flanneld writes a line in its log and goes on.
+      tryRoute(n.ns, { to: other.podCidr, via, dev: nic ?? n.machine.nics[0]! });
     }
   }
 
