@@ -81,7 +81,11 @@ export function addMonitorFlags(command: Command): Command {
       `release whose client is imitated: ${PROFILE_NAMES.join(", ")}`,
       profileName,
     )
-    .option("--color [when]", "colour: auto (when it is a terminal), always, never", colorWhen)
+    .option(
+      "--color [when]",
+      "colour: auto (when it is a terminal and NO_COLOR is not set), always, never",
+      colorWhen,
+    )
     .option("--since <time>", "leave out events before this time of the virtual clock", duration)
     .option("--until <time>", "leave out events after this time of the virtual clock", duration)
     .option("--follow", "print at real-time pace")
@@ -136,11 +140,11 @@ export function formatterOf(
   });
 }
 
-/** True if output is to be coloured. `--color` alone means: when it is a terminal. */
-export function wantsColor(flags: MonitorFlags, terminal: boolean): boolean {
+/** True if output is to be coloured. `--color` alone means: when it is a terminal, and NO_COLOR is not set. */
+export function wantsColor(flags: MonitorFlags, terminal: boolean, env = process.env): boolean {
   const { color } = flags;
   if (color === undefined || color === false || color === "never") return false;
-  return color === "always" || terminal;
+  return color === "always" || (terminal && (env.NO_COLOR ?? "") === "");
 }
 
 /** The pace of the events: a multiple of real time, undefined for as fast as possible. */
