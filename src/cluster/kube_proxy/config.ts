@@ -3,7 +3,8 @@
 import { parse } from "yaml";
 import { PodpathError } from "../../base/errors.js";
 import { SCHEDULERS } from "../../kernel/ipvs/ip_vs_sched.js";
-import { fields, int, list, optionsFor, text } from "../linux_plane.js";
+import { tryParseCidr } from "../../net/address.js";
+import { type Fields, fields, int, list, optionsFor, text } from "../linux_plane.js";
 import type { ClusterModel } from "../model.js";
 import type { KubeProxyOption } from "../option_keys.js";
 
@@ -33,37 +34,49 @@ const MODES: readonly string[] = ["iptables", "ipvs", "none"];
 export function kubeProxyConfig(model: ClusterModel, podCidr: string | undefined): KubeProxyConfig {
   const opt = optionsFor<KubeProxyOption>(model);
   const map = model.objects.find((o) => o.kind === "ConfigMap" && o.metadata.name === "kube-proxy");
-  const inner = text(fields(map?.raw.data)["config.conf"]);
-  const c = { ...fields(map?.raw.data), ...(inner === undefined ? {} : fields(parse(inner))) } as Record<
-    string,
-    unknown
-  >;
+  const bad = (message: string): PodpathError =>
+    new PodpathError("SCENARIO_INVALID", `kube-proxy: ${message}`, map?.pos(["data", "config.conf"]));
+  const c = { ...fields(map?.raw.data), ...inner(text(fields(map?.raw.data)["config.conf"]), bad) };
   const ipvs = fields(c.ipvs);
   const iptables = fields(c.iptables);
-  const said = model.datapath.kubeProxy ?? text(c.mode);
+  const said = model.datapath.kubeProxy ?? given(c.mode);
   if (said !== undefined && !MODES.includes(said))
-    throw new PodpathError(
-      "SCENARIO_INVALID",
-      `kube-proxy: mode ${said} is not modelled; ${MODES.join(", ")} are`,
-      map?.pos(["data"]),
-    );
+    throw bad(`mode ${said} is not modelled; ${MODES.join(", ")} are`);
   const bit = int(iptables.masqueradeBit) ?? 14;
-  const scheduler = text(ipvs.scheduler) ?? opt.optional("ipvs-scheduler") ?? "rr";
+  if (bit < 0 || bit > 31) throw bad(`masqueradeBit ${bit} is not a bit from 0 to 31`);
+  // Of a dual-stack cluster the IPv4 one.
+  const clusterCidrs = text(c.clusterCIDR)?.split(",") ?? [];
+  const nodePortAddresses = list(c.nodePortAddresses).map(String);
+  for (const a of [...clusterCidrs, ...nodePortAddresses])
+    if (a !== "" && a !== "primary" && !(a.includes("/") && tryParseCidr(a) !== undefined))
+      throw bad(`${a} is not a subnet like 10.0.0.0/24`);
+  const scheduler = given(ipvs.scheduler) ?? opt.optional("ipvs-scheduler") ?? "rr";
   if (!SCHEDULERS.includes(scheduler))
-    throw new PodpathError(
-      "SCENARIO_INVALID",
-      `kube-proxy: IPVS scheduler ${scheduler} is not one of ${SCHEDULERS.join(", ")}`,
-      map?.pos(["data"]),
-    );
+    throw bad(`IPVS scheduler ${scheduler} is not one of ${SCHEDULERS.join(", ")}`);
   return {
     mode: said === "ipvs" || said === "none" ? said : "iptables",
-    clusterCidr: text(c.clusterCIDR) ?? podCidr,
+    clusterCidr: clusterCidrs.find((a) => a.includes(".")) ?? podCidr,
     masqueradeAll: iptables.masqueradeAll === true || opt.bool("masquerade-all", false),
     masqueradeMark: `0x${(2 ** bit).toString(16)}`,
     scheduler,
     localhostNodePorts: iptables.localhostNodePorts !== false,
-    nodePortAddresses: list(c.nodePortAddresses).map(String),
+    nodePortAddresses,
     strictArp: ipvs.strictARP === true,
     ipvsFilter: opt.bool("ipvs-filter", false),
   };
+}
+
+/** A text that is not empty: kubeadm writes every field, those without a value as "". */
+function given(v: unknown): string | undefined {
+  return text(v) || undefined;
+}
+
+/** The KubeProxyConfiguration that stands as text in the ConfigMap. */
+function inner(configuration: string | undefined, bad: (message: string) => PodpathError): Fields {
+  if (configuration === undefined) return {};
+  try {
+    return fields(parse(configuration));
+  } catch (e) {
+    throw bad(`config.conf: YAML: ${(e as Error).message.split("\n")[0]!.replace(/:$/, "")}`);
+  }
 }

@@ -77,7 +77,23 @@ data:
       "{mode: ipvs, ipvs: {scheduler: mh}}",
       "kube-proxy: IPVS scheduler mh is not one of rr, wrr, lc, wlc, sh, sed, nq",
     ],
+    ["clusterCIDR: ten", "kube-proxy: ten is not a subnet like 10.0.0.0/24"],
+    ["nodePortAddresses: [primary, 10.0.0.0/99]", "kube-proxy: 10.0.0.0/99 is not a subnet like 10.0.0.0/24"],
+    ["iptables: {masqueradeBit: 99}", "kube-proxy: masqueradeBit 99 is not a bit from 0 to 31"],
+    [
+      "mode: [ipvs",
+      "kube-proxy: config.conf: YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 12",
+    ],
   ])("%j is refused with the ConfigMap's position", (inner, message) => {
     expect(config(inner)).toThrow(expect.objectContaining({ message, position: expect.anything() }));
+  });
+
+  it("as kubeadm writes it is accepted, with empty texts for what is not said", () => {
+    const inner =
+      "{mode: '', clusterCIDR: '10.0.0.0/16,fd00::/48', nodePortAddresses: null, ipvs: {scheduler: '', strictARP: false}, " +
+      "iptables: {masqueradeBit: null}}";
+    expect(config(inner)().exec("node/n1", "iptables -t nat -S KUBE-MARK-MASQ").out).toBe(
+      "-N KUBE-MARK-MASQ\n-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000\n",
+    );
   });
 });
