@@ -78,6 +78,8 @@ export function monitorCommand(): Command {
         process[t.stream].write(t.text, () => process.exit(0));
       });
       for (const message of check.messages) process.stderr.write(message);
+      if (lab.scenario.traffic.length === 0)
+        process.stderr.write("podpath: the scenario sends nothing: a Traffic document says what to send\n");
       if (output === undefined) {
         process.exitCode = 1;
         return;

@@ -517,6 +517,9 @@ class Loader {
     const phase = o.status?.phase;
     if (phase === "Succeeded" || phase === "Failed") return undefined;
     const nodeName = o.spec?.nodeName;
+    const ips = o.status?.podIPs?.map((p) => p.ip) ?? (o.status?.podIP === undefined ? [] : [o.status.podIP]);
+    // Not scheduled, or its sandbox is being made: such a pod sends nothing yet.
+    if (phase === "Pending" && (nodeName === undefined || ips.length === 0)) return undefined;
     if (nodeName === undefined) throw this.#bad(y, ["spec"], `pod ${k} has no node (spec.nodeName)`);
     if (!this.#written.has(`Node ${nodeName}`))
       throw this.#bad(
@@ -525,7 +528,6 @@ class Loader {
         `pod ${k} is on node ${nodeName}, which the scenario does not have`,
       );
     const hostNetwork = o.spec?.hostNetwork ?? false;
-    const ips = o.status?.podIPs?.map((p) => p.ip) ?? (o.status?.podIP === undefined ? [] : [o.status.podIP]);
     if (!hostNetwork) {
       ips.forEach((a, i) => {
         this.#address(

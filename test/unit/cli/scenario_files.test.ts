@@ -256,6 +256,17 @@ spec: {options: {${option}}}
   });
 });
 
+describe("podpath monitor of a scenario without traffic", () => {
+  it("says why it prints nothing", async () => {
+    const run = await podpath("monitor", file("quiet.yaml", twoNodes()));
+    expect({ ...run, err: run.err.split("\n").slice(2) }).toEqual({
+      out: "",
+      err: ["podpath: the scenario sends nothing: a Traffic document says what to send", ""],
+      status: 0,
+    });
+  });
+});
+
 describe("podpath init", () => {
   it("writes a scenario that validates, whose pods talk as its comments say, and refuses to overwrite it", async () => {
     const path = join(dir, "new.yaml");

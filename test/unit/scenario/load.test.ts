@@ -71,6 +71,19 @@ status: {podIP: 192.168.0.1}
     expect(s.cluster.pods.map((p) => p.name)).toEqual(["agent"]);
   });
 
+  it("leaves out pending pods that have no node or no address yet", () => {
+    const pod = (name: string, spec: string, status: string): string =>
+      `---\n{apiVersion: v1, kind: Pod, metadata: {name: ${name}}, spec: {${spec}}, status: {phase: Pending${status}}}\n`;
+    const s = loadScenario(
+      NODE.replace("---\n", "") +
+        pod("unscheduled", "", "") +
+        pod("starting", "nodeName: n1", "") +
+        pod("init", "nodeName: n1", ", podIP: 10.0.0.5"),
+      "x.yaml",
+    );
+    expect(s.cluster.pods.map((p) => p.name)).toEqual(["init"]);
+  });
+
   it.each([
     ["", "x.yaml:1:1: the scenario is empty"],
     [
