@@ -195,17 +195,20 @@ function stepSends(
   const servers: readonly { ns: string; port: number }[] =
     op.server === undefined || op.server === null ? [] : [op.server].flat();
   switch (op.op) {
-    case "ping":
+    case "ping": {
+      // An earlier step may have used the same numbers: the next one is behind this one.
+      let at = from;
       for (let i = 0; i < (op.count ?? 1); i++) {
         const seq = (op.seq ?? 1) + i;
-        out.push(
-          rec.firstSent(ns, from, end(out[0]), (p) => {
-            if (!hasL4(p, 1) || p.b[p.l4] !== 8) return false;
-            return u16(p.b, p.l4 + 4) === (op.ident ?? 0x1234) && u16(p.b, p.l4 + 6) === seq;
-          }),
-        );
+        const sent = rec.firstSent(ns, at, end(out[0]), (p) => {
+          if (!hasL4(p, 1) || p.b[p.l4] !== 8) return false;
+          return u16(p.b, p.l4 + 4) === (op.ident ?? 0x1234) && u16(p.b, p.l4 + 6) === seq;
+        });
+        out.push(sent);
+        if (sent !== undefined) at = sent;
       }
       return out;
+    }
     case "udp": {
       let at = from;
       for (let i = 0; i < (op.count ?? 1); i++) {

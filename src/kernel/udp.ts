@@ -327,10 +327,9 @@ export function udp_err(
     return;
   }
   if (sk === null) {
-    // A tunnel's outer packet: the path MTU is noted for its destination (__udp4_lib_err_encap).
-    if (frag && ns.sockets.udpTunnels.has(v.getUint16(l4 + 2, false)))
-      ipv4_update_pmtu(ns, daddr, saddr, skb.bytes[q + 1]!, 17, 0, info);
-    else ns.mib[Mib.IcmpInErrors]!++;
+    // A tunnel's outer packet: the path MTU is noted for its destination (__udp4_lib_err_encap), nothing else.
+    if (!ns.sockets.udpTunnels.has(v.getUint16(l4 + 2, false))) ns.mib[Mib.IcmpInErrors]!++;
+    else if (frag) ipv4_update_pmtu(ns, daddr, saddr, skb.bytes[q + 1]!, 17, 0, info);
     return;
   }
   if (frag) ipv4_update_pmtu(ns, daddr, saddr, skb.bytes[q + 1]!, 17, sk.mark, info);
