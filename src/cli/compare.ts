@@ -1,15 +1,15 @@
 // podpath compare [SCENARIO] --flow F --datapath A --datapath B: the same packets through several datapaths, side by side.
 
 import { Command, InvalidArgumentError, Option } from "commander";
-import { PodpathError } from "../base/errors.js";
+import { isPodpathError, PodpathError } from "../base/errors.js";
 import { DATAPATHS, type DatapathName } from "../cluster/model.js";
-import type { Lab } from "../lab.js";
+import { Lab } from "../lab.js";
 import { compareFlow, comparisonJson } from "../walk/compare.js";
 import { comparisonPcapng } from "../walk/compare_pcapng.js";
 import { comparisonMermaid, comparisonText } from "../walk/compare_text.js";
 import { type FlowState, firstFlow, parseFlow, prepare } from "../walk/flow.js";
 import { writeResult } from "./files.js";
-import { addLabFlags, type LabFlags, openLab } from "./scenario_arg.js";
+import { addLabFlags, chooseScenario, type LabFlags } from "./scenario_arg.js";
 
 interface Flags extends Omit<LabFlags, "datapath"> {
   readonly flow?: string;
@@ -66,9 +66,7 @@ export function compareCommand(): Command {
       const names = flags.datapath.length === 0 ? DEFAULT_DATAPATHS : flags.datapath;
       if (names.length < 2)
         throw new PodpathError("USAGE", "give --datapath at least twice: there is nothing to compare with");
-      const labs: Lab[] = names.map((datapath) =>
-        openLab(scenario, { ...flags, datapath }, undefined, names),
-      );
+      const labs = names.map((datapath) => labOf(scenario, { ...flags, datapath }, names));
       for (const lab of labs) prepare(lab);
       const flow = asked ?? firstFlow(labs[0]!);
       const c = compareFlow(labs, flow, { state: flags.state, cold: flags.cold ?? false });
@@ -82,6 +80,21 @@ export function compareCommand(): Command {
       else if (flags.pcap === undefined && flags.html === undefined)
         process.stdout.write(comparisonText(c, { width: flags.width ?? process.stdout.columns ?? 160 }));
     });
+}
+
+/** One of the labs; what goes wrong in building it is wrong with that datapath only, and its name is said. */
+function labOf(
+  scenario: string | undefined,
+  flags: LabFlags & { readonly datapath: DatapathName },
+  names: readonly DatapathName[],
+): Lab {
+  const chosen = chooseScenario(scenario, flags, undefined, names);
+  try {
+    return Lab.fromScenario(chosen.scenario, chosen.options);
+  } catch (e) {
+    if (!isPodpathError(e)) throw e;
+    throw new PodpathError(e.code, `with ${flags.datapath}: ${e.message}`, e.position);
+  }
 }
 
 function datapaths(value: string, earlier: readonly DatapathName[]): DatapathName[] {

@@ -128,12 +128,7 @@ export function checkOptions(set: readonly string[], datapaths: readonly Datapat
 }
 
 /** Builds the lab that the argument and flags ask for. @throws PodpathError */
-export function openLab(
-  name: string | undefined,
-  flags: LabFlags,
-  profile: Profile | undefined,
-  read?: readonly DatapathName[],
-): Lab {
-  const chosen = chooseScenario(name, flags, profile, read);
+export function openLab(name: string | undefined, flags: LabFlags, profile: Profile | undefined): Lab {
+  const chosen = chooseScenario(name, flags, profile);
   return Lab.fromScenario(chosen.scenario, chosen.options);
 }

@@ -141,6 +141,11 @@ const CASES: readonly [string[], string][] = [
     ["compare", "--datapath", "cilium-legacy"],
     "give --datapath at least twice: there is nothing to compare with",
   ],
+  [
+    ["compare", "calico-wrong-tunnel-route"],
+    "calico-wrong-tunnel-route:45:7: with cilium-host-routing: setup of node/az3-k8s-13: ip route del 10.122.17.64/26: " +
+      "RTNETLINK answers: No such process",
+  ],
   [["explain", "--flow", `${POD} -> service/x:80`], "there is no service x; there are none"],
   [["matrix", "--port", "x"], "--port x: write it like 80/tcp, 53/udp or icmp"],
   [["bench", "--model-only", "--only", "nosuch"], '--only "nosuch": no case has that in its name'],
