@@ -99,7 +99,7 @@ export class LabRecording {
     for (const [i, s] of list.entries()) {
       if (s.us < from) continue;
       if (s.us > to) break;
-      const ip = ipv4Of(s.frame);
+      const ip = innermostIpv4(s.frame);
       if (ip === null || !is(ip)) continue;
       for (let j = i - 1; j >= 0; j--) {
         const before = list[j]!;
