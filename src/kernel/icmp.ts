@@ -476,7 +476,7 @@ function icmp_socket_deliver(ns: Netns, skb: Skb, q: number, type: number, code:
     case 1:
       ping_err(ns, skb, q, type, code, info);
       if (type === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED)
-        ipv4_update_pmtu(ns, daddr, saddr, skb.bytes[q + 1]!, 1, 0, info);
+        ipv4_update_pmtu(ns, daddr, saddr, skb.bytes[q + 1]!, 1, 0, info, false);
       break;
     case 6:
       tcp_v4_err(ns, skb, q, l4, type, code, info);

@@ -304,7 +304,16 @@ export function ipip_err(ns: Netns, skb: Skb, q: number, type: number, code: num
   if (type === ICMP_DEST_UNREACH) {
     if (code === 5) return;
     if (code === ICMP_FRAG_NEEDED) {
-      ipv4_update_pmtu(ns, v.getInt32(q + 16, true), v.getInt32(q + 12, true), skb.bytes[q + 1]!, 4, 0, info);
+      ipv4_update_pmtu(
+        ns,
+        v.getInt32(q + 16, true),
+        v.getInt32(q + 12, true),
+        skb.bytes[q + 1]!,
+        4,
+        0,
+        info,
+        false,
+      );
       return;
     }
   } else if (type === 11) {

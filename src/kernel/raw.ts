@@ -177,7 +177,7 @@ export function raw_icmp_error(
       continue;
     }
     if (type === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED)
-      ipv4_update_pmtu(ns, daddr, saddr, skb.bytes[q + 1]!, proto, sk.mark, info);
+      ipv4_update_pmtu(ns, daddr, saddr, skb.bytes[q + 1]!, proto, sk.mark, info, false);
     sock_icmp_error(sk, skb, type, code, info, true);
   }
 }

@@ -734,7 +734,11 @@ export function ip_rt_update_pmtu(ns: Netns, rt: Rtable, f: Flowi4, newMtu: numb
   ns.rtGenid++;
 }
 
-/** ipv4_update_pmtu / ipv4_sk_update_pmtu: a frag-needed about a packet from `saddr` to `daddr` came in. */
+/**
+ * ipv4_update_pmtu / ipv4_sk_update_pmtu: a frag-needed about a packet from `saddr` to `daddr` came in. Without `anyDev`
+ * (nobody holds a route, it is looked up) the device that the lookup chose stays asked for: an own address of another
+ * device than lo is not found by it.
+ */
 export function ipv4_update_pmtu(
   ns: Netns,
   daddr: number,
@@ -743,6 +747,7 @@ export function ipv4_update_pmtu(
   proto: number,
   mark: number,
   mtu: number,
+  anyDev = true,
 ): void {
   const f = flTmp;
   f.clear();
@@ -754,7 +759,7 @@ export function ipv4_update_pmtu(
   f.flags = FLOWI_FLAG_ANYSRC;
   const rt = ip_route_output_flow(ns, f);
   if (rt === null) return;
-  // The device that the lookup chose stays asked for: an own address of another device than lo is not found by it.
+  if (anyDev) f.oif = 0;
   ip_rt_update_pmtu(ns, rt, f, mtu);
 }
 

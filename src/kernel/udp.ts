@@ -24,6 +24,7 @@ import {
   outputErrno,
   RTCF_BROADCAST,
   RTCF_MULTICAST,
+  RTN_LOCAL,
   type Rtable,
 } from "./route.js";
 import { alloc_local_skb, consume_skb, kfree_skb_reason } from "./skbuff.js";
@@ -54,6 +55,8 @@ export class UdpSock extends Sock {
   /** True: datagrams are counted and thrown away unread, as with a full receive buffer that nobody looks at. */
   discard = false;
   discarded = 0;
+  /** The route that connect() found. */
+  #dst: Rtable | null = null;
 
   /** recvmsg(): the oldest datagram that waits. A datagram counts as received when somebody has read it. */
   recv(): Datagram | undefined {
@@ -93,7 +96,9 @@ export class UdpSock extends Sock {
     f.oif = this.boundIf;
     f.dport = dport;
     f.sport = this.sport;
-    if (ip_route_output_flow(ns, f) === null) return -outputErrno;
+    const rt = ip_route_output_flow(ns, f);
+    if (rt === null) return -outputErrno;
+    this.#dst = rt;
     const saddr = f.saddr;
     if (this.sport === 0) this.bind(0, 0);
     if (this.saddr === 0) this.saddr = saddr;
@@ -127,10 +132,16 @@ export class UdpSock extends Sock {
     f.oif = this.boundIf;
     f.sport = this.sport;
     f.dport = dport;
-    const rt = ip_route_output_flow(ns, f);
+    let rt = ip_route_output_flow(ns, f);
     if (rt === null) {
       if (outputErrno === 101) ns.mib[Mib.IpOutNoRoutes]!++;
       return -outputErrno;
+    }
+    // The route to an own address of another device than lo belongs to the socket alone: nothing tells it what was
+    // learnt of the path since.
+    if (this.connected && rt.rt_type === RTN_LOCAL && rt.nh !== null && rt.nh.dev !== rt.dev) {
+      if (this.#dst?.nh === rt.nh) rt = this.#dst;
+      else this.#dst = rt;
     }
     if (data.length > 65507) return -EMSGSIZE;
     if (this.err !== 0) {
@@ -329,9 +340,9 @@ export function udp_err(
   if (sk === null) {
     // A tunnel's outer packet: the path MTU is noted for its destination (__udp4_lib_err_encap), nothing else.
     if (!ns.sockets.udpTunnels.has(v.getUint16(l4 + 2, false))) ns.mib[Mib.IcmpInErrors]!++;
-    else if (frag) ipv4_update_pmtu(ns, daddr, saddr, skb.bytes[q + 1]!, 17, 0, info);
+    else if (frag) ipv4_update_pmtu(ns, daddr, saddr, skb.bytes[q + 1]!, 17, 0, info, false);
     return;
   }
-  if (frag) ipv4_update_pmtu(ns, daddr, saddr, skb.bytes[q + 1]!, 17, sk.mark, info);
+  if (frag) ipv4_update_pmtu(ns, daddr, saddr, skb.bytes[q + 1]!, 17, sk.mark, info, sk.connected);
   sock_icmp_error(sk, skb, type, code, info, false);
 }

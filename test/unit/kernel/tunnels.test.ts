@@ -4,6 +4,7 @@ import { RX_ERRORS, TX_ERRORS } from "../../../src/kernel/device.js";
 import { ip_command } from "../../../src/kernel/iproute.js";
 import { iptablesRestore } from "../../../src/kernel/netfilter/iptables.js";
 import { RawSock } from "../../../src/kernel/raw.js";
+import { Mib } from "../../../src/kernel/snmp.js";
 import type { TopoLink, Topology } from "../../../src/kernel/topology.js";
 import { parseIpv4 } from "../../../src/net/address.js";
 import { KernelNet } from "../../support/kernel_net.js";
@@ -86,6 +87,20 @@ const ipip = (): Topology =>
     via: `192.168.0.${3 - i}`,
   }));
 
+const geneve: Topology = twoNodes((i) => ({
+  link: {
+    kind: "geneve",
+    ns: `n${i}`,
+    name: "gnv",
+    mac: `02:00:00:00:0b:0${i}`,
+    vni: 5,
+    remote: `192.168.0.${3 - i}`,
+    mtu: 1450,
+  },
+  via: `10.${3 - i}.0.0`,
+  neigh: { ip: `10.${3 - i}.0.0`, mac: `02:00:00:00:0b:0${3 - i}` },
+}));
+
 /** Sends a packet with these fields from p1 to p2. */
 function send(net: KernelNet, f: object): void {
   const s = new RawSock(net.ns("p1"), 255);
@@ -158,26 +173,26 @@ describe("VXLAN", () => {
 
 describe("Geneve", () => {
   it("looks like VXLAN with its own header, and has no checksum unless asked for", () => {
-    const net = new KernelNet(
-      twoNodes((i) => ({
-        link: {
-          kind: "geneve",
-          ns: `n${i}`,
-          name: "gnv",
-          mac: `02:00:00:00:0b:0${i}`,
-          vni: 5,
-          remote: `192.168.0.${3 - i}`,
-          mtu: 1450,
-        },
-        via: `10.${3 - i}.0.0`,
-        neigh: { ip: `10.${3 - i}.0.0`, mac: `02:00:00:00:0b:0${3 - i}` },
-      })),
-    );
+    const net = new KernelNet(geneve);
     expect(net.ping("p1", "10.2.0.1").reply?.ttl).toBe(62);
     const up = net.tap("n1", "eth0");
     send(net, { tos: 0xb9, df: true });
     expect(outer(up.lines)).toEqual(["geneve tos=1 86 fo=0 ttl=64"]);
     expect(up.lines[0]).toContain("csum=0 0000655800000500");
+  });
+});
+
+describe("an ICMP error about a Geneve packet", () => {
+  it("is counted as a message, not as an error of ICMP, and tells the pod nothing", () => {
+    const net = new KernelNet(geneve);
+    net.ping("p1", "10.2.0.1");
+    ip_command(net.ns("n2"), ["link", "set", "gnv", "down"]);
+    const up = net.tap("n1", "eth0");
+    const { mib } = net.ns("n1");
+    const before = [mib[Mib.IcmpInMsgs]!, mib[Mib.IcmpInErrors]!];
+    expect(net.ping("p1", "10.2.0.1")).toMatchObject({ reply: null, error: null });
+    expect(up.lines.at(-1)).toMatch(/icmp-error 3\/3 .* geneve /);
+    expect([mib[Mib.IcmpInMsgs]! - before[0]!, mib[Mib.IcmpInErrors]! - before[1]!]).toEqual([1, 0]);
   });
 });
 
