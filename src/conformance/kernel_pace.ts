@@ -46,6 +46,7 @@ interface Sent {
 export class LabRecording {
   readonly #sent = new Map<string, Sent[]>();
   readonly #frames = new Map<string, Uint8Array[][]>();
+  readonly #own = new Map<string, ReadonlySet<string>>();
   /** When the last frame was captured, µs of the wall clock. */
   readonly lastUs: number;
 
@@ -54,6 +55,8 @@ export class LabRecording {
     for (const l of topo.links)
       for (const e of l.ends ?? [{ ns: l.ns ?? "", name: l.name ?? "", mac: l.mac ?? "" }])
         macs.set(`${e.ns}/${e.name}`, e.mac.replaceAll(":", ""));
+    for (const [ns, { addresses }] of Object.entries(topo.netns))
+      this.#own.set(ns, new Set((addresses ?? []).map((a) => a.addr.replace(/\/.*/, ""))));
     let last = 0;
     for (const c of topo.captures ?? []) {
       const { packets } = readPcap(readFileSync(join(dir, c.file)));
@@ -96,11 +99,14 @@ export class LabRecording {
    */
   firstSent(ns: string, from: number, to: number, is: (ip: Ipv4Frame) => boolean): number | undefined {
     const list = this.#sent.get(ns) ?? [];
+    // What a tunnel carries for others is not its own.
+    const own = this.#own.get(ns);
     for (const [i, s] of list.entries()) {
       if (s.us < from) continue;
       if (s.us > to) break;
       const ip = innermostIpv4(s.frame);
-      if (ip === null || !is(ip)) continue;
+      if (ip === null || (ip.b !== s.frame && !own?.has(ip.b.subarray(26, 30).join("."))) || !is(ip))
+        continue;
       for (let j = i - 1; j >= 0; j--) {
         const before = list[j]!;
         if (s.us - before.us > ARP_US || before.us < from) break;
@@ -276,6 +282,9 @@ const HELD_US = 20_000;
 /** What a step that only read texts is taken to have lasted, ms. */
 const TOOLS_MS = 500;
 
+/** Steps with the same text send packets that look the same. */
+const looksLike = (op: TrafficOp): string => [op.op, op.ns, op.sport ?? op.ident ?? op.ip?.id, op.seq].join();
+
 /**
  * When the steps of a recording began and sent, on the model's clock. The first step begins at `originNs`; or, where the
  * recording tells its jiffies (`clock`), when it did, so that everything lies in its jiffy.
@@ -297,7 +306,7 @@ export function recordedPace(
   const seen = new Set<string>();
   topo.traffic.forEach((op, i) => {
     // What looks like an earlier step's packet would be found there.
-    const key = [op.op, op.ns, op.sport ?? op.ident ?? op.ip?.id, op.seq].join();
+    const key = looksLike(op);
     let t = seen.has(key) ? undefined : stepSends(rec, op, 0, ms[i])[0];
     seen.add(key);
     // Before the first step nobody has anything to send, so that its ARP request tells as well.
@@ -312,9 +321,14 @@ export function recordedPace(
   let unknown = false;
   let known = due;
   const guessed: boolean[] = [];
+  /** Behind what was found so far of steps that look alike, and may have waited for an ARP answer, µs. */
+  const after = new Map<string, number>();
   const sends = topo.traffic.map((op, i) => {
     if (i > 0 && ms[i - 1] === undefined) unknown = true;
-    const s = stepSends(rec, op, unknown ? known : due! - LATE_US, ms[i]);
+    const key = looksLike(op);
+    const from = Math.max(unknown ? known : due! - LATE_US, after.get(key) ?? 0);
+    const s = stepSends(rec, op, from, ms[i]);
+    for (const us of s) if (us !== undefined) after.set(key, Math.max(after.get(key) ?? 0, us + ARP_US));
     // It sent nothing that shows, or only what waited for an ARP that failed: it began when the one before had ended.
     if (s[0] !== undefined && !unknown && s[0] - due! > LATE_US) s.length = 0;
     if (s[0] !== undefined) {

@@ -34,6 +34,8 @@ const LABS: Readonly<Record<string, string>> = {
     "a TCP segment that DNAT leads to a route with a smaller MTU is refused by its own host, segment by segment",
   "redirect-about-a-raw-packet":
     "a redirect about a packet that no open socket or tunnel sent changes nothing and counts as an error",
+  "path-mtu-of-an-own-address":
+    "a connected socket keeps its route to an own address; what was learnt of the path is for the next socket",
   "redirect-to-unknown-gateway":
     "a redirect to a gateway that nobody is makes the host ask for it and nothing else",
   "reset-echoes-options": "a reset carries the record route option of the segment that it answers",
