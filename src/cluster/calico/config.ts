@@ -148,6 +148,13 @@ function poolObject(o: K8sObject): IpPool {
     nodeSelector: text(s.nodeSelector) ?? "all()",
     disableBgpExport: s.disableBGPExport === true,
   };
+  const bits = Number(cidr.split("/")[1]);
+  if (!cidr.includes(":") && (pool.blockSize < Math.max(20, bits) || pool.blockSize > 32))
+    throw new PodpathError(
+      "SCENARIO_INVALID",
+      `IPPool ${pool.name}: blockSize is a prefix length from ${Math.max(20, bits)} to 32, not ${pool.blockSize}`,
+      o.pos(["spec", "blockSize"]),
+    );
   if (pool.ipipMode !== "Never" && pool.vxlanMode !== "Never")
     throw new PodpathError(
       "SCENARIO_INVALID",

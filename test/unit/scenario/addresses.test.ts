@@ -309,3 +309,19 @@ describe("a gateway that no device leads to", () => {
     );
   });
 });
+
+describe("the block size of an IPPool", () => {
+  it.each([99, 15, 19, 33])("%i is refused with its place", (blockSize) => {
+    const pool = `---\napiVersion: crd\nkind: IPPool\nmetadata: {name: p}\nspec: {cidr: 10.0.0.0/16, blockSize: ${blockSize}}\n`;
+    const at = twoNodes().split("\n").length + 4;
+    let said = "";
+    try {
+      Lab.fromYaml(twoNodes(pool), "x.yaml", { datapath: "calico-ipip" });
+    } catch (e) {
+      said = String(e);
+    }
+    expect(said).toBe(
+      `x.yaml:${at}:38: IPPool p: blockSize is a prefix length from 20 to 32, not ${blockSize}`,
+    );
+  });
+});
