@@ -432,5 +432,16 @@ export function recordedIsn(
       if (seen === nth && flags === 18 && u16(p.b, p.l4 + 2) === op.sport) out.server ??= seq;
     }
   }
+  if (out.client === undefined || out.server !== undefined) return out;
+  // The answer may have been lost on its way: what it was, the server's devices tell.
+  const servers = op.server === undefined ? [] : "ns" in op.server ? [op.server] : op.server;
+  for (const { ns } of servers)
+    for (const frames of rec.frames(ns))
+      for (const f of frames) {
+        const p = innermostIpv4(f);
+        if (p === null || !hasL4(p, 6) || p.b.length < p.l4 + 20) continue;
+        const answers = (p.b[p.l4 + 13]! & 0x3f) === 18 && i32(p.b, p.l4 + 8) === ((out.client + 1) | 0);
+        if (answers) out.server ??= i32(p.b, p.l4 + 4);
+      }
   return out;
 }

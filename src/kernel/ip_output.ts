@@ -33,6 +33,7 @@ import {
   IPSKB_FRAG_PMTU,
   IPSKB_IGNORE_DF,
   IPSKB_REROUTED,
+  IPSKB_TUNNEL,
   kfree_skb_reason,
   skb_set_dev,
 } from "./skbuff.js";
@@ -73,6 +74,8 @@ export function ip_finish_output(ns: Netns, skb: Skb): number {
   const mtu = ip_skb_dst_mtu(ns, skb, rt);
   if (skb.gsoSize !== 0) return ip_finish_output_gso(ns, skb, rt, mtu);
   if (skb.tail - skb.network > mtu || skb.fragMaxSize !== 0) return ip_fragment(ns, skb, rt, mtu);
+  // The device gets one piece.
+  skb.frags = null;
   return ip_finish_output2(ns, skb, rt);
 }
 
@@ -98,7 +101,7 @@ function ip_finish_output_gso(ns: Netns, skb: Skb, rt: Rtable, mtu: number): num
 /** ip_skb_dst_mtu. */
 function ip_skb_dst_mtu(ns: Netns, skb: Skb, rt: Rtable): number {
   const sk = skb.sk as Sock | null;
-  if (sk === null || sk.pmtudisc < IP_PMTUDISC_PROBE)
+  if (sk === null || sk.pmtudisc < IP_PMTUDISC_PROBE || (skb.ipcb & IPSKB_TUNNEL) !== 0)
     return ip_dst_mtu_maybe_forward(ns, rt, (skb.ipcb & IPSKB_FORWARDED) !== 0);
   return Math.min(rt.dev.mtu, 65535);
 }
@@ -367,6 +370,7 @@ export function ip_push_packet(
   ip_build_header(skb, skb.data, tos, id, df, hops, proto, saddr, daddr);
   if (optLen > 0) ip_put_options(skb, skb.data, options!, optLen);
   if (ignoreDf) skb.ipcb |= IPSKB_IGNORE_DF;
+  if (len > mtu) skb.frags = appendedPieces(len - 20 - optLen, mtu - 20 - optLen);
   skb.dst = rt;
   skb.sk = sk;
   skb.mark = sk.mark;
@@ -374,6 +378,18 @@ export function ip_push_packet(
   const r = ip_local_out(ns, skb);
   if (r !== 0) ns.mib[Mib.IpOutDiscards]!++;
   return r;
+}
+
+/**
+ * __ip_append_data: the sizes of the pieces that `len` bytes were put into for the route of the socket, of which a packet
+ * carries `room`. Another route (DNAT) keeps them if they fit.
+ */
+function appendedPieces(len: number, room: number): number[] {
+  const sizes: number[] = [];
+  let left = len;
+  for (; left > room; left -= room & ~7) sizes.push(room & ~7);
+  sizes.push(left);
+  return sizes;
 }
 
 /** ip_select_ttl. */

@@ -17,7 +17,7 @@ import {
   type Rtable,
   rtMtuLocked,
 } from "./route.js";
-import { skb_scrub_packet } from "./skbuff.js";
+import { IPSKB_TUNNEL, skb_scrub_packet } from "./skbuff.js";
 
 /** DSCP and ECN of the packet whose network header is at `n`. */
 export function inner_tos(skb: Skb, n: number, proto: number): number {
@@ -104,6 +104,7 @@ export function iptunnel_xmit(
 ): void {
   const ns = dev.ns;
   skb_scrub_packet(skb, false);
+  skb.ipcb |= IPSKB_TUNNEL;
   skb.dst = rt;
   skb.data -= 20;
   skb.network = skb.data;

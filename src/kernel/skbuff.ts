@@ -15,6 +15,8 @@ export const IPSKB_FRAG_COMPLETE = 8;
 export const IPSKB_REROUTED = 16;
 export const IPSKB_DOREDIRECT = 32;
 export const IPSKB_FRAG_PMTU = 64;
+/** A tunnel sent it: the socket that the inner packet came from has no say in its length (sk of ip_local_out). */
+export const IPSKB_TUNNEL = 0x100;
 /** Options that were found on receipt: record route and timestamp with room (opt.rr_needaddr, ts_needaddr, ts_needtime). */
 export const IPSKB_OPT_RR = 0x1000;
 export const IPSKB_OPT_TS_ADDR = 0x2000;

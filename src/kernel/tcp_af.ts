@@ -175,6 +175,7 @@ export const ipv4_specific: TcpAf = {
     ns.mib[Mib.TcpOutSegs]!++;
     ns.mib[Mib.TcpOutRsts]!++;
     if (ns.recorder !== null) ns.recorder.step(Step.ORIGIN, skb, null, 6, 0, 0);
-    ip_local_out(ns, skb);
+    // ip_send_skb.
+    if (ip_local_out(ns, skb) !== 0) ns.mib[Mib.IpOutDiscards]!++;
   },
 };
