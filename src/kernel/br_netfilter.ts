@@ -4,7 +4,7 @@
 //   port -> PREROUTING (IN=bridge) -> bridge decision -+-> up: ip_rcv without PREROUTING
 //                                                      +-> FORWARD (IN=bridge OUT=bridge) -> POSTROUTING -> port
 
-import { PACKET_HOST, type Skb } from "../bpf/skb.js";
+import { PACKET_HOST, PACKET_OTHERHOST, type Skb } from "../bpf/skb.js";
 import { br_handle_frame_finish } from "./br_input.js";
 import { type BridgeDevice, type BridgePort, br_dev_queue_push_xmit } from "./bridge.js";
 import { ip_fast_csum } from "./csum.js";
@@ -173,12 +173,16 @@ export function br_nf_forward(skb: Skb, p: BridgePort): boolean {
   const mac = skb.data;
   skb.data = mac + 14;
   skb.network = skb.data;
+  // To netfilter it is the host's own (pkt_otherhost): REJECT answers what is bridged to others, too.
+  const type = skb.pktType;
+  if (type === PACKET_OTHERHOST) skb.pktType = PACKET_HOST;
   let verdict = nf_hook(ns, NF_INET_FORWARD, skb, br, br);
   if (verdict === NF_ACCEPT) verdict = nf_hook(ns, NF_INET_POST_ROUTING, skb, null, br);
   if (verdict !== NF_ACCEPT) {
     if (verdict === NF_DROP) kfree_skb_reason(ns, skb, R.NETFILTER_DROP);
     return false;
   }
+  skb.pktType = type;
   skb.physInDev = null;
   skb.physOutDev = null;
   const max = skb.fragMaxSize;
