@@ -39,8 +39,9 @@ export class Rack {
   /** tcp_rack_advance: `s` has arrived. */
   advance(s: TxSkb): void {
     const rtt = (this.clock.ns - s.sentNs) / MS;
-    // Too soon for what was sent again: it was the first one that arrived.
-    if (rtt < this.rtt.min && (s.sacked & RETRANS) !== 0) return;
+    // Too soon for what was sent again: it was the first one that arrived. (The kernel's test is rtt < min. Here a round
+    // trip within one instant takes no time, the handshake's neither, and that one is the slowest on real machines.)
+    if (rtt <= this.rtt.min && (s.sacked & RETRANS) !== 0) return;
     this.advanced = true;
     this.#rtt = rtt;
     if (s.instant > this.#instant || (s.instant === this.#instant && after(s.end, this.#end))) {
