@@ -14,6 +14,7 @@ const LABS: Readonly<Record<string, string>> = {
     "who asks a second time for an address names the sender of the packet that came last",
   "bridged-dnat":
     "a bridge sends what br_netfilter translated through its neighbour code, whole, and cuts it again at the port",
+  "bridged-reject": "REJECT answers a packet that a bridge hands to another of its ports",
   "errors-wait-in-the-queue":
     "each ping reads one ICMP error of those that wait, and a pending error refuses the next datagram",
   "loop-longer-than-a-poll":
@@ -32,6 +33,8 @@ const LABS: Readonly<Record<string, string>> = {
     "what OUTPUT drops of a TCP connection was not sent: probes of one segment follow, and the next push grows it again",
   "own-segment-too-long":
     "a TCP segment that DNAT leads to a route with a smaller MTU is refused by its own host, segment by segment",
+  "pieces-keep-their-sizes":
+    "a long datagram keeps the pieces of its socket's route when DNAT leads it to a larger MTU",
   "redirect-about-a-raw-packet":
     "a redirect about a packet that no open socket or tunnel sent changes nothing and counts as an error",
   "path-mtu-of-an-own-address":
@@ -49,6 +52,8 @@ const LABS: Readonly<Record<string, string>> = {
     "with SACK the holes that a router makes are found by RACK, and blocks are told latest first",
   "tcp-loss-syn-ack":
     "a lost SYN-ACK costs a second, and the window and the packets of the connection begin small",
+  "tunnel-forgets-the-socket":
+    "the inner socket's path MTU mode does not let a tunnel's packet exceed its own path",
   "vxlan-over-smaller-mtu":
     "a VXLAN device carries no more than the device below, and fragments do not keep their sizes through it",
 };
