@@ -12,8 +12,10 @@ import type { RuleOrigin } from "../cluster/cilium/policy/rules.js";
 import { readServices } from "../cluster/cilium/services.js";
 import type { K8sObject, PodModel } from "../cluster/model.js";
 import { RT_TABLE_LOCAL } from "../kernel/fib.js";
+import { showRules } from "../kernel/iproute_show.js";
+import type { Netns } from "../kernel/netns.js";
 import type { Lab } from "../lab.js";
-import { formatIp, formatIpv6, tryParseIp, tryParseIpv4 } from "../net/address.js";
+import { type Be32, contains4, formatIp, formatIpv6, tryParseIp, tryParseIpv4 } from "../net/address.js";
 import { destinationText } from "../scenario/clients.js";
 import { stepMistakes } from "../scenario/traffic.js";
 import { decidedBy, hostRoutingOf } from "./compare.js";
@@ -506,19 +508,31 @@ function namespaceOf(lab: Lab, where: string) {
   return lab.machines.namespaces.find((n) => n?.name === where);
 }
 
+/** The rules of `ip rule` that lead to a table. */
+function rulesOfTable(ns: Netns, table: number): string[] {
+  const lines = showRules(ns).split("\n");
+  return lines.filter((l) => l.endsWith(` lookup ${table}`)).map((l) => l.replace("\t", " "));
+}
+
 function noRoute(lab: Lab, where: string, dst: string, w?: Walk): Answer {
   const ns = namespaceOf(lab, where);
   const candidates: Candidate[] = [];
-  const candidate = (what: string, prefix: string): void => {
-    const position = routeSource(lab, where, what);
-    candidates.push({ what, position, failed: [`${dst} is not in ${prefix}`], change: undefined });
+  const candidate = (what: string, prefix: string, failed = `${dst} is not in ${prefix}`): void => {
+    candidates.push({ what, position: routeSource(lab, where, what), failed: [failed], change: undefined });
   };
   if (dst.includes(":")) {
     for (const r of ns?.fib6?.routes ?? []) candidate(route6Text(r), `${formatIpv6(r.prefix)}/${r.plen}`);
   } else {
+    const to = tryParseIpv4(dst);
     for (const t of ns?.fib.tables.values() ?? []) {
       if (t.id === RT_TABLE_LOCAL) continue;
-      for (const fa of t.routes()) candidate(routeText(fa), formatPrefix(fa.prefix, fa.plen));
+      // A table that was not asked may well have a route.
+      const asked = ns === undefined ? [] : rulesOfTable(ns, t.id);
+      const unasked = `no rule leads the packet to table ${t.id} (${asked.join("; ") || "no rule names it"})`;
+      for (const fa of t.routes()) {
+        const holds = to !== undefined && contains4(fa.prefix as Be32, fa.plen, to);
+        candidate(routeText(fa), formatPrefix(fa.prefix, fa.plen), holds ? unasked : undefined);
+      }
     }
   }
   candidates.sort((a, b) => common(b.what, dst) - common(a.what, dst));

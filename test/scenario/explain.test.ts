@@ -110,6 +110,22 @@ describe("explain, services and routes", () => {
     ]);
   });
 
+  it("says of a route in a table that was not asked which rules lead to that table", () => {
+    const e = explain(
+      twoNodeLab(
+        { datapath: "cilium-legacy" },
+        exec(
+          "ip route del default; ip route add default dev eth0 table 77; ip rule add fwmark 0x5 lookup 77",
+        ),
+      ),
+      "pod/a -> 198.51.100.9",
+    );
+    expect([e.kind, e.verdict]).toEqual(["no-route", "n1 has no route to 198.51.100.9"]);
+    expect(e.candidates.find((c) => c.what.includes("table 77"))?.failed).toEqual([
+      "no rule leads the packet to table 77 (8: from all fwmark 0x5 lookup 77)",
+    ]);
+  });
+
   it("says whom the node asked for in vain", () => {
     const e = explain(twoNodeLab({ datapath: "cilium-legacy" }), "pod/a -> 192.168.0.77");
     expect([e.kind, e.verdict]).toEqual([
