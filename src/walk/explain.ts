@@ -3,6 +3,7 @@
 // would let the flow through. A value; the command prints it.
 
 import { IpcacheKey } from "../../maps/ipcache.js";
+import type { Be32 } from "../base/brand.js";
 import type { SourcePosition } from "../base/errors.js";
 import { Step } from "../bpf/steps.js";
 import { CiliumPlane } from "../cluster/cilium/plane.js";
@@ -15,7 +16,7 @@ import { RT_TABLE_LOCAL } from "../kernel/fib.js";
 import { showRules } from "../kernel/iproute_show.js";
 import type { Netns } from "../kernel/netns.js";
 import type { Lab } from "../lab.js";
-import { type Be32, contains4, formatIp, formatIpv6, tryParseIp, tryParseIpv4 } from "../net/address.js";
+import { contains4, formatIp, formatIpv6, tryParseIp, tryParseIpv4 } from "../net/address.js";
 import { destinationText } from "../scenario/clients.js";
 import { stepMistakes } from "../scenario/traffic.js";
 import { decidedBy, hostRoutingOf } from "./compare.js";
