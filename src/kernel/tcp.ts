@@ -865,7 +865,8 @@ export class TcpSock extends Sock implements TcpSender {
         quota = 1;
       }
       const wnd = (this.windowEnd() - s.seq) | 0;
-      if (!probe) this.#growHead(s, Math.min(quota, snd.tsoSegs(mss)) * mss);
+      const most = Math.min(quota, snd.tsoSegs(mss)) * mss;
+      if (!probe) this.#growHead(s, most);
       const len = s.data.length;
       // tcp_snd_wnd_test: a segment must fit, or all there is.
       if (Math.min(len, mss) > wnd) break;
@@ -876,7 +877,6 @@ export class TcpSock extends Sock implements TcpSender {
       } else {
         if (!probe && snd.tsoShouldDefer(s, wnd, last, this.sndWnd, mss)) break;
         // tcp_mss_split_point.
-        const most = Math.min(quota, snd.tsoSegs(mss)) * mss;
         const needed = Math.min(len, wnd);
         if (most <= needed || (!last && most <= wnd)) limit = Math.min(len, most);
         else limit = !nagleOff && this.#nagle(needed % mss !== 0) ? needed - (needed % mss) : needed;

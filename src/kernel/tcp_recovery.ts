@@ -154,11 +154,7 @@ export class TcpRecovery {
 
   /** Nothing is under way any more: the connection ends. */
   clear(): void {
-    this.out.rtx.length = 0;
-    this.out.packetsOut = 0;
-    this.out.sackedOut = 0;
-    this.out.lostOut = 0;
-    this.out.retransOut = 0;
+    this.out.clear();
     this.stopTimer();
   }
 
@@ -172,19 +168,16 @@ export class TcpRecovery {
   }
 
   /** inet_csk_reset_xmit_timer, in `ms`. */
-  #resetTimer(what: number, ms: number): void {
+  #resetTimer(what: number, ms: number, pinned = false): void {
     const { clock, timers } = this.sk.ns.kernel;
     this.#timer?.cancel();
     this.#pending = what;
-    this.#timer = wheelTimer(timers, clock.ns + Math.min(ms, RTO_MAX_MS) * MS, this.#fire);
+    this.#timer = wheelTimer(timers, clock.ns + Math.min(ms, RTO_MAX_MS) * MS, this.#fire, pinned);
   }
 
   /** The timer of a connection request (rsk_timer), which is pinned. */
   armRequest(): void {
-    const { clock, timers } = this.sk.ns.kernel;
-    this.#timer?.cancel();
-    this.#pending = TIME_RETRANS;
-    this.#timer = wheelTimer(timers, clock.ns + this.rtt.rto * MS, this.#fire, true);
+    this.#resetTimer(TIME_RETRANS, this.rtt.rto, true);
   }
 
   /** The retransmission timer, a whole timeout from now. */

@@ -78,6 +78,15 @@ export class Scoreboard {
 
   constructor(readonly sk: SentBy) {}
 
+  /** Nothing is under way any more (tcp_rtx_queue_purge). */
+  clear(): void {
+    this.rtx.length = 0;
+    this.packetsOut = 0;
+    this.sackedOut = 0;
+    this.lostOut = 0;
+    this.retransOut = 0;
+  }
+
   /** tcp_packets_in_flight. */
   inFlight(): number {
     return this.packetsOut - this.sackedOut - this.lostOut + this.retransOut;
