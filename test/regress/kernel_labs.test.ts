@@ -41,6 +41,7 @@ const LABS: Readonly<Record<string, string>> = {
     "a connected socket keeps its route to an own address; what was learnt of the path is for the next socket",
   "redirect-to-unknown-gateway":
     "a redirect to a gateway that nobody is makes the host ask for it and nothing else",
+  "refused-reset-is-a-discard": "a reset that OUTPUT refuses counts as a discarded packet",
   "reset-echoes-options": "a reset carries the record route option of the segment that it answers",
   "retransmission-by-another-port":
     "what is sent again after a timeout leaves a VXLAN device by another port, which is a new connection to netfilter",
@@ -48,10 +49,13 @@ const LABS: Readonly<Record<string, string>> = {
     "a full segment that a tunnel loses is sent again when RACK's reordering timer ends, not by a tail loss probe",
   "tcp-loss-no-sack":
     "without SACK three duplicates or a timeout send again what a router drops of every four",
+  "tcp-loss-of-retransmissions":
+    "a retransmission that is answered at once does not prove an earlier one lost",
   "tcp-loss-sack":
     "with SACK the holes that a router makes are found by RACK, and blocks are told latest first",
   "tcp-loss-syn-ack":
     "a lost SYN-ACK costs a second, and the window and the packets of the connection begin small",
+  "tcp-loss-window-grows": "each segment that lets the receive window grow is acknowledged at once",
   "tunnel-forgets-the-socket":
     "the inner socket's path MTU mode does not let a tunnel's packet exceed its own path",
   "vxlan-over-smaller-mtu":
